@@ -1,0 +1,42 @@
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use secrecy::SecretString;
+
+use crate::ConnectorError;
+
+/// Where a Kubernetes API answers and how its certificate is checked.
+#[derive(Debug, Clone)]
+pub struct ClusterEndpoint {
+    /// `https://host[:port][/path]`.
+    pub url: url::Url,
+    /// PEM bundle of the cluster's own CA; `None` means the public roots.
+    pub ca_pem: Option<Arc<str>>,
+    /// Name to check the certificate against, when it is not the URL's host.
+    pub tls_server_name: Option<String>,
+}
+
+/// A bearer token and the time after which it must not be used.
+#[derive(Debug, Clone)]
+pub struct BearerToken {
+    /// The secret.
+    pub token: SecretString,
+    /// When it stops working; `None` when it does not say.
+    pub expires_at: Option<DateTime<Utc>>,
+}
+
+/// How to reach one cluster's Kubernetes API. Implemented by the clouds, used by the Kubernetes connector.
+#[async_trait]
+pub trait ClusterAccess: Send + Sync {
+    /// The endpoint.
+    async fn endpoint(&self) -> Result<ClusterEndpoint, ConnectorError>;
+
+    /// A token that is valid for at least another minute; called again when the old one nears its end or got a 401.
+    async fn token(&self) -> Result<BearerToken, ConnectorError>;
+
+    /// Client certificate and key in PEM, for kubeconfigs that authenticate so.
+    fn client_identity_pem(&self) -> Option<SecretString> {
+        None
+    }
+}

@@ -1,0 +1,19 @@
+//! Ports between Rampart and the outside: what a connector is asked, what it answers, how it fails.
+//!
+//! ```text
+//! discovery ── ScanContext ──▶ Connector::scan ── Event (bounded channel) ──▶ discovery ──▶ store
+//!                                  │  every call through `Caller`: bucket, retry, cancellation, caps
+//!                                  ▼
+//!                               provider
+//! ```
+//! No cloud's SDK is named here. Adding a cloud adds a crate that implements these traits and runs the conformance suite.
+
+mod access;
+mod error;
+mod event;
+mod port;
+
+pub use access::{BearerToken, ClusterAccess, ClusterEndpoint};
+pub use error::{ConnectorError, ErrorKind};
+pub use event::{Event, Listing, Outcome, Sink, SinkClosed};
+pub use port::{Connector, DiscoveredCluster, Permission, PermissionCheck, PermissionState, ScanContext};

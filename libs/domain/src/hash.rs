@@ -1,0 +1,89 @@
+use std::fmt;
+
+use serde_json::Value;
+
+/// Fingerprint of a resource's configuration: equal hashes mean that nothing worth storing changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ConfigHash(pub [u8; 16]);
+
+impl fmt::Display for ConfigHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// Hashes JSON independently of the order of object keys.
+pub fn hash_json(value: &Value) -> ConfigHash {
+    let mut hasher = blake3::Hasher::new();
+    feed(&mut hasher, value);
+    let mut out = [0; 16];
+    out.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
+    ConfigHash(out)
+}
+
+/// JSON text with sorted keys and no white space: the form whose bytes may be signed or compared.
+pub fn canonical_json(value: &Value) -> String {
+    match value {
+        Value::Object(map) => {
+            let mut keys: Vec<_> = map.keys().collect();
+            keys.sort_unstable();
+            let fields: Vec<_> =
+                keys.into_iter().map(|k| format!("{}:{}", Value::from(k.as_str()), canonical_json(&map[k]))).collect();
+            format!("{{{}}}", fields.join(","))
+        }
+        Value::Array(items) => format!("[{}]", items.iter().map(canonical_json).collect::<Vec<_>>().join(",")),
+        scalar => scalar.to_string(),
+    }
+}
+
+/// Walks the value and feeds a tagged, length-prefixed form, so that no two values share a byte stream.
+fn feed(hasher: &mut blake3::Hasher, value: &Value) {
+    match value {
+        Value::Null => tag(hasher, b'n', &[]),
+        Value::Bool(flag) => tag(hasher, b'b', &[u8::from(*flag)]),
+        Value::Number(number) => tag(hasher, b'd', number.to_string().as_bytes()),
+        Value::String(text) => tag(hasher, b's', text.as_bytes()),
+        Value::Array(items) => {
+            tag(hasher, b'a', &(items.len() as u64).to_le_bytes());
+            items.iter().for_each(|item| feed(hasher, item));
+        }
+        Value::Object(map) => {
+            tag(hasher, b'o', &(map.len() as u64).to_le_bytes());
+            // serde_json's map is sorted unless `preserve_order` is on; sort so that the hash never depends on it.
+            let sorted = map.keys().is_sorted();
+            if sorted {
+                map.iter().for_each(|(key, item)| field(hasher, key, item));
+            } else {
+                let mut entries: Vec<_> = map.iter().collect();
+                entries.sort_unstable_by_key(|(key, _)| *key);
+                entries.into_iter().for_each(|(key, item)| field(hasher, key, item));
+            }
+        }
+    }
+}
+
+fn field(hasher: &mut blake3::Hasher, key: &str, item: &Value) {
+    tag(hasher, b'k', key.as_bytes());
+    feed(hasher, item);
+}
+
+fn tag(hasher: &mut blake3::Hasher, tag: u8, bytes: &[u8]) {
+    hasher.update(&[tag]);
+    hasher.update(&(bytes.len() as u64).to_le_bytes());
+    hasher.update(bytes);
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{canonical_json, hash_json};
+
+    #[test]
+    fn order_of_keys_does_not_matter_and_nesting_does() {
+        assert_eq!(hash_json(&json!({"a": 1, "b": [true]})), hash_json(&json!({"b": [true], "a": 1})));
+        assert_ne!(hash_json(&json!({"a": {"b": 1}})), hash_json(&json!({"a": {}, "b": 1})));
+        assert_ne!(hash_json(&json!(["ab", "c"])), hash_json(&json!(["a", "bc"])));
+        assert_eq!(canonical_json(&json!({"b": "x\"", "a": [1, null]})), r#"{"a":[1,null],"b":"x\""}"#);
+    }
+}

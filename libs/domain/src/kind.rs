@@ -1,0 +1,176 @@
+use crate::text_enum::text_enum;
+
+text_enum! {
+    /// What sort of thing a resource is.
+    pub enum Kind as "kind" {
+        /// An AWS account: identity, partition, regions.
+        AwsAccount = "aws.account",
+        /// An EKS cluster as DescribeCluster returns it.
+        AwsEksCluster = "aws.eks.cluster",
+        /// A managed node group.
+        AwsEksNodegroup = "aws.eks.nodegroup",
+        /// A Fargate profile.
+        AwsEksFargateProfile = "aws.eks.fargate_profile",
+        /// An EKS add-on.
+        AwsEksAddon = "aws.eks.addon",
+        /// An access entry with its associated access policies.
+        AwsEksAccessEntry = "aws.eks.access_entry",
+        /// An OIDC identity provider of a cluster.
+        AwsEksIdentityProviderConfig = "aws.eks.identity_provider_config",
+        /// An association of a service account with an IAM role.
+        AwsEksPodIdentityAssociation = "aws.eks.pod_identity_association",
+        /// The registry of an account and region: scanning configuration.
+        AwsEcrRegistry = "aws.ecr.registry",
+        /// A repository with policy, lifecycle, encryption and mutability.
+        AwsEcrRepository = "aws.ecr.repository",
+        /// An image in a repository: digest, tags, push and pull times.
+        AwsEcrImage = "aws.ecr.image",
+        /// The Kubernetes API server of a cluster: version and identity.
+        K8sCluster = "k8s.cluster",
+        /// A node.
+        K8sNode = "k8s.node",
+        /// A namespace.
+        K8sNamespace = "k8s.namespace",
+        /// A pod (its template is judged on its owner).
+        K8sPod = "k8s.pod",
+        /// A deployment.
+        K8sDeployment = "k8s.deployment",
+        /// A daemon set.
+        K8sDaemonSet = "k8s.daemonset",
+        /// A stateful set.
+        K8sStatefulSet = "k8s.statefulset",
+        /// A replica set.
+        K8sReplicaSet = "k8s.replicaset",
+        /// A replication controller.
+        K8sReplicationController = "k8s.replicationcontroller",
+        /// A job.
+        K8sJob = "k8s.job",
+        /// A cron job.
+        K8sCronJob = "k8s.cronjob",
+        /// A controller whose own kind is not read, known from its pods' owner references.
+        K8sWorkload = "k8s.workload",
+        /// A component that kubelets run from static manifests, rolled up per node pool.
+        K8sStaticPod = "k8s.staticpod",
+        /// A service.
+        K8sService = "k8s.service",
+        /// Addresses behind a service.
+        K8sEndpointSlice = "k8s.endpointslice",
+        /// An ingress.
+        K8sIngress = "k8s.ingress",
+        /// A Gateway API class.
+        K8sGatewayClass = "k8s.gatewayclass",
+        /// A Gateway API gateway.
+        K8sGateway = "k8s.gateway",
+        /// A Gateway API HTTP route.
+        K8sHttpRoute = "k8s.httproute",
+        /// A Gateway API gRPC route.
+        K8sGrpcRoute = "k8s.grpcroute",
+        /// A Gateway API TLS route.
+        K8sTlsRoute = "k8s.tlsroute",
+        /// A Gateway API TCP route.
+        K8sTcpRoute = "k8s.tcproute",
+        /// A network policy.
+        K8sNetworkPolicy = "k8s.networkpolicy",
+        /// A Cilium network policy.
+        K8sCiliumNetworkPolicy = "k8s.ciliumnetworkpolicy",
+        /// A cluster-wide Cilium network policy.
+        K8sCiliumClusterwideNetworkPolicy = "k8s.ciliumclusterwidenetworkpolicy",
+        /// A Calico network policy.
+        K8sCalicoNetworkPolicy = "k8s.caliconetworkpolicy",
+        /// A global Calico network policy.
+        K8sCalicoGlobalNetworkPolicy = "k8s.calicoglobalnetworkpolicy",
+        /// An admin network policy.
+        K8sAdminNetworkPolicy = "k8s.adminnetworkpolicy",
+        /// The baseline admin network policy.
+        K8sBaselineAdminNetworkPolicy = "k8s.baselineadminnetworkpolicy",
+        /// A service account.
+        K8sServiceAccount = "k8s.serviceaccount",
+        /// A role.
+        K8sRole = "k8s.role",
+        /// A cluster role.
+        K8sClusterRole = "k8s.clusterrole",
+        /// A role binding.
+        K8sRoleBinding = "k8s.rolebinding",
+        /// A cluster role binding.
+        K8sClusterRoleBinding = "k8s.clusterrolebinding",
+        /// Validating admission webhooks.
+        K8sValidatingWebhookConfiguration = "k8s.validatingwebhookconfiguration",
+        /// Mutating admission webhooks.
+        K8sMutatingWebhookConfiguration = "k8s.mutatingwebhookconfiguration",
+        /// An admission policy in CEL.
+        K8sValidatingAdmissionPolicy = "k8s.validatingadmissionpolicy",
+        /// The binding of an admission policy.
+        K8sValidatingAdmissionPolicyBinding = "k8s.validatingadmissionpolicybinding",
+        /// A resource quota.
+        K8sResourceQuota = "k8s.resourcequota",
+        /// A limit range.
+        K8sLimitRange = "k8s.limitrange",
+        /// The name of a custom resource definition.
+        K8sCustomResourceDefinition = "k8s.customresourcedefinition",
+        /// A storage class.
+        K8sStorageClass = "k8s.storageclass",
+        /// A persistent volume.
+        K8sPersistentVolume = "k8s.persistentvolume",
+        /// A config map (by default only the EKS identity map).
+        K8sConfigMap = "k8s.configmap",
+        /// The name of a secret (opt-in).
+        K8sSecret = "k8s.secret",
+        /// A container image that runs somewhere, by digest.
+        RunningImage = "image.running",
+    }
+}
+
+text_enum! {
+    /// The API a kind is read from.
+    pub enum Family as "kind family" {
+        /// AWS service APIs.
+        Aws = "aws",
+        /// The Kubernetes API.
+        Kubernetes = "kubernetes",
+        /// Derived from other resources.
+        Derived = "derived",
+    }
+}
+
+impl Kind {
+    /// The API that this kind comes from.
+    pub fn family(self) -> Family {
+        match self.as_str().split_once('.') {
+            Some(("aws", _)) => Family::Aws,
+            Some(("k8s", _)) => Family::Kubernetes,
+            _ => Family::Derived,
+        }
+    }
+
+    /// Kinds that come and go by the minute: they keep current state only, never history.
+    pub const fn is_short_lived(self) -> bool {
+        matches!(self, Self::K8sPod | Self::K8sReplicaSet | Self::K8sEndpointSlice | Self::K8sJob)
+    }
+
+    /// Kinds whose pod template is judged (when no other workload owns them).
+    pub const fn is_workload(self) -> bool {
+        matches!(
+            self,
+            Self::K8sPod
+                | Self::K8sDeployment
+                | Self::K8sDaemonSet
+                | Self::K8sStatefulSet
+                | Self::K8sReplicaSet
+                | Self::K8sReplicationController
+                | Self::K8sJob
+                | Self::K8sCronJob
+                | Self::K8sWorkload
+                | Self::K8sStaticPod
+        )
+    }
+
+    /// JSON pointer of the pod spec inside a workload's configuration.
+    pub const fn pod_spec_pointer(self) -> Option<&'static str> {
+        match self {
+            Self::K8sPod => Some("/spec"),
+            Self::K8sCronJob => Some("/spec/jobTemplate/spec/template/spec"),
+            kind if kind.is_workload() => Some("/spec/template/spec"),
+            _ => None,
+        }
+    }
+}

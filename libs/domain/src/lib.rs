@@ -1,0 +1,28 @@
+//! The words of Rampart: ids, kinds, resources, verdicts.
+//!
+//! Everything here is plain data. No IO, no async, no clock: a function that needs the time takes it as an argument.
+
+mod cloud;
+mod coverage;
+mod hash;
+mod id;
+mod kind;
+mod resource;
+mod scope;
+mod severity;
+mod text_enum;
+mod verdict;
+
+pub use cloud::Cloud;
+pub use coverage::{CoverageState, Gap};
+pub use hash::{ConfigHash, canonical_json, hash_json};
+pub use id::{
+    AssignmentId, ClusterId, ConnectorId, InitiativeId, NativeId, PreflightId, ResourceId, ScanId, TenantId, TokenId,
+    UnitId,
+};
+pub use kind::{Family, Kind};
+pub use resource::{ManagedBy, Resource, strip_nulls};
+pub use scope::Scope;
+pub use severity::Severity;
+pub use text_enum::UnknownWord;
+pub use verdict::{Cause, Evidence, Fact, Status, UnknownReason, Verdict};
