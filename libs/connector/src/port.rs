@@ -78,11 +78,9 @@ impl PermissionCheck {
         let state = match result {
             Ok(_) => PermissionState::Granted,
             Err(error) => match error.coverage() {
-                state @ (CoverageState::Denied | CoverageState::Unauthorized) => PermissionState::Missing(Gap {
-                    state,
-                    message: error.to_string(),
-                    remedy: remedy.to_owned(),
-                }),
+                state @ (CoverageState::Denied | CoverageState::Unauthorized) => {
+                    PermissionState::Missing(Gap { state, message: error.to_string(), remedy: remedy.to_owned() })
+                }
                 _ => PermissionState::Unproven(error.to_string()),
             },
         };

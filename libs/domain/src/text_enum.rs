@@ -1,4 +1,3 @@
-
 /// A word that does not belong to a closed set.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("unknown {set} `{word}`")]
