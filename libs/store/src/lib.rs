@@ -8,9 +8,14 @@
 //! that answer a caller take an [`Access`] and filter by what its grants make visible.
 
 pub mod access;
+pub mod edge;
 mod error;
+pub mod inventory;
 mod migrate;
+pub mod retention;
+pub mod scan_run;
 mod tx;
+pub mod verdict;
 pub mod work;
 
 pub use access::{Access, AccessScope, Grant, Role, Visible};
