@@ -17,6 +17,7 @@ pub mod scan_run;
 mod tx;
 pub mod verdict;
 pub mod work;
+pub mod worker;
 
 pub use access::{Access, AccessScope, Grant, Role, Visible};
 pub use error::StoreError;

@@ -11,7 +11,7 @@ pub async fn sweep(store: &Store, now: DateTime<Utc>, keep_days: u32) -> Result<
     let before = now.checked_sub_days(Days::new(keep_days.into())).unwrap_or(now);
     let ahead = now.checked_add_days(Days::new(62)).unwrap_or(now);
     sqlx::query!("select ensure_partitions($1), drop_partitions($2)", ahead.date_naive(), before.date_naive())
-        .execute(store.pool())
+        .fetch_one(store.pool())
         .await?;
     let mut tx = store.worker().await?;
     sqlx::query!("delete from idempotency_keys where created_at < now() - interval '1 day'").execute(tx.conn()).await?;
