@@ -207,9 +207,10 @@ async fn mark(tx: &mut TenantTx, items: &[&Prepared]) -> Result<(), StoreError> 
     let columns = Columns::of(items);
     let tenant = tx.tenant_uuid();
     sqlx::query!(
-        "insert into dirty (tenant_id, unit_id, resource_id, kind, namespace, region)
-         select $1, i.unit, i.id, i.kind, i.namespace, i.region
-         from unnest($2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[]) as i(unit, id, kind, namespace, region)
+        "insert into dirty (tenant_id, unit_id, resource_id, kind, namespace, region, owner_id)
+         select $1, i.unit, i.id, i.kind, i.namespace, i.region, i.owner
+         from unnest($2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::uuid[])
+           as i(unit, id, kind, namespace, region, owner)
          on conflict (tenant_id, unit_id, kind, resource_id) do update set marks = dirty.marks + 1",
         tenant,
         &columns.unit,
@@ -217,6 +218,7 @@ async fn mark(tx: &mut TenantTx, items: &[&Prepared]) -> Result<(), StoreError> 
         &columns.kind as _,
         &columns.namespace as _,
         &columns.region as _,
+        &columns.owner as _,
     )
     .execute(tx.conn())
     .await?;

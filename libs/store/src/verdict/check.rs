@@ -51,6 +51,11 @@ pub async fn ensure_checks(tx: &mut TenantTx, checks: &[CheckIdentity]) -> Resul
     Ok(checks.iter().map(|check| known[&(check.control_id.clone(), check.params_hash.clone())]).collect())
 }
 
+/// The control of every ordinal ever given.
+pub async fn check_controls(tx: &mut TenantTx) -> Result<HashMap<i32, String>, StoreError> {
+    Ok(known_checks(tx).await?.into_iter().map(|((control, _), ordinal)| (ordinal, control)).collect())
+}
+
 async fn known_checks(tx: &mut TenantTx) -> Result<HashMap<(String, Vec<u8>), i32>, StoreError> {
     let tenant = tx.tenant_uuid();
     let rows = sqlx::query!("select ordinal, control_id, params_hash from checks where tenant_id = $1", tenant)

@@ -117,6 +117,8 @@ pub struct DirtyRow {
     pub namespace: Option<String>,
     /// Where.
     pub region: Option<String>,
+    /// Its controller.
+    pub owner_id: Option<Uuid>,
     /// To clear only what was read.
     pub marks: i64,
 }
@@ -125,7 +127,7 @@ pub struct DirtyRow {
 pub async fn dirty(tx: &mut TenantTx, unit: UnitId, limit: i64) -> Result<Vec<DirtyRow>, StoreError> {
     let tenant = tx.tenant_uuid();
     sqlx::query!(
-        "select resource_id, kind, namespace, region, marks from dirty where tenant_id = $1 and unit_id = $2
+        "select resource_id, kind, namespace, region, owner_id, marks from dirty where tenant_id = $1 and unit_id = $2
          order by kind, resource_id limit $3",
         tenant,
         unit.0,
@@ -140,6 +142,7 @@ pub async fn dirty(tx: &mut TenantTx, unit: UnitId, limit: i64) -> Result<Vec<Di
             kind: row.kind.parse()?,
             namespace: row.namespace,
             region: row.region,
+            owner_id: row.owner_id,
             marks: row.marks,
         })
     })
@@ -240,6 +243,36 @@ pub async fn resources_by_id(tx: &mut TenantTx, unit: UnitId, ids: &[Uuid]) -> R
     .into_iter()
     .map(TryInto::try_into)
     .collect()
+}
+
+/// What some resources control: pods, and the replica sets and jobs in between.
+pub async fn children(tx: &mut TenantTx, owners: &[Uuid]) -> Result<Vec<StoredResource>, StoreError> {
+    let tenant = tx.tenant_uuid();
+    sqlx::query_as!(
+        Row,
+        "select resource_id, native_id, kind, name, cloud, account, region, cluster_id, namespace, labels, managed_by,
+             owner_id, active, config, revision
+         from resources where tenant_id = $1 and owner_id = any($2)",
+        tenant,
+        owners
+    )
+    .fetch_all(tx.conn())
+    .await?
+    .into_iter()
+    .map(TryInto::try_into)
+    .collect()
+}
+
+/// Which of some ids are in the inventory.
+pub async fn existing(tx: &mut TenantTx, ids: &[Uuid]) -> Result<Vec<Uuid>, StoreError> {
+    let tenant = tx.tenant_uuid();
+    Ok(sqlx::query_scalar!(
+        "select resource_id from resources where tenant_id = $1 and resource_id = any($2)",
+        tenant,
+        ids
+    )
+    .fetch_all(tx.conn())
+    .await?)
 }
 
 /// The ids of a unit's resources of some kinds, in one namespace or region where given.
@@ -364,6 +397,20 @@ pub async fn packs_of(tx: &mut TenantTx, ids: &[Uuid]) -> Result<Vec<StoredPack>
          from verdicts where tenant_id = $1 and resource_id = any($2)",
         tenant,
         ids
+    )
+    .fetch_all(tx.conn())
+    .await?)
+}
+
+/// Packed verdicts of a whole unit.
+pub async fn packs_of_unit(tx: &mut TenantTx, unit: UnitId) -> Result<Vec<StoredPack>, StoreError> {
+    let tenant = tx.tenant_uuid();
+    Ok(sqlx::query_as!(
+        StoredPack,
+        "select resource_id, healthy, not_applicable, unknown, scored, inputs, revision
+         from verdicts where tenant_id = $1 and unit_id = $2",
+        tenant,
+        unit.0
     )
     .fetch_all(tx.conn())
     .await?)

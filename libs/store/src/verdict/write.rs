@@ -310,6 +310,18 @@ async fn move_counters(tx: &mut TenantTx, unit: UnitId, batch: &VerdictWrite) ->
     Ok(())
 }
 
+/// Sets the counters of a unit anew, for when deltas cannot tell: a new catalogue may move controls between groups.
+pub async fn rebuild_counters(tx: &mut TenantTx, unit: UnitId, batch: &VerdictWrite) -> Result<(), StoreError> {
+    let tenant = tx.tenant_uuid();
+    sqlx::query!("delete from verdict_counts where tenant_id = $1 and unit_id = $2", tenant, unit.0)
+        .execute(tx.conn())
+        .await?;
+    sqlx::query!("delete from score_counts where tenant_id = $1 and unit_id = $2", tenant, unit.0)
+        .execute(tx.conn())
+        .await?;
+    move_counters(tx, unit, batch).await
+}
+
 /// Clears what was assessed, unless it changed again meanwhile.
 pub async fn clear_dirty(tx: &mut TenantTx, unit: UnitId, rows: &[DirtyRow]) -> Result<(), StoreError> {
     let tenant = tx.tenant_uuid();
