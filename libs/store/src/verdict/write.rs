@@ -32,7 +32,7 @@ pub struct FindingWrite {
     pub ordinal: i32,
     /// Its control.
     pub control_id: String,
-    /// 1 informational … 5 critical.
+    /// 1 informational … 5 critical; 0 leaves a stored row's as it is.
     pub severity: i16,
     /// What it is now.
     pub status: Status,
@@ -225,14 +225,14 @@ async fn update_findings(
     let tenant = tx.tenant_uuid();
     sqlx::query!(
         "update findings f
-         set status = i.status, severity = i.severity, scored = i.scored, unit_id = $2, changed_at = $3,
+         set status = i.status, severity = coalesce(nullif(i.severity, 0), f.severity), scored = i.scored, unit_id = $2, changed_at = $3,
              since = case when f.status = i.status then f.since else $3 end,
              cause = case when f.status = i.status then f.cause else i.cause end,
              evidence = coalesce(i.evidence::jsonb, f.evidence)
          from unnest($4::uuid[], $5::int4[], $6::int2[], $7::text[], $8::text[], $9::text[], $10::bool[])
            as i(id, ordinal, severity, status, cause, evidence, scored)
          where f.tenant_id = $1 and f.resource_id = i.id and f.ordinal = i.ordinal
-           and (f.status <> i.status or f.severity <> i.severity or f.scored <> i.scored or f.unit_id <> $2
+           and (f.status <> i.status or f.severity <> coalesce(nullif(i.severity, 0), f.severity) or f.scored <> i.scored or f.unit_id <> $2
                 or f.evidence is distinct from coalesce(i.evidence::jsonb, f.evidence))",
         tenant,
         unit.0,
