@@ -9,11 +9,13 @@
 //! No cloud's SDK is named here. Adding a cloud adds a crate that implements these traits and runs the conformance suite.
 
 mod access;
+mod egress;
 mod error;
 mod event;
 mod port;
 
 pub use access::{BearerToken, ClusterAccess, ClusterEndpoint};
+pub use egress::{EGRESS_SETTING, EgressDenied, EgressError, EgressPolicy};
 pub use error::{ConnectorError, ErrorKind};
 pub use event::{Event, Listing, Outcome, Sink, SinkClosed};
 pub use port::{Connector, DiscoveredCluster, Permission, PermissionCheck, PermissionState, ScanContext};
