@@ -58,11 +58,6 @@ impl<'a> Run<'a> {
         Self { variables, memo: RefCell::new(Vec::new()), steps: Cell::new(steps) }
     }
 
-    /// Steps that are left.
-    pub(crate) fn steps_left(&self) -> u32 {
-        self.steps.get()
-    }
-
     /// Turns to another element: what was computed from the last one is forgotten.
     pub(crate) fn set_element(&mut self, element: (&'a Value, &'static str, Text<'a>)) {
         self.variables.it = Some(element);

@@ -23,4 +23,4 @@ pub(crate) use error::{ErrorKind, EvalError, SyntaxError};
 pub(crate) use eval::{Run, Variables};
 pub(crate) use ir::{Program, Reads, Variable};
 pub(crate) use lower::{Names, compile};
-pub(crate) use value::{Text, Val};
+pub(crate) use value::Text;
