@@ -132,7 +132,7 @@ fn references(lint: &mut Lint<'_>, control: &Control) {
     each("kubescape", &all.kubescape, |id| prefixed(id, "C-", |c| c.is_ascii_digit()));
     each("trivy", &all.trivy, |id| prefixed(id, "", |c| c.is_ascii_alphanumeric() || c == '-'));
     each("checkov", &all.checkov, |id| prefixed(id, "CKV", |c| c.is_ascii_alphanumeric() || c == '_'));
-    each("prowler", &all.prowler, |id| prefixed(id, "", |c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_'));
+    each("prowler", &all.prowler, |id| prefixed(id, "", |c| c.is_ascii_alphanumeric() || c == '_'));
     each("defender", &all.defender, is_guid);
     for sections in all.cis.values() {
         each("cis", sections, |id| prefixed(id, "", |c| c.is_ascii_digit() || c == '.'));
