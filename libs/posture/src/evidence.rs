@@ -19,8 +19,8 @@ pub(crate) fn facts(
     for pattern in &control.evidence {
         match (pattern.root, element) {
             (Root::Element, Some(element)) => own(control, pattern, element, input, pod, &mut facts),
-            (Root::Element | Root::Object, None) => point(pattern, input.config, "", Absent::Kept, &mut facts),
-            (Root::Object, Some(_)) => point(pattern, input.config, "", Absent::Dropped, &mut facts),
+            (Root::Element, None) => point(pattern, input.config, "", Absent::Kept, &mut facts),
+            (Root::Object, _) => point(pattern, input.config, "", Absent::Dropped, &mut facts),
             (Root::Pod, _) => {
                 if let Some(pod) = pod {
                     let base = input.facts.kind.pod_spec_pointer().unwrap_or_default();
@@ -29,7 +29,14 @@ pub(crate) fn facts(
             }
         }
     }
-    facts
+    // Two pointers may lead to one field: that of the pod, when the pod itself is the element.
+    let mut kept: Vec<Fact> = Vec::with_capacity(facts.len());
+    for fact in facts {
+        if !kept.iter().any(|known| known.pointer == fact.pointer && known.resource == fact.resource) {
+            kept.push(fact);
+        }
+    }
+    kept
 }
 
 /// Adds the facts of another violating element.

@@ -20,6 +20,7 @@ impl<'a> Run<'a> {
             }
             (Val::Timestamp(a), Val::Timestamp(b)) => a == b,
             (Val::Duration(a), Val::Duration(b)) => a == b,
+            (Val::Type(a), Val::Type(b)) => a == b,
             (Val::Optional(a), Val::Optional(b)) => match (a, b) {
                 (None, None) => true,
                 (Some(a), Some(b)) => self.equal(a, b, node)?,

@@ -101,6 +101,7 @@ impl<'a> Run<'a> {
             Op::Uint(uint) => Val::Uint(*uint),
             Op::Double(double) => Val::Double(*double),
             Op::Str(text) => Val::text(text),
+            Op::Type(name) => Val::Type(name),
             Op::Json(value) => Val::Json(value),
             Op::Variable(variable) => return self.variable(*variable, node),
             Op::Local(index) => scope.expect("lowering declared the variable").get(*index),

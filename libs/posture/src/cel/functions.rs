@@ -54,6 +54,7 @@ impl<'a> Run<'a> {
             Function::String | Function::Int | Function::Uint | Function::Double | Function::Bool => {
                 convert(function, &args[0], node)
             }
+            Function::Type => Ok(Val::Type(args[0].type_name())),
             Function::Dyn => Ok(args[0].clone()),
             Function::Timestamp | Function::Duration => time::convert(function, &args[0], node),
             Function::Value | Function::HasValue | Function::Or | Function::OrValue => optional(function, args, node),

@@ -96,6 +96,7 @@ pub(super) enum Op {
     Uint(u64),
     Double(f64),
     Str(Box<str>),
+    Type(&'static str),
     /// A list or map literal of constants.
     Json(Value),
     Variable(Variable),
@@ -174,6 +175,7 @@ pub(super) enum Function {
     Double,
     Bool,
     Dyn,
+    Type,
     Timestamp,
     Duration,
     Value,

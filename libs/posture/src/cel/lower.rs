@@ -10,6 +10,8 @@ use super::ir::{Binary, Fact, Function, Iterate, Node, Op, Optional, Program, Re
 
 /// Longest expression in bytes; together with the depth it bounds what parsing and lowering may cost.
 const MAX_SOURCE: usize = 4096;
+/// Types that an expression may compare `type(x)` with.
+const TYPES: [&str; 9] = ["null_type", "bool", "int", "uint", "double", "string", "list", "map", "type"];
 /// Deepest nesting of the lowered tree, which is also the deepest recursion of a run.
 const MAX_DEPTH: u16 = 96;
 
@@ -112,7 +114,10 @@ impl Lower<'_> {
             None if matches!(name, "resource" | "neighbours") => {
                 self.refuse(expr, format!("`{name}` is used with a field: `{name}.<field>`"))
             }
-            None => self.refuse(expr, format!("`{name}` is not declared")),
+            None => match TYPES.into_iter().find(|known| *known == name) {
+                Some(known) => Ok(Op::Type(known)),
+                None => self.refuse(expr, format!("`{name}` is not declared")),
+            },
         }
     }
 
@@ -352,6 +357,7 @@ fn function(name: &str, method: bool, args: usize) -> Option<Function> {
         ("double", false, 1) => Function::Double,
         ("bool", false, 1) => Function::Bool,
         ("dyn", false, 1) => Function::Dyn,
+        ("type", false, 1) => Function::Type,
         ("timestamp", false, 1) => Function::Timestamp,
         ("duration", false, 1) => Function::Duration,
         ("value", true, 1) => Function::Value,

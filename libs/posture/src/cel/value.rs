@@ -25,6 +25,8 @@ pub(crate) enum Val<'a> {
     Optional(Option<Rc<Val<'a>>>),
     Timestamp(DateTime<Utc>),
     Duration(TimeDelta),
+    /// A type, by its CEL name.
+    Type(&'static str),
 }
 
 /// Text, borrowed where possible.
@@ -78,6 +80,24 @@ impl<'a> Val<'a> {
         match self {
             Self::Str(text) => Some(text.as_str()),
             _ => None,
+        }
+    }
+
+    /// Name of the value's type.
+    pub(super) fn type_name(&self) -> &'static str {
+        match self {
+            Self::Null => "null_type",
+            Self::Bool(_) => "bool",
+            Self::Int(_) => "int",
+            Self::Uint(_) => "uint",
+            Self::Double(_) => "double",
+            Self::Str(_) => "string",
+            Self::Json(Value::Object(_)) | Self::Map(_) => "map",
+            Self::Json(_) | Self::Neighbours(_) | Self::List(_) => "list",
+            Self::Optional(_) => "optional_type",
+            Self::Timestamp(_) => "google.protobuf.Timestamp",
+            Self::Duration(_) => "google.protobuf.Duration",
+            Self::Type(_) => "type",
         }
     }
 
@@ -145,7 +165,7 @@ impl<'a> Val<'a> {
                 };
                 Value::Object(entries.iter().map(entry).collect::<Option<_>>()?)
             }
-            Self::Optional(_) | Self::Timestamp(_) | Self::Duration(_) => return None,
+            Self::Optional(_) | Self::Timestamp(_) | Self::Duration(_) | Self::Type(_) => return None,
         }))
     }
 }
