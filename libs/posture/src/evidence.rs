@@ -8,26 +8,17 @@ use crate::pointer::{Pattern, Root};
 
 /// The fields that decided, for one violating element or for the object.
 ///
-/// An absent field of the element itself is kept: its absence decided. Fields around the element are kept when present.
+/// An absent field of the element itself is kept: its absence decided. Fields around the element are kept when present,
+/// or when nothing else is.
 pub(crate) fn facts(
     control: &Compiled,
     input: &Input<'_>,
     pod: Option<&Value>,
     element: Option<&Element<'_>>,
 ) -> Vec<Fact> {
-    let mut facts = Vec::new();
-    for pattern in &control.evidence {
-        match (pattern.root, element) {
-            (Root::Element, Some(element)) => own(control, pattern, element, input, pod, &mut facts),
-            (Root::Element, None) => point(pattern, input.config, "", Absent::Kept, &mut facts),
-            (Root::Object, _) => point(pattern, input.config, "", Absent::Dropped, &mut facts),
-            (Root::Pod, _) => {
-                if let Some(pod) = pod {
-                    let base = input.facts.kind.pod_spec_pointer().unwrap_or_default();
-                    point(pattern, pod, base, Absent::Dropped, &mut facts);
-                }
-            }
-        }
+    let mut facts = collect(control, input, pod, element, Absent::Dropped);
+    if facts.is_empty() {
+        facts = collect(control, input, pod, element, Absent::Kept);
     }
     // Two pointers may lead to one field: that of the pod, when the pod itself is the element.
     let mut kept: Vec<Fact> = Vec::with_capacity(facts.len());
@@ -37,6 +28,30 @@ pub(crate) fn facts(
         }
     }
     kept
+}
+
+fn collect(
+    control: &Compiled,
+    input: &Input<'_>,
+    pod: Option<&Value>,
+    element: Option<&Element<'_>>,
+    around: Absent,
+) -> Vec<Fact> {
+    let mut facts = Vec::new();
+    for pattern in &control.evidence {
+        match (pattern.root, element) {
+            (Root::Element, Some(element)) => own(control, pattern, element, input, pod, &mut facts),
+            (Root::Element, None) => point(pattern, input.config, "", Absent::Kept, &mut facts),
+            (Root::Object, _) => point(pattern, input.config, "", around, &mut facts),
+            (Root::Pod, _) => {
+                if let Some(pod) = pod {
+                    let base = input.facts.kind.pod_spec_pointer().unwrap_or_default();
+                    point(pattern, pod, base, around, &mut facts);
+                }
+            }
+        }
+    }
+    facts
 }
 
 /// Adds the facts of another violating element.
