@@ -1,5 +1,7 @@
 //! Inputs made from the examples of content files.
 
+#![expect(clippy::unwrap_used, reason = "tests")]
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
