@@ -1,1 +1,19 @@
-//! .
+//! Postgres: the only SQL in Rampart.
+//!
+//! ```text
+//! Store ─ tenant(id) ─▶ TenantTx ─▶ one module per aggregate: free functions over `&mut TenantTx`
+//!       └ worker()   ─▶ WorkerTx ─▶ `work`: claim, renew, finish, across tenants
+//! ```
+//! A tenant's data is reached only through [`TenantTx`], which sets the tenant that row-level security checks. Functions
+//! that answer a caller take an [`Access`] and filter by what its grants make visible.
+
+pub mod access;
+mod error;
+mod migrate;
+mod tx;
+pub mod work;
+
+pub use access::{Access, AccessScope, Grant, Role, Visible};
+pub use error::StoreError;
+pub use migrate::migrate;
+pub use tx::{Store, TenantTx, WorkerTx};

@@ -1,0 +1,177 @@
+//! Who asks, what they may do, and what they may see.
+
+use rampart_domain::{ClusterId, TenantId, TokenId};
+use sqlx::{Postgres, QueryBuilder};
+use uuid::Uuid;
+
+use crate::StoreError;
+
+/// What a token may do. The order is not a ranking.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// Everything, including tokens.
+    Owner,
+    /// Assignments, initiatives, and all reads.
+    SecurityAdmin,
+    /// All reads.
+    SecurityReader,
+    /// Connectors and scans, and reads of the inventory.
+    ConnectorAdmin,
+}
+
+impl Role {
+    /// The one spelling.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Owner => "owner",
+            Self::SecurityAdmin => "security_admin",
+            Self::SecurityReader => "security_reader",
+            Self::ConnectorAdmin => "connector_admin",
+        }
+    }
+
+    /// Whether the role allows `permission`.
+    pub const fn allows(self, permission: Permission) -> bool {
+        match permission {
+            Permission::ReadInventory => true,
+            Permission::ReadFindings => !matches!(self, Self::ConnectorAdmin),
+            Permission::ManageConnectors => matches!(self, Self::Owner | Self::ConnectorAdmin),
+            Permission::ManagePolicy => matches!(self, Self::Owner | Self::SecurityAdmin),
+            Permission::ManageTenant => matches!(self, Self::Owner),
+        }
+    }
+}
+
+impl std::str::FromStr for Role {
+    type Err = StoreError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        [Self::Owner, Self::SecurityAdmin, Self::SecurityReader, Self::ConnectorAdmin]
+            .into_iter()
+            .find(|role| role.as_str() == text)
+            .ok_or_else(|| StoreError::Corrupt(format!("role `{text}`")))
+    }
+}
+
+/// What an operation needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Permission {
+    /// Clusters, resources, images, coverage, scans.
+    ReadInventory,
+    /// Findings, recommendations, score.
+    ReadFindings,
+    /// Create, change, test, scan and delete connectors. Needs a tenant-wide grant.
+    ManageConnectors,
+    /// Initiatives and assignments.
+    ManagePolicy,
+    /// Tokens and the tenant itself. Needs a tenant-wide grant.
+    ManageTenant,
+}
+
+/// Where a grant holds.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum AccessScope {
+    /// The whole tenant.
+    Tenant,
+    /// One cloud account with its clusters.
+    Account(String),
+    /// One cluster.
+    Cluster(ClusterId),
+    /// One namespace of one cluster.
+    Namespace(ClusterId, String),
+}
+
+/// A role in a scope.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grant {
+    /// The role.
+    pub role: Role,
+    /// Where.
+    pub scope: AccessScope,
+}
+
+/// An authenticated caller.
+#[derive(Debug, Clone)]
+pub struct Access {
+    /// Whose data.
+    pub tenant: TenantId,
+    /// Which token.
+    pub token: TokenId,
+    /// What it may do where; never empty.
+    pub grants: Vec<Grant>,
+}
+
+impl Access {
+    /// Whether any grant allows `permission`, wherever.
+    pub fn allows_somewhere(&self, permission: Permission) -> bool {
+        self.grants.iter().any(|grant| grant.role.allows(permission))
+    }
+
+    /// Whether a tenant-wide grant allows `permission`.
+    pub fn allows_everywhere(&self, permission: Permission) -> bool {
+        self.grants.iter().any(|grant| grant.scope == AccessScope::Tenant && grant.role.allows(permission))
+    }
+
+    /// What the grants that allow `permission` make visible.
+    pub fn visible(&self, permission: Permission) -> Visible {
+        let mut visible = Visible::default();
+        for grant in self.grants.iter().filter(|grant| grant.role.allows(permission)) {
+            match &grant.scope {
+                AccessScope::Tenant => visible.all = true,
+                AccessScope::Account(account) => visible.accounts.push(account.clone()),
+                AccessScope::Cluster(cluster) => visible.clusters.push(cluster.0),
+                AccessScope::Namespace(cluster, namespace) => {
+                    visible.namespace_clusters.push(cluster.0);
+                    visible.namespaces.push(namespace.clone());
+                }
+            }
+        }
+        visible
+    }
+}
+
+/// The part of a tenant that a caller may see. Filters every read in SQL.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Visible {
+    /// The whole tenant.
+    pub all: bool,
+    /// Cloud accounts, with their clusters.
+    pub accounts: Vec<String>,
+    /// Clusters.
+    pub clusters: Vec<Uuid>,
+    /// Clusters of the namespaces, pairwise with `namespaces`.
+    pub namespace_clusters: Vec<Uuid>,
+    /// Namespaces, pairwise with `namespace_clusters`.
+    pub namespaces: Vec<String>,
+}
+
+impl Visible {
+    /// Appends ` and (…)` over the columns account, cluster_id and namespace of `alias`.
+    pub(crate) fn push(&self, query: &mut QueryBuilder<Postgres>, alias: &'static str) {
+        if self.all {
+            return;
+        }
+        query.push(format!(" and ({alias}.account = any("));
+        query.push_bind(self.accounts.clone());
+        query.push(format!(") or {alias}.cluster_id = any("));
+        query.push_bind(self.clusters.clone());
+        query.push(format!(") or ({alias}.cluster_id, {alias}.namespace) in (select * from unnest("));
+        query.push_bind(self.namespace_clusters.clone());
+        query.push(", ");
+        query.push_bind(self.namespaces.clone());
+        query.push(")))");
+    }
+
+    /// Appends ` and (…)` over account and cluster_id of `alias`, for tables without a namespace: a namespace grant
+    /// makes its cluster visible as such.
+    pub(crate) fn push_cluster(&self, query: &mut QueryBuilder<Postgres>, alias: &'static str) {
+        if self.all {
+            return;
+        }
+        query.push(format!(" and ({alias}.account = any("));
+        query.push_bind(self.accounts.clone());
+        query.push(format!(") or {alias}.cluster_id = any("));
+        query.push_bind([self.clusters.clone(), self.namespace_clusters.clone()].concat());
+        query.push("))");
+    }
+}

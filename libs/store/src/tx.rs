@@ -1,0 +1,129 @@
+use std::time::Duration;
+
+use rampart_domain::TenantId;
+use secrecy::{ExposeSecret, SecretString};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{AssertSqlSafe, ConnectOptions, PgConnection, PgPool, Postgres, Transaction};
+
+use crate::{StoreError, migrate};
+
+/// The pool, and the only ways to a connection.
+#[derive(Debug, Clone)]
+pub struct Store {
+    pool: PgPool,
+}
+
+impl Store {
+    /// Connects and refuses roles that could step around row-level security, and schemas older than this binary.
+    pub async fn connect(url: &SecretString, max_connections: u32) -> Result<Self, StoreError> {
+        let options: PgConnectOptions = url.expose_secret().parse()?;
+        let options = options
+            .application_name("rampart")
+            // A statement that runs this long is a bug; give the connection back.
+            .options([("statement_timeout", "60000"), ("idle_in_transaction_session_timeout", "60000")])
+            .log_statements(tracing::log::LevelFilter::Off)
+            .log_slow_statements(tracing::log::LevelFilter::Warn, Duration::from_secs(5));
+        let pool = PgPoolOptions::new()
+            .max_connections(max_connections)
+            .acquire_timeout(Duration::from_secs(15))
+            .connect_with(options)
+            .await?;
+        let store = Self { pool };
+        store.refuse_unsafe_role().await?;
+        migrate::check_current(&store.pool).await?;
+        Ok(store)
+    }
+
+    async fn refuse_unsafe_role(&self) -> Result<(), StoreError> {
+        let (role, superuser, bypass, owner): (String, bool, bool, bool) = sqlx::query_as(
+            "select r.rolname::text, r.rolsuper, r.rolbypassrls,
+                    exists (select from pg_class c join pg_namespace n on n.oid = c.relnamespace
+                            where c.relowner = r.oid and n.nspname = current_schema())
+             from pg_roles r where r.rolname = current_user",
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        let problem = match (superuser, bypass, owner) {
+            (true, _, _) => "is a superuser",
+            (_, true, _) => "has BYPASSRLS",
+            (_, _, true) => "owns tables",
+            _ => return Ok(()),
+        };
+        Err(StoreError::UnsafeRole { role, problem })
+    }
+
+    /// Whether Postgres answers.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        sqlx::query("select 1").execute(&self.pool).await?;
+        Ok(())
+    }
+
+    /// A transaction that sees one tenant.
+    pub async fn tenant(&self, tenant: TenantId) -> Result<TenantTx, StoreError> {
+        // One round trip for both; a UUID prints only hexadecimal digits and dashes.
+        let begin = format!("begin; set local app.tenant = '{tenant}'");
+        let tx = self.pool.begin_with(AssertSqlSafe(begin)).await?;
+        Ok(TenantTx { tx, tenant })
+    }
+
+    /// A transaction that sees the work of every tenant, and nothing else of theirs.
+    pub async fn worker(&self) -> Result<WorkerTx, StoreError> {
+        let tx = self.pool.begin_with("begin; set local app.worker = 'on'").await?;
+        Ok(WorkerTx { tx })
+    }
+
+    pub(crate) fn pool(&self) -> &PgPool {
+        &self.pool
+    }
+
+    /// Waits for running statements and closes every connection.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+}
+
+/// A transaction bound to one tenant by row-level security. Dropping it rolls back.
+#[derive(Debug)]
+pub struct TenantTx {
+    tx: Transaction<'static, Postgres>,
+    tenant: TenantId,
+}
+
+impl TenantTx {
+    /// The tenant whose rows this transaction sees.
+    pub const fn tenant(&self) -> TenantId {
+        self.tenant
+    }
+
+    /// Makes the effects permanent.
+    pub async fn commit(self) -> Result<(), StoreError> {
+        self.tx.commit().await?;
+        Ok(())
+    }
+
+    pub(crate) fn conn(&mut self) -> &mut PgConnection {
+        &mut self.tx
+    }
+
+    pub(crate) const fn tenant_uuid(&self) -> uuid::Uuid {
+        self.tenant.0
+    }
+}
+
+/// A transaction that may claim work for any tenant.
+#[derive(Debug)]
+pub struct WorkerTx {
+    tx: Transaction<'static, Postgres>,
+}
+
+impl WorkerTx {
+    /// Makes the effects permanent.
+    pub async fn commit(self) -> Result<(), StoreError> {
+        self.tx.commit().await?;
+        Ok(())
+    }
+
+    pub(crate) fn conn(&mut self) -> &mut PgConnection {
+        &mut self.tx
+    }
+}

@@ -1,0 +1,9 @@
+drop table assessments;
+drop table score_counts;
+drop table verdict_counts;
+drop table finding_events;
+drop table findings;
+drop table verdicts;
+drop table checks;
+drop table assignments;
+drop table initiatives;
