@@ -1,1 +1,50 @@
-//! x
+//! `rampart`: the one production binary. It parses the command line, finds the database and runs the roles; what they
+//! do is in their own crates.
+
+mod admin;
+mod cli;
+mod database;
+mod keys;
+mod migrate;
+mod openapi;
+mod serve;
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::FromArgMatches as _;
+
+use cli::{Cli, Command, command};
+
+/// Parses the command line, runs the command and reports its error on standard error.
+pub fn main() -> ExitCode {
+    let matches = command().get_matches();
+    let outcome = Cli::from_arg_matches(&matches).map_err(anyhow::Error::from).and_then(run);
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Nobody is left to tell when standard error is closed.
+            let _ = writeln!(std::io::stderr(), "rampart: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<()> {
+    if let Command::Openapi = cli.command {
+        return openapi::print();
+    }
+    rampart_chassis::install_crypto_provider();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let outcome = runtime.block_on(async {
+        match cli.command {
+            Command::Serve(args) => serve::serve(*args).await,
+            Command::Migrate(args) => migrate::migrate(args).await,
+            Command::Openapi => Ok(()),
+            Command::Admin(args) => admin::admin(args).await,
+        }
+    });
+    // What still blocks after the drain has had its time.
+    runtime.shutdown_background();
+    outcome
+}

@@ -1,2 +1,7 @@
-//! x
-fn main() {}
+//! The production binary.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    rampart::main()
+}

@@ -1,0 +1,104 @@
+use std::io::Write as _;
+
+use anyhow::Context as _;
+use clap::Subcommand;
+use rampart_chassis::{Telemetry, TelemetryArgs};
+use rampart_domain::TenantId;
+use rampart_store::Store;
+use secrecy::ExposeSecret as _;
+
+use crate::database::{Database, DatabaseArgs};
+use crate::keys::KeyArgs;
+
+/// Options of `rampart admin`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct AdminArgs {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Create a tenant and print its id
+    CreateTenant(CreateTenantArgs),
+    /// Create an owner's API token for a tenant and print it; it is shown only this once
+    CreateToken(CreateTokenArgs),
+    /// Encrypt every stored credential anew with the current key
+    RotateKey(RotateKeyArgs),
+}
+
+#[derive(Debug, clap::Args)]
+struct Shared {
+    #[command(flatten)]
+    database: DatabaseArgs,
+    #[command(flatten)]
+    telemetry: TelemetryArgs,
+}
+
+#[derive(Debug, clap::Args)]
+struct CreateTenantArgs {
+    /// Name of the tenant, unique in this installation.
+    #[arg(long)]
+    name: String,
+    #[command(flatten)]
+    shared: Shared,
+}
+
+#[derive(Debug, clap::Args)]
+struct CreateTokenArgs {
+    /// Id of the tenant that the token speaks for.
+    #[arg(long)]
+    tenant: TenantId,
+    /// Name of the token, as the list of tokens will show it.
+    #[arg(long, default_value = "first-owner")]
+    name: String,
+    /// Days until the token expires.
+    #[arg(long, default_value_t = 90, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=3650))]
+    expires_in_days: u32,
+    #[command(flatten)]
+    shared: Shared,
+}
+
+#[derive(Debug, clap::Args)]
+struct RotateKeyArgs {
+    #[command(flatten)]
+    keys: KeyArgs,
+    #[command(flatten)]
+    shared: Shared,
+}
+
+pub(crate) async fn admin(args: AdminArgs) -> anyhow::Result<()> {
+    let shared = match &args.action {
+        Action::CreateTenant(args) => &args.shared,
+        Action::CreateToken(args) => &args.shared,
+        Action::RotateKey(args) => &args.shared,
+    };
+    let telemetry = Telemetry::install(&shared.telemetry, "rampart-admin")?;
+    let database = Database::open_beside(&shared.database).await?;
+    let store = database.connect().await?;
+    let outcome = act(&args.action, &store).await;
+    let closed = database.close(store).await;
+    telemetry.shutdown().await;
+    writeln!(std::io::stdout(), "{}", outcome?).context("could not print the result")?;
+    closed
+}
+
+/// Does it, and returns what to print.
+async fn act(action: &Action, store: &Store) -> anyhow::Result<String> {
+    match action {
+        Action::CreateTenant(args) => {
+            let tenant = rampart_store::admin::create_tenant(store, &args.name).await;
+            Ok(tenant.with_context(|| format!("could not create tenant {:?}", args.name))?.to_string())
+        }
+        Action::CreateToken(args) => {
+            let days = args.expires_in_days;
+            let token = rampart_store::admin::create_owner_token(store, args.tenant, &args.name, days).await;
+            Ok(token.context("could not create the token")?.expose_secret().to_owned())
+        }
+        Action::RotateKey(args) => {
+            let keyring = args.keys.keyring(&args.shared.database.data_dir)?;
+            let rotated = rampart_store::admin::rotate_key(store, &keyring).await;
+            Ok(format!("{} credentials encrypted anew", rotated.context("could not rotate the key")?))
+        }
+    }
+}
