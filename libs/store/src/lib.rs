@@ -8,10 +8,30 @@
 //! that answer a caller take an [`Access`] and filter by what its grants make visible.
 
 pub mod access;
+pub mod admin;
+pub mod assignment;
+pub mod cluster;
+pub mod connector;
+pub mod coverage;
+pub mod finding;
+pub mod idempotency;
+pub mod image;
+pub mod initiative;
+pub mod keyring;
+pub mod page;
+pub mod preflight;
+pub mod recommendation;
+pub mod resource;
+pub mod scan;
+pub mod score;
+pub mod tenant;
+#[cfg(feature = "testing")]
+pub mod testing;
+pub mod token;
+pub mod work;
 mod error;
 mod migrate;
 mod tx;
-pub mod work;
 
 pub use access::{Access, AccessScope, Grant, Role, Visible};
 pub use error::StoreError;
