@@ -283,7 +283,7 @@ impl<'a> Run<'a> {
     }
 }
 
-#[derive(PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Absorbing {
     False,
     True,

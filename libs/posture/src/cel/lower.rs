@@ -66,15 +66,22 @@ impl Lower<'_> {
         Err(SyntaxError::at(self.source, self.offset(expr), message))
     }
 
+    /// Notes how deep a run gets; a `let` runs on top of the expression that names it.
+    fn reach(&mut self, depth: u16, expr: &IdedExpr) -> Lowered<()> {
+        if depth > MAX_DEPTH {
+            return self.refuse(expr, format!("nested deeper than {MAX_DEPTH} levels, `let`s included"));
+        }
+        self.reads.depth = self.reads.depth.max(depth);
+        Ok(())
+    }
+
     fn boxed(&mut self, expr: &IdedExpr) -> Lowered<Box<Node>> {
         self.node(expr).map(Box::new)
     }
 
     fn node(&mut self, expr: &IdedExpr) -> Lowered<Node> {
         self.depth += 1;
-        if self.depth > MAX_DEPTH {
-            return self.refuse(expr, format!("nested deeper than {MAX_DEPTH} levels"));
-        }
+        self.reach(self.depth, expr)?;
         let op = match &expr.expr {
             Expr::Literal(literal) => match literal {
                 LiteralValue::Null => Op::Null,
@@ -106,6 +113,7 @@ impl Lower<'_> {
         }
         match self.names.variable(name) {
             Some((variable, reads)) => {
+                self.reach(self.depth + reads.depth, expr)?;
                 self.reads.element |= reads.element;
                 self.reads.pod |= reads.pod;
                 self.reads.neighbours |= reads.neighbours;
