@@ -135,7 +135,10 @@ const ATOMS: &[&str] = &[
         "object.c[0]", "1", "2u", "1.5", "'x'", "''", "true", "false", "null", "[1, 'x']", "{'e': 1}", "has(object.a)", "object.list",
     ];
 
-const OPERATORS: &[&str] = &["&&", "||", "==", "!=", "<", ">=", "+", "-", "*", "/", "%", "in"];
+// Not any right side: the reference adds the keys of a map to a list, which the language does not define.
+const ADDENDS: &[&str] = &["1", "2u", "1.5", "'x'", "object.b", "[1]", "object.zz"];
+
+const OPERATORS: &[&str] = &["&&", "||", "==", "!=", "<", ">=", "-", "*", "/", "%", "in"];
 
 const METHODS: &[&str] = &[
             "size()", "startsWith('x')", "contains('e')", "orValue(1)", "hasValue()", "?e", "e", "value()", "split('e')",
@@ -150,6 +153,7 @@ fn expression() -> impl Strategy<Value = String> {
         let two = (inner.clone(), prop::sample::select(OPERATORS), inner.clone());
         prop_oneof![
             two.prop_map(|(a, operator, b)| format!("({a}) {operator} ({b})")),
+            (inner.clone(), prop::sample::select(ADDENDS)).prop_map(|(a, b)| format!("({a}) + ({b})")),
             (inner.clone(), prop::sample::select(METHODS)).prop_map(|(a, method)| format!("({a}).{method}")),
             (inner.clone(), prop::sample::select(MACROS), inner.clone())
                 .prop_map(|(a, name, b)| format!("({a}).{name}(x, x == ({b}))")),
