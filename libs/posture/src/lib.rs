@@ -18,6 +18,8 @@ mod evaluate;
 mod evidence;
 mod input;
 pub mod live;
+#[cfg(test)]
+mod oracle;
 mod pointer;
 pub mod score;
 
