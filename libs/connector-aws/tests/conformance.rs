@@ -4,6 +4,7 @@
 
 mod world;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use rampart_connector::{
 use rampart_connector_aws::{AwsAuth, AwsConfig, AwsConnector, Regions, StaticKeys};
 use rampart_domain::{Cloud, Kind, Resource, Scope};
 use tokio_util::sync::CancellationToken;
-use world::{ACCOUNT, REGIONS, World};
+use world::{ACCOUNT, EXTERNAL_ID, REGIONS, World};
 
 /// Resources per region; children are only in one of the two clusters, images in both repositories.
 const PER_REGION: [(Kind, usize); 10] = [
@@ -32,7 +33,19 @@ const PER_REGION: [(Kind, usize); 10] = [
     (Kind::AwsEcrImage, 4),
 ];
 
+fn keys() -> StaticKeys {
+    StaticKeys {
+        access_key_id: "AKIDEXAMPLE".into(),
+        secret_access_key: "secret".to_owned().into(),
+        session_token: None,
+    }
+}
+
 fn connector(url: &str, regions: Regions) -> AwsConnector {
+    connector_as(AwsAuth::Static(keys()), url, regions)
+}
+
+fn connector_as(auth: AwsAuth, url: &str, regions: Regions) -> AwsConnector {
     let limits = Limits {
         rate: 10_000.0,
         burst: 10_000,
@@ -44,18 +57,8 @@ fn connector(url: &str, regions: Regions) -> AwsConnector {
         max_body: 1 << 16,
         ..Limits::default()
     };
-    let keys = StaticKeys {
-        access_key_id: "AKIDEXAMPLE".into(),
-        secret_access_key: "secret".to_owned().into(),
-        session_token: None,
-    };
-    let config = AwsConfig {
-        auth: AwsAuth::Static(keys),
-        partition: None,
-        regions,
-        endpoint_override: Some(url.parse().unwrap()),
-        base: None,
-    };
+    let config =
+        AwsConfig { auth, partition: None, regions, endpoint_override: Some(url.parse().unwrap()), base: Some(keys()) };
     AwsConnector::new(config, Caller::new(limits, CancellationToken::new())).unwrap()
 }
 
@@ -89,6 +92,15 @@ async fn the_conformance_suite_passes() {
         let lines: Vec<_> = violations.iter().map(ToString::to_string).collect();
         panic!("{} broken promises:\n{}", lines.len(), lines.join("\n"));
     }
+}
+
+#[tokio::test]
+async fn the_permissions_are_exactly_the_calls_of_a_scan() {
+    let world = World::start(None).await;
+    let connector = connector(&world.url, Regions::Enabled);
+    record(&connector, None).await.result.unwrap();
+    let named: BTreeSet<_> = connector.permissions().into_iter().map(|permission| permission.name).collect();
+    assert_eq!(world.apis(), named);
 }
 
 #[tokio::test]
@@ -153,6 +165,34 @@ async fn a_refused_permission_is_not_asked_for_without_end() {
     let entries = &seen.listings[&listing(REGIONS[0], Kind::AwsEksAccessEntry)];
     assert_eq!((entries.resources, entries.outcome.as_ref()), (2, Some(&Outcome::Complete)));
     assert_eq!(world.calls("eks:DescribeCluster"), 2, "refusals are not repeated");
+}
+
+fn as_role(url: &str, external_id: &str) -> AwsConnector {
+    let auth = AwsAuth::Role {
+        role_arn: format!("arn:aws:iam::{ACCOUNT}:role/rampart"),
+        external_id: external_id.into(),
+        session_name: "rampart".into(),
+    };
+    connector_as(auth, url, Regions::Chosen(vec![REGIONS[0].into()]))
+}
+
+#[tokio::test]
+async fn a_role_is_good_only_with_its_external_id() {
+    let world = World::start(None).await;
+    let role = as_role(&world.url, EXTERNAL_ID);
+    let seen = record(&role, None).await;
+    assert_eq!(seen.result, Ok(()));
+    assert_eq!(seen.listings[&listing(REGIONS[0], Kind::AwsEksCluster)].outcome, Some(Outcome::Complete));
+    let checks = role.preflight(&context(Vec::new())).await.unwrap();
+    assert_eq!((checks[0].permission.name.as_str(), &checks[0].state), ("sts:AssumeRole", &PermissionState::Granted));
+
+    let stranger = as_role(&world.url, "rampart-0000");
+    let error = record(&stranger, None).await.result.unwrap_err();
+    assert_eq!((error.kind, error.api.as_str()), (ErrorKind::Forbidden, "sts:GetCallerIdentity"));
+    let checks = stranger.preflight(&context(Vec::new())).await.unwrap();
+    assert_eq!(checks.len(), stranger.permissions().len() + 1);
+    assert!(matches!(checks[0].state, PermissionState::Missing(_)));
+    assert!(checks[1..].iter().all(|check| matches!(check.state, PermissionState::Unproven(_))));
 }
 
 fn context(kinds: Vec<Kind>) -> ScanContext {

@@ -39,7 +39,7 @@ async fn registry(ecr: &aws_sdk_ecr::Client) {
         let config =
             format!(r#"{{"mediaType":"application/vnd.docker.container.image.v1+json","size":1,"digest":"{tag}"}}"#);
         let manifest = format!(
-            r#"{{"schemaVersion":2,"mediaType":"application/vnd.docker.distribution.manifest.v2+json","config":{config},"layers":[]}}"#
+            r#"{{"schemaVersion":2,"mediaType":"application/vnd.docker.distribution.manifest.v2+json","config":{config},"layers":[{{"digest":"{tag}"}}]}}"#
         );
         ecr.put_image().repository_name("plain").image_tag(tag).image_manifest(manifest).send().await.unwrap();
     }

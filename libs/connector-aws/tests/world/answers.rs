@@ -8,6 +8,7 @@ use super::server::{Reply, Request};
 
 pub(crate) const ACCOUNT: &str = "111122223333";
 pub(crate) const REGIONS: [&str; 2] = ["eu-central-1", "eu-west-1"];
+pub(crate) const EXTERNAL_ID: &str = "rampart-4711";
 /// `alpha` has everything twice; `beta` is in `CONFIG_MAP` mode and has nothing.
 const CLUSTERS: [&str; 2] = ["alpha", "beta"];
 const PAIR: [&str; 2] = ["one", "two"];
@@ -30,7 +31,8 @@ pub(crate) fn route(request: &Request) -> Option<Call> {
     let region = request.headers.get("authorization")?.split('/').nth(2)?.to_owned();
     let query: HashMap<_, _> = url.query_pairs().collect();
     let path: Vec<String> = url.path_segments()?.map(decoded).collect();
-    let body = serde_json::from_str(&request.body).unwrap_or(Value::Null);
+    // A form, as STS has it, stays a text.
+    let body = serde_json::from_str(&request.body).unwrap_or_else(|_| Value::from(request.body.as_str()));
     let token = query.get("nextToken").cloned();
     let token = token.or_else(|| body["nextToken"].as_str().map(Cow::from));
     let token = token.or_else(|| body["NextToken"].as_str().map(Cow::from));
@@ -38,6 +40,7 @@ pub(crate) fn route(request: &Request) -> Option<Call> {
     let api = match request.headers.get("x-amz-target") {
         Some(target) => format!("ecr:{}", target.rsplit_once('.')?.1),
         None if request.body.contains("Action=GetCallerIdentity") => "sts:GetCallerIdentity".to_owned(),
+        None if request.body.contains("Action=AssumeRole") => "sts:AssumeRole".to_owned(),
         None => rest_api(&path.iter().map(String::as_str).collect::<Vec<_>>())?.to_owned(),
     };
     Some(Call { api, region, path, body, offset })
@@ -79,6 +82,8 @@ pub(crate) fn answer(call: &Call) -> Reply {
     let child = |kind: &str| arn("eks", &format!("{kind}/{cluster}/{item}"));
     let json = match call.api.as_str() {
         "sts:GetCallerIdentity" => return identity(),
+        "sts:AssumeRole" if call.body.as_str().is_some_and(|form| form.contains(EXTERNAL_ID)) => return credentials(),
+        "sts:AssumeRole" => return error(call, 403, "AccessDenied"),
         "account:ListRegions" => {
             let all = REGIONS.map(|name| json!({"RegionName": name, "RegionOptStatus": "ENABLED_BY_DEFAULT"}));
             page(call, "Regions", "NextToken", &all)
@@ -156,6 +161,23 @@ fn identity() -> Reply {
         &format!(
             "<GetCallerIdentityResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\">\
              <GetCallerIdentityResult>{result}</GetCallerIdentityResult></GetCallerIdentityResponse>"
+        ),
+    )
+}
+
+/// Near their end, so that they are renewed for every use.
+fn credentials() -> Reply {
+    let soon = chrono::Utc::now() + chrono::Duration::minutes(2);
+    let expiration = soon.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
+    let keys = format!(
+        "<AccessKeyId>ASIAROLE</AccessKeyId><SecretAccessKey>s</SecretAccessKey>\
+         <SessionToken>t</SessionToken><Expiration>{expiration}</Expiration>"
+    );
+    Reply::new(
+        200,
+        &format!(
+            "<AssumeRoleResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><AssumeRoleResult>\
+             <Credentials>{keys}</Credentials></AssumeRoleResult></AssumeRoleResponse>"
         ),
     )
 }

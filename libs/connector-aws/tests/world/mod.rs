@@ -3,14 +3,14 @@
 mod answers;
 mod server;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use rampart_connector::conformance::Fault;
 use tokio::task::JoinHandle;
 
-pub(crate) use answers::{ACCOUNT, REGIONS};
+pub(crate) use answers::{ACCOUNT, EXTERNAL_ID, REGIONS};
 use server::{Reply, Request, serve};
 
 /// How long the world asks to wait.
@@ -45,6 +45,11 @@ impl World {
         let shared = Arc::clone(&state);
         let (url, task) = serve(move |request| shared.answer(request)).await;
         Self { url, task, state }
+    }
+
+    /// Every API that was called.
+    pub(crate) fn apis(&self) -> BTreeSet<String> {
+        self.state.calls.lock().unwrap().keys().map(|(api, _)| api.clone()).collect()
     }
 
     /// Calls of an API over all regions.

@@ -89,7 +89,7 @@ async fn converse(stream: TcpStream, answer: &(dyn Fn(&Request) -> Reply + Send 
         }
         let mut head = format!("HTTP/1.1 {} x\r\ncontent-length: {}\r\n", reply.status, reply.body.len());
         for (name, value) in &reply.headers {
-            head += &format!("{name}: {value}\r\n");
+            head.extend([*name, ": ", value, "\r\n"]);
         }
         head += "\r\n";
         let whole = reply.manner == Manner::Whole;
