@@ -167,6 +167,25 @@ async fn a_refused_permission_is_not_asked_for_without_end() {
     assert_eq!(world.calls("eks:DescribeCluster"), 2, "refusals are not repeated");
 }
 
+#[tokio::test]
+async fn a_scan_ends_when_nobody_takes_its_results() {
+    let world = World::start(Some(("eks:DescribeAddon", Fault::Hang))).await;
+    let connector = connector(&world.url, Regions::Enabled);
+    let (sink, mut events) = Sink::new(1);
+    let cx = context(Vec::new());
+    let read = async {
+        while let Some(event) = events.recv().await {
+            if matches!(event, Event::Page { .. }) {
+                break;
+            }
+        }
+        drop(events);
+    };
+    let scan = tokio::time::timeout(Duration::from_secs(10), connector.scan(&cx, &sink));
+    assert_eq!(tokio::join!(scan, read).0, Ok(Ok(())), "it neither hangs nor fails");
+    assert!(!cx.cancel.is_cancelled(), "it stops itself and nothing else");
+}
+
 fn as_role(url: &str, external_id: &str) -> AwsConnector {
     let auth = AwsAuth::Role {
         role_arn: format!("arn:aws:iam::{ACCOUNT}:role/rampart"),
@@ -188,7 +207,7 @@ async fn a_role_is_good_only_with_its_external_id() {
 
     let stranger = as_role(&world.url, "rampart-0000");
     let error = record(&stranger, None).await.result.unwrap_err();
-    assert_eq!((error.kind, error.api.as_str()), (ErrorKind::Forbidden, "sts:GetCallerIdentity"));
+    assert_eq!((error.kind, error.api.as_str()), (ErrorKind::Forbidden, "sts:AssumeRole"));
     let checks = stranger.preflight(&context(Vec::new())).await.unwrap();
     assert_eq!(checks.len(), stranger.permissions().len() + 1);
     assert!(matches!(checks[0].state, PermissionState::Missing(_)));
