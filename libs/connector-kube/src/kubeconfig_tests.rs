@@ -102,7 +102,8 @@ fn plugins_are_recognised_and_never_run() {
         }
         other => panic!("{command}: {other}"),
     };
-    let aws = "exec: {command: /usr/bin/aws, args: [--region, eu-west-1, eks, get-token, --cluster-name, shop], env: null}";
+    let aws =
+        "exec: {command: /usr/bin/aws, args: [--region, eu-west-1, eks, get-token, --cluster-name, shop], env: null}";
     check(aws, "aws", &["onboard the AWS account", "shop", "eu-west-1"]);
     check("exec: {command: aws-iam-authenticator, args: [token, -i, shop]}", "aws-iam-authenticator", &["AWS", "shop"]);
     check("exec: {command: gke-gcloud-auth-plugin}", "gke-gcloud-auth-plugin", &["GKE"]);
