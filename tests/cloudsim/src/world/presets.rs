@@ -129,20 +129,33 @@ fn demo(seed: Seed) -> Layout {
         },
         Cluster { access: Access::NoRbacObjects, ..eks(seed, MAIN, "eu-west-1", "data-staging") },
         Cluster { access: Access::Unmapped, ..eks(seed, MAIN, "ap-southeast-2", "analytics") },
-        Cluster { access: Access::Unreachable, care: Care::Sound, version: "1.34".to_owned(), ..eks(seed, MAIN, "us-east-1", "vaulted") },
+        Cluster {
+            access: Access::Unreachable,
+            care: Care::Sound,
+            version: "1.34".to_owned(),
+            ..eks(seed, MAIN, "us-east-1", "vaulted")
+        },
         Cluster { features: vec![Feature::Cilium], ..eks(seed, PARTNER, "eu-west-1", "partner-exchange") },
-        Cluster { nodes: 5, plants: true, spaces: spaces(8, 4, &["prod", "dev"]), ..on_premises(seed, "factory-floor") },
+        Cluster {
+            nodes: 5,
+            plants: true,
+            spaces: spaces(8, 4, &["prod", "dev"]),
+            ..on_premises(seed, "factory-floor")
+        },
     ];
     let mut registries = registries(seed, &accounts);
     let mut planted = Vec::new();
     let mut place = |account: &str, region: &str, name: &str, care: Care| {
-        let registry = registries.get_mut(&(account.to_owned(), region.to_owned())).expect("made for every region above");
+        let registry =
+            registries.get_mut(&(account.to_owned(), region.to_owned())).expect("made for every region above");
         registry.repositories.insert(name.to_owned(), repository(seed, account, region, name, care));
         if care != Care::Mixed {
             planted.push((account.to_owned(), region.to_owned(), name.to_owned(), care));
         }
     };
-    for (region, team) in [(REGIONS[0], "shop"), (REGIONS[0], "platform"), (REGIONS[1], "payments"), (REGIONS[1], "platform")] {
+    for (region, team) in
+        [(REGIONS[0], "shop"), (REGIONS[0], "platform"), (REGIONS[1], "payments"), (REGIONS[1], "platform")]
+    {
         for component in &COMPONENTS[..OWN] {
             place(MAIN, region, &format!("{team}/{component}"), Care::Mixed);
         }
@@ -157,8 +170,8 @@ fn pods_10k(seed: Seed) -> Layout {
     let accounts = vec![Account::new(seed, MAIN, &REGIONS)];
     let cluster = Cluster {
         nodes: 200,
-        spaces: spaces(60, 45, &["prod", "dev", "staging"]),
-        mix: Mix { replicas: (3, 4), services: 50, ..MIX },
+        spaces: spaces(60, 50, &["prod", "dev", "staging"]),
+        mix: Mix { replicas: (3, 4), services: 75, ..MIX },
         features: vec![Feature::ArgoRollouts, Feature::CertManager, Feature::Prometheus],
         operators: true,
         ..eks(seed, MAIN, REGIONS[0], "big")
@@ -196,8 +209,16 @@ fn resources_100k(seed: Seed) -> Layout {
     let clusters = (0..10)
         .map(|i| Cluster {
             nodes: 40,
-            spaces: spaces(40, 84, &["prod", "dev", "staging"]),
-            mix: Mix { cron_jobs: 20, stateful_sets: 15, daemon_sets: 3, services: 10, replicas: (1, 1), revisions: 0, ..MIX },
+            spaces: spaces(40, 72, &["prod", "dev", "staging"]),
+            mix: Mix {
+                cron_jobs: 20,
+                stateful_sets: 15,
+                daemon_sets: 3,
+                services: 10,
+                replicas: (1, 1),
+                revisions: 0,
+                ..MIX
+            },
             ..eks(seed, MAIN, REGIONS[i % REGIONS.len()], &format!("estate-{i}"))
         })
         .collect();
