@@ -1,5 +1,3 @@
-use std::convert::Infallible;
-
 use axum::body::Body;
 use axum::response::Response;
 use bytes::{BufMut as _, Bytes, BytesMut};
@@ -67,6 +65,3 @@ fn broken(bytes: Bytes) -> Body {
     let error = stream::once(async { Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset)) });
     Body::from_stream(sent.chain(error))
 }
-
-/// The error type of handlers that always answer.
-pub(crate) type Answered = Result<Response, Infallible>;

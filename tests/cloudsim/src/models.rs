@@ -85,10 +85,8 @@ fn walk(shapes: &Value, name: &str, value: &Value, at: &str, problems: &mut Vec<
                 walk(shapes, target, value, &format!("{at}[{index}]"), problems);
             }
         }
-        "string" => {
-            if shape["enum"].as_array().is_some_and(|allowed| !allowed.contains(value)) {
-                problems.push(format!("{at}: {value} is not one of {name}"));
-            }
+        "string" if shape["enum"].as_array().is_some_and(|allowed| !allowed.contains(value)) => {
+            problems.push(format!("{at}: {value} is not one of {name}"));
         }
         _ => {}
     }

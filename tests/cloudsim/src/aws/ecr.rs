@@ -121,7 +121,7 @@ fn lifecycle(cx: &Context<'_>, registry: &Registry, request: &Value) -> Result<V
     }
 }
 
-/// How the registry's rules and the repository's own setting come together.
+/// Which repositories are scanned: by the registry's rules where it has any, else by the repository's own setting.
 fn scanning(registry: &Registry, request: &Value) -> Value {
     let (mut configurations, mut failures) = (Vec::new(), Vec::new());
     for name in request["repositoryNames"].as_array().into_iter().flatten().filter_map(Value::as_str) {
@@ -138,7 +138,8 @@ fn scanning(registry: &Registry, request: &Value) -> Value {
             .filter(|filter| filter["filter"].as_str().is_some_and(|text| name.starts_with(text.trim_end_matches('*'))))
             .collect();
         let own = repository.repository["imageScanningConfiguration"]["scanOnPush"] == Value::Bool(true);
-        let on_push = own || !applied.is_empty();
+        let ruled = registry.scanning["rules"].as_array().is_some_and(|rules| !rules.is_empty());
+        let on_push = if ruled { !applied.is_empty() } else { own };
         configurations.push(json!({
             "repositoryArn": repository.repository["repositoryArn"], "repositoryName": name, "scanOnPush": on_push,
             "scanFrequency": if on_push { "SCAN_ON_PUSH" } else { "MANUAL" }, "appliedScanFilters": applied,

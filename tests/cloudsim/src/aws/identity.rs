@@ -13,7 +13,7 @@ const OPERATOR_ACCOUNT: &str = "999900001111";
 #[derive(Debug, Clone)]
 pub(crate) struct Principal {
     pub(crate) account: String,
-    /// As GetCallerIdentity returns it.
+    /// As `GetCallerIdentity` returns it.
     pub(crate) arn: String,
     /// The IAM user or role behind it, as access entries name it.
     pub(crate) iam_arn: String,
@@ -175,7 +175,7 @@ impl Identities {
     }
 }
 
-/// What AssumeRole hands out.
+/// What `AssumeRole` hands out.
 #[derive(Debug, Clone)]
 pub(crate) struct Session {
     pub(crate) keys: Keys,

@@ -71,36 +71,38 @@ async fn handle(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Re
     };
     let (service, protocol) = (operation.service.name(), operation.service.protocol());
     shared.calls.count(format!("{service}:{}", operation.name));
-    let request = members(&operation, query, &body);
+    let members = members(&operation, query, &body);
     let region = claim.as_ref().map_or("", |claim| claim.region.as_str());
-    let token = request["nextToken"].as_str().map(ToOwned::to_owned);
-    let faults =
-        shared.faults.hit(Call::Aws { service, operation: &operation.name, region, continues: token.is_some() });
+    let continues = members["nextToken"].is_string() || members["NextToken"].is_string();
+    let faults = shared.faults.hit(Call::Aws { service, operation: &operation.name, region, continues });
     for fault in &faults {
         if let FaultKind::Delay(time) = fault {
             tokio::time::sleep(*time).await;
         }
     }
-    let answer = answer(&shared, &parts, &body, claim.as_ref(), &operation, &request, &faults);
-    answer.unwrap_or_else(|error| error.answer(protocol)).into_response(&faults)
+    let received =
+        Received { parts: &parts, body: &body, claim, operation: &operation, members: &members, faults: &faults };
+    answer(&shared, &received).unwrap_or_else(|error| error.answer(protocol)).into_response(&faults)
+}
+
+/// A request, read.
+struct Received<'a> {
+    parts: &'a Parts,
+    body: &'a Bytes,
+    claim: Option<Claim>,
+    operation: &'a Operation,
+    members: &'a Value,
+    faults: &'a [FaultKind],
 }
 
 fn claim(parts: &Parts) -> Option<Claim> {
     Claim::from_headers(&parts.headers).or_else(|| Claim::from_query(&pairs(parts.uri.query()?)))
 }
 
-#[expect(clippy::too_many_arguments, reason = "the parts of one request, each read once")]
-fn answer(
-    shared: &Shared,
-    parts: &Parts,
-    body: &Bytes,
-    claim: Option<&Claim>,
-    operation: &Operation,
-    request: &Value,
-    faults: &[FaultKind],
-) -> Result<Answer, AwsError> {
-    let claim = claim.ok_or_else(|| AwsError::refused(Refusal::MissingToken))?;
-    let caller = authenticate(shared, parts, body, claim)?;
+fn answer(shared: &Shared, received: &Received<'_>) -> Result<Answer, AwsError> {
+    let Received { parts, body, operation, faults, .. } = received;
+    let claim = received.claim.as_ref().ok_or_else(|| AwsError::refused(Refusal::MissingToken))?;
+    let caller = authenticate(shared, received, claim)?;
     let call = format!("{}:{}", operation.service.name(), operation.name);
     if let Some(error) = faults.iter().find_map(|fault| AwsError::of_fault(*fault, &caller.arn, &call)) {
         return Err(error);
@@ -115,11 +117,11 @@ fn answer(
     let cx =
         Context { shared, world: &world, account: caller.account, region: claim.region.clone(), caller: caller.arn };
     let mut value = match operation.service {
-        Service::Eks => eks::answer(&cx, operation, request)?,
-        Service::Ecr => ecr::answer(&cx, operation, request)?,
-        Service::Account | Service::Sts => account::answer(&cx, operation, request)?,
+        Service::Eks => eks::answer(&cx, operation, received.members)?,
+        Service::Ecr => ecr::answer(&cx, operation, received.members)?,
+        Service::Account | Service::Sts => account::answer(&cx, operation, received.members)?,
     };
-    distort(&mut value, request, faults);
+    distort(&mut value, received.members, faults);
     let content_type = match operation.service.protocol() {
         Protocol::Json => "application/x-amz-json-1.1",
         Protocol::RestJson | Protocol::Query => "application/json",
@@ -128,8 +130,9 @@ fn answer(
     Ok(Answer::new(StatusCode::OK, content_type, value.to_string()).header("x-amzn-requestid", &request_id))
 }
 
-fn authenticate(shared: &Shared, parts: &Parts, body: &Bytes, claim: &Claim) -> Result<Principal, AwsError> {
+fn authenticate(shared: &Shared, received: &Received<'_>, claim: &Claim) -> Result<Principal, AwsError> {
     let now = Utc::now();
+    let Received { parts, body, .. } = received;
     let signed = Signed {
         method: parts.method.as_str(),
         path: parts.uri.path(),

@@ -214,7 +214,11 @@ impl Keys {
         }
     }
 
-    /// Headers that sign a request to `host`: names and values, `host` itself left out.
+    /// Headers that sign a request to `host`: names and values, `host` itself left out. `scope` is region and service,
+    /// `request` method, path and query as they go over the wire.
+    ///
+    /// # Panics
+    /// When `host` holds something that no HTTP header can.
     pub fn sign(
         &self,
         scope: (&str, &str),
@@ -242,7 +246,11 @@ impl Keys {
         signed
     }
 
-    /// A bearer token for an EKS cluster: a presigned GetCallerIdentity URL whose signature covers `cluster`.
+    /// A bearer token for an EKS cluster: a presigned `GetCallerIdentity` URL whose signature covers `cluster`.
+    /// `sts` is the service's base URL, `expires` the seconds that the URL claims to live.
+    ///
+    /// # Panics
+    /// When `sts` or `cluster` hold something that no HTTP header can.
     pub fn eks_token(&self, region: &str, sts: &str, cluster: &str, now: DateTime<Utc>, expires: u32) -> String {
         let claim = self.claim(region, "sts", now, &["host", "x-k8s-aws-id"]);
         let credential = format!("{}/{}/{region}/sts/aws4_request", self.access_key_id, claim.date);

@@ -27,10 +27,10 @@ impl Caller {
             return false;
         }
         match (self.access, group, resource) {
-            (Access::Unmapped | Access::NoRights | Access::Unreachable, _, _) => false,
-            (_, "", "secrets") => false,
+            (Access::Unmapped | Access::NoRights | Access::Unreachable, _, _)
+            | (_, "", "secrets")
+            | (Access::NoRbacObjects, "rbac.authorization.k8s.io", _) => false,
             (_, "", "configmaps") => verb == "get" && name == Some("aws-auth"),
-            (Access::NoRbacObjects, "rbac.authorization.k8s.io", _) => false,
             (Access::Reader | Access::NoRbacObjects, _, _) => true,
         }
     }
@@ -54,7 +54,7 @@ pub(crate) fn authenticate(shared: &Shared, cluster: &Cluster, headers: &HeaderM
     Ok(Caller { name: principal.arn, access: cluster.access, anonymous: false })
 }
 
-/// Who signed the GetCallerIdentity URL inside a token; `None` unless it was signed for this cluster and is fresh.
+/// Who signed the `GetCallerIdentity` URL inside a token; `None` unless it was signed for this cluster and is fresh.
 fn presigned(shared: &Shared, cluster: &Cluster, encoded: &str, now: DateTime<Utc>) -> Option<Principal> {
     let url = url::Url::parse(std::str::from_utf8(&URL_SAFE_NO_PAD.decode(encoded).ok()?).ok()?).ok()?;
     let host = match (url.host_str()?, url.port()) {

@@ -32,7 +32,7 @@ impl Query {
         for (name, value) in pairs.iter().filter(|(_, value)| !value.is_empty()) {
             match name.as_str() {
                 "limit" => {
-                    query.limit = Some(value.parse().map_err(|_| unsupported(value))?).filter(|limit| *limit > 0)
+                    query.limit = Some(value.parse().map_err(|_| unsupported(value))?).filter(|limit| *limit > 0);
                 }
                 "continue" => query.after = Some(value.clone()),
                 "labelSelector" => query.labels = Some(Selector::labels(value).ok_or_else(|| unsupported(value))?),

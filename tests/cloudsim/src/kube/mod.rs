@@ -156,14 +156,12 @@ async fn objects(
     }
     let snapshot = shared.snapshots.get(shared, &cluster.name).await;
     let moment = moment(shared);
-    match name {
-        Some(name) => list::one(&snapshot, key, namespace, name, &moment),
-        None => {
-            let accept = asked.parts.headers.get("accept").and_then(|value| value.to_str().ok()).unwrap_or_default();
-            let query = Query::parse(namespace, asked.query, accept)?;
-            list::list(&snapshot, key, &query, &moment, asked.faults)
-        }
+    if let Some(name) = name {
+        return list::one(&snapshot, key, namespace, name, &moment);
     }
+    let accept = asked.parts.headers.get("accept").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let query = Query::parse(namespace, asked.query, accept)?;
+    list::list(&snapshot, key, &query, &moment, asked.faults)
 }
 
 /// The time and version of this read: never the same twice.
@@ -173,7 +171,7 @@ fn moment(shared: &Shared) -> Moment {
     Moment { time: time.format("%Y-%m-%dT%H:%M:%SZ").to_string(), version: (2_000_000_000 + read).to_string() }
 }
 
-/// SelfSubjectAccessReview: what the caller may do.
+/// `SelfSubjectAccessReview`: what the caller may do.
 fn review(caller: &Caller, asked: Asked<'_>) -> Result<Answer, Failure> {
     if asked.parts.method != Method::POST {
         return Err(Failure::method_not_allowed());

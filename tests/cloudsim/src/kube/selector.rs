@@ -30,20 +30,20 @@ impl Selector {
     }
 
     fn parse(text: &str, path: impl Fn(&str) -> Vec<String>) -> Option<Self> {
-        let terms = text.split(',').filter(|term| !term.is_empty()).map(|term| {
-            if term.contains(['(', ' ']) {
+        let terms = text.split(',').filter(|part| !part.is_empty()).map(|part| {
+            if part.contains(['(', ' ']) {
                 return None;
             }
-            let (name, test) = if let Some((name, value)) = term.split_once("!=") {
+            let (name, check) = if let Some((name, value)) = part.split_once("!=") {
                 (name, Test::IsNot(value.to_owned()))
-            } else if let Some((name, value)) = term.split_once('=') {
+            } else if let Some((name, value)) = part.split_once('=') {
                 (name, Test::Is(value.trim_start_matches('=').to_owned()))
-            } else if let Some(name) = term.strip_prefix('!') {
+            } else if let Some(name) = part.strip_prefix('!') {
                 (name, Test::Absent)
             } else {
-                (term, Test::Present)
+                (part, Test::Present)
             };
-            Some(Term { path: path(name), test })
+            Some(Term { path: path(name), test: check })
         });
         terms.collect::<Option<_>>().map(Self)
     }

@@ -141,12 +141,11 @@ impl Snapshots {
     fn slot(&self, cluster: &str, generation: u64) -> Slot {
         let mut slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let found = slots.iter().position(|(name, of, _)| name == cluster && *of == generation);
-        let entry = match found {
-            Some(index) => slots.remove(index),
-            None => {
-                slots.retain(|(name, _, _)| name != cluster);
-                (cluster.to_owned(), generation, Slot::default())
-            }
+        let entry = if let Some(index) = found {
+            slots.remove(index)
+        } else {
+            slots.retain(|(name, _, _)| name != cluster);
+            (cluster.to_owned(), generation, Slot::default())
         };
         let slot = Arc::clone(&entry.2);
         slots.push(entry);
