@@ -40,6 +40,15 @@ impl Settings {
             Self::Kubernetes(kubernetes) => &kubernetes.kinds,
         }
     }
+
+    /// The same source with other kinds to read.
+    #[must_use]
+    pub fn with_kinds(self, kinds: Vec<Kind>) -> Self {
+        match self {
+            Self::Aws(aws) => Self::Aws(AwsSettings { kinds, ..aws }),
+            Self::Kubernetes(kubernetes) => Self::Kubernetes(KubernetesSettings { kinds, ..kubernetes }),
+        }
+    }
 }
 
 /// How to read an AWS account.
@@ -316,11 +325,7 @@ pub async fn update(
 
 /// Marks a connector as going: nothing starts any more, what runs is asked to stop, and its data is removed in the
 /// background by whoever takes the work.
-pub async fn delete(
-    tx: &mut TenantTx,
-    connector: ConnectorId,
-    version: Option<i64>,
-) -> Result<Connector, StoreError> {
+pub async fn delete(tx: &mut TenantTx, connector: ConnectorId, version: Option<i64>) -> Result<Connector, StoreError> {
     lock(tx, connector, version).await?;
     let tenant = tx.tenant_uuid();
     sqlx::query!(

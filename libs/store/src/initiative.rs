@@ -53,12 +53,7 @@ pub async fn list(tx: &mut TenantTx, page: &Page) -> Result<Listed<Initiative>, 
 }
 
 /// Makes a custom initiative.
-pub async fn create(
-    tx: &mut TenantTx,
-    name: &str,
-    title: &str,
-    definition: &Value,
-) -> Result<Initiative, StoreError> {
+pub async fn create(tx: &mut TenantTx, name: &str, title: &str, definition: &Value) -> Result<Initiative, StoreError> {
     let tenant = tx.tenant_uuid();
     sqlx::query!(
         "insert into initiatives (tenant_id, name, title, definition) values ($1, $2, $3, $4)",
@@ -77,7 +72,7 @@ pub async fn create(
 pub async fn update(
     tx: &mut TenantTx,
     name: &str,
-    version: i64,
+    version: Option<i64>,
     title: &str,
     definition: &Value,
 ) -> Result<Initiative, StoreError> {
@@ -100,7 +95,7 @@ pub async fn update(
 }
 
 /// Removes a custom initiative. [`StoreError::InUse`] while it is assigned.
-pub async fn delete(tx: &mut TenantTx, name: &str, version: i64) -> Result<(), StoreError> {
+pub async fn delete(tx: &mut TenantTx, name: &str, version: Option<i64>) -> Result<(), StoreError> {
     lock(tx, name, version).await?;
     if let Some(user) = assignment::all(tx).await?.into_iter().find(|user| user.initiative == name) {
         return Err(StoreError::InUse { what: "initiative", by: format!("assignment `{}`", user.name) });
@@ -110,7 +105,7 @@ pub async fn delete(tx: &mut TenantTx, name: &str, version: i64) -> Result<(), S
     Ok(())
 }
 
-async fn lock(tx: &mut TenantTx, name: &str, version: i64) -> Result<(), StoreError> {
+async fn lock(tx: &mut TenantTx, name: &str, version: Option<i64>) -> Result<(), StoreError> {
     let tenant = tx.tenant_uuid();
     let current = sqlx::query_scalar!(
         "select version from initiatives where tenant_id = $1 and name = $2 for update",
@@ -120,5 +115,9 @@ async fn lock(tx: &mut TenantTx, name: &str, version: i64) -> Result<(), StoreEr
     .fetch_optional(tx.conn())
     .await?
     .ok_or(StoreError::NotFound { what: "initiative" })?;
-    if current == version { Ok(()) } else { Err(StoreError::VersionMismatch { what: "initiative", current }) }
+    if version.is_none_or(|seen| seen == current) {
+        Ok(())
+    } else {
+        Err(StoreError::VersionMismatch { what: "initiative", current })
+    }
 }

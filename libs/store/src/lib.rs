@@ -13,11 +13,13 @@ pub mod assignment;
 pub mod cluster;
 pub mod connector;
 pub mod coverage;
+mod error;
 pub mod finding;
 pub mod idempotency;
 pub mod image;
 pub mod initiative;
 pub mod keyring;
+mod migrate;
 pub mod page;
 pub mod preflight;
 pub mod recommendation;
@@ -28,10 +30,8 @@ pub mod tenant;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod token;
-pub mod work;
-mod error;
-mod migrate;
 mod tx;
+pub mod work;
 
 pub use access::{Access, AccessScope, Grant, Role, Visible};
 pub use error::StoreError;

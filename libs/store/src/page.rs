@@ -65,11 +65,25 @@ impl Page {
     pub(crate) fn cut<T, K: Serialize>(&self, mut rows: Vec<T>, key: impl Fn(&T) -> K) -> Listed<T> {
         let more = rows.len() > usize::from(self.limit);
         rows.truncate(usize::from(self.limit));
-        let next = rows.last().filter(|_| more).map(|last| Cursor {
-            filters: self.filters.clone(),
-            key: serde_json::json!(key(last)),
-        });
+        let next = rows
+            .last()
+            .filter(|_| more)
+            .map(|last| Cursor { filters: self.filters.clone(), key: serde_json::json!(key(last)) });
         Listed { items: rows, next: next.map(|cursor| cursor.encode()) }
+    }
+}
+
+impl Page {
+    /// A page of rows that are at hand, already in ascending order of `key`.
+    pub fn slice<T, K: Ord + Serialize + DeserializeOwned>(
+        &self,
+        rows: impl IntoIterator<Item = T>,
+        key: impl Fn(&T) -> K,
+    ) -> Result<Listed<T>, StoreError> {
+        let after = self.after::<K>()?;
+        let rest = rows.into_iter().filter(|row| after.as_ref().is_none_or(|after| key(row) > *after));
+        let rows = rest.take(usize::from(self.limit) + 1).collect();
+        Ok(self.cut(rows, key))
     }
 }
 
