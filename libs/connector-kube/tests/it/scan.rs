@@ -1,8 +1,5 @@
 //! One scan against an API over TLS: paging, refusals, tokens, egress.
 
-#[expect(dead_code, reason = "each test crate uses a part of the world")]
-mod world;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -17,7 +14,7 @@ use rampart_domain::{Cloud, CoverageState, Kind, Resource};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use world::{Certificate, TOKEN, World, access, estate, identity, limits, loopback, serve, start, status};
+use crate::world::{Certificate, TOKEN, World, access, estate, identity, limits, loopback, serve, start, status};
 
 const PODS: &str = "/api/v1/pods";
 
