@@ -98,7 +98,7 @@ fn plugins_are_recognised_and_never_run() {
     let check = |user: &str, command: &str, words: &[&str]| match refused(SERVER, user) {
         KubeconfigError::Exec { command: found, instead } => {
             assert_eq!(found, command);
-            words.iter().for_each(|word| assert!(instead.contains(word), "{instead}"));
+            assert!(words.iter().all(|word| instead.contains(word)), "{instead}");
         }
         other => panic!("{command}: {other}"),
     };

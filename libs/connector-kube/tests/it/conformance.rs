@@ -1,8 +1,5 @@
 //! The connector keeps the promises that every connector makes, over TLS, whichever call breaks in whichever way.
 
-#[expect(dead_code, reason = "each test crate uses a part of the world")]
-mod world;
-
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
@@ -11,7 +8,7 @@ use rampart_connector::{Listing, Permission};
 use rampart_connector_kube::Options;
 use rampart_domain::{Cloud, Family, Kind, Scope};
 
-use world::{UID, estate, start};
+use crate::world::{UID, estate, start};
 
 struct Kube;
 

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use objects::{UID, estate};
-pub(crate) use server::{Certificate, serve};
+pub(crate) use server::{Certificate, Guard, serve};
 
 /// The token that the API takes.
 pub(crate) const TOKEN: &str = "good-token";
@@ -84,7 +84,7 @@ pub(crate) fn access(port: u16, certificate: &Certificate) -> StaticAccess {
 }
 
 /// Starts the world and a connector for it.
-pub(crate) async fn start(world: World, cloud: Cloud, options: Options) -> (Arc<World>, KubeConnector, server::Guard) {
+pub(crate) async fn start(world: World, cloud: Cloud, options: Options) -> (Arc<World>, KubeConnector, Guard) {
     let certificate = Certificate::shared();
     let world = Arc::new(world);
     let guard = serve(Arc::clone(&world), certificate).await;

@@ -133,7 +133,7 @@ async fn send(stream: &mut (impl AsyncWriteExt + Unpin), reply: Reply) -> std::i
         Reply::Bytes(body) => (200, body, "", false),
         Reply::Cut(body) => (200, body, "", true),
         Reply::Never => {
-            tokio::time::sleep(Duration::from_secs(3600)).await;
+            tokio::time::sleep(Duration::from_hours(1)).await;
             return Ok(());
         }
     };
