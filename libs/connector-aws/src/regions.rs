@@ -19,7 +19,11 @@ pub(crate) struct Reach {
 
 pub(crate) async fn reach(wanted: &Regions, partition: Partition, calls: &AccountCalls, line: &Line) -> Reach {
     if let Regions::Chosen(regions) = wanted {
-        return Reach { regions: regions.clone(), doubt: None };
+        let mut regions = regions.clone();
+        regions.sort_unstable();
+        // One listing per region and kind, however often it was chosen.
+        regions.dedup();
+        return Reach { regions, doubt: None };
     }
     let listed = all(pages(line, LIST_REGIONS, "Regions", PAGE, |page| calls.regions(page))).await;
     match listed {

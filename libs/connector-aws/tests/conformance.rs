@@ -106,13 +106,14 @@ async fn the_permissions_are_exactly_the_calls_of_a_scan() {
 #[tokio::test]
 async fn configuration_keeps_what_the_sdk_does_not_know() {
     let world = World::start(None).await;
-    let connector = connector(&world.url, Regions::Chosen(vec![REGIONS[0].into()]));
+    let connector = connector(&world.url, Regions::Chosen(vec![REGIONS[0].into(); 2]));
     let (resources, clusters) = collect(&connector, vec![Kind::AwsEksCluster]).await;
     let alpha = resources.iter().find(|resource| resource.name == "alpha").unwrap();
     assert_eq!(alpha.config["newerThanTheSdk"]["kept"], true);
+    assert_eq!(alpha.config["createdAt"]["not"], "what the SDK expects", "no typed model may lose a cluster");
     assert_eq!(alpha.labels["team"], "payments");
     assert_eq!(world.calls("eks:ListNodegroups"), 0, "a kind that is not wanted costs nothing");
-    assert_eq!(world.calls("account:ListRegions"), 0);
+    assert_eq!((world.calls("account:ListRegions"), world.calls("eks:DescribeCluster")), (0, 2));
 
     let cluster = clusters.iter().find(|cluster| cluster.name == "alpha").unwrap();
     assert_eq!(cluster.native_id, alpha.native_id);

@@ -94,7 +94,7 @@ pub(crate) fn answer(call: &Call) -> Reply {
             json!({"cluster": {"name": cluster, "arn": arn("eks", &format!("cluster/{cluster}")), "status": "ACTIVE",
                 "endpoint": "https://127.0.0.1:1", "accessConfig": {"authenticationMode": mode},
                 "certificateAuthority": {"data": "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tCg=="},
-                "newerThanTheSdk": {"kept": true}, "tags": {"team": "payments"}}})
+                "newerThanTheSdk": {"kept": true}, "createdAt": {"not": "what the SDK expects"}, "tags": {"team": "payments"}}})
         }
         "eks:ListNodegroups" => of_cluster(call, "nodegroups", &PAIR.map(Value::from)),
         "eks:DescribeNodegroup" => json!({"nodegroup": {"nodegroupName": item, "nodegroupArn": child("nodegroup")}}),
