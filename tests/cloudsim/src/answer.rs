@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use axum::body::Body;
 use axum::response::Response;
 use bytes::{BufMut as _, Bytes, BytesMut};
@@ -62,6 +64,10 @@ fn padded(body: &Bytes, size: usize) -> Bytes {
 /// A body that sends its bytes and then breaks the connection.
 fn broken(bytes: Bytes) -> Body {
     let sent = stream::once(async move { Ok::<_, std::io::Error>(bytes) });
-    let error = stream::once(async { Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset)) });
+    let error = stream::once(async {
+        // What was sent must leave the server's buffer first, or the client would not even see a status.
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset))
+    });
     Body::from_stream(sent.chain(error))
 }

@@ -31,6 +31,10 @@ async fn ecr(aws: &Aws, operation: &str, members: Value) -> Option<Value> {
     Some(answer)
 }
 
+fn escaped(text: &str) -> String {
+    url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
+}
+
 fn strings(value: &Value) -> Vec<String> {
     value.as_array().unwrap().iter().map(|item| item.as_str().unwrap().to_owned()).collect()
 }
@@ -38,7 +42,15 @@ fn strings(value: &Value) -> Vec<String> {
 /// Every EKS operation for every cluster of a region.
 async fn read_eks(aws: &Aws) -> usize {
     eks(aws, "DescribeClusterVersions", "/cluster-versions").await;
-    let clusters = strings(&eks(aws, "ListClusters", "/clusters").await["clusters"]);
+    let (mut clusters, mut token) = (Vec::new(), String::new());
+    loop {
+        let page = eks(aws, "ListClusters", &format!("/clusters?maxResults=100{token}")).await;
+        clusters.extend(strings(&page["clusters"]));
+        match page["nextToken"].as_str() {
+            Some(next) => token = format!("&nextToken={}", escaped(next)),
+            None => break,
+        }
+    }
     for name in &clusters {
         let base = format!("/clusters/{name}");
         let described = eks(aws, "DescribeCluster", &base).await;
@@ -57,7 +69,7 @@ async fn read_eks(aws: &Aws) -> usize {
             assert_eq!(aws.eks(&entries).await.0, 400);
         } else {
             for principal in strings(&eks(aws, "ListAccessEntries", &entries).await["accessEntries"]) {
-                let path = format!("{entries}/{}", principal.replace(':', "%3A").replace('/', "%2F"));
+                let path = format!("{entries}/{}", escaped(&principal));
                 eks(aws, "DescribeAccessEntry", &path).await;
                 eks(aws, "ListAssociatedAccessPolicies", &format!("{path}/access-policies")).await;
             }
@@ -262,7 +274,7 @@ async fn faults_come_and_go() {
     assert!(aws.send("eks", "GET", "/clusters", &[], "").await.text().await.is_err());
     inject(FaultKind::RepeatToken, Some(2));
     let first = aws.eks("/clusters").await.1["nextToken"].clone();
-    let target = format!("/clusters?nextToken={}", first.as_str().unwrap().replace('=', "%3D"));
+    let target = format!("/clusters?nextToken={}", escaped(first.as_str().unwrap()));
     assert_eq!(aws.eks(&target).await.1["nextToken"], first);
     inject(FaultKind::HugeBody(1 << 20), Some(1));
     assert_eq!(aws.send("eks", "GET", "/clusters", &[], "").await.bytes().await.unwrap().len(), 1 << 20);

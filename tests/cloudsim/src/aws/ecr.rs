@@ -53,7 +53,7 @@ fn named<'a>(registry: &'a Registry, request: &Value) -> Result<(&'a Repository,
 }
 
 fn listed(member: &str, items: &[Value], request: &Value) -> Result<Value, AwsError> {
-    let (items, next) = page(items, request, 100)?;
+    let (items, next) = page(items, request, 1_000)?;
     let mut answer = json!({ member: items });
     if let Some(token) = next {
         answer["nextToken"] = token.into();

@@ -4,7 +4,8 @@ use serde_json::Value;
 
 use super::error::AwsError;
 
-/// One page of `items`, and the token of the next.
+/// One page of `items`, and the token of the next. `most` is the largest page of the service; what is not asked for
+/// otherwise comes in pages of at most one hundred.
 pub(crate) fn page<T: Clone>(items: &[T], request: &Value, most: usize) -> Result<(Vec<T>, Option<String>), AwsError> {
     let start = match request["nextToken"].as_str() {
         None => 0,
@@ -13,9 +14,9 @@ pub(crate) fn page<T: Clone>(items: &[T], request: &Value, most: usize) -> Resul
         }
     };
     let size = match request["maxResults"].as_u64() {
-        None => most,
-        Some(size) if (1..=1_000).contains(&size) => size as usize,
-        Some(_) => return Err(AwsError::invalid("maxResults must be between 1 and 1000")),
+        None => most.min(100),
+        Some(size) if (1..=most as u64).contains(&size) => size as usize,
+        Some(_) => return Err(AwsError::invalid(format!("maxResults must be between 1 and {most}"))),
     };
     let end = (start + size).min(items.len());
     let next = (end < items.len()).then(|| STANDARD.encode(format!("offset:{end}")));
@@ -52,8 +53,7 @@ mod tests {
 
     #[test]
     fn nonsense_is_refused() {
-        for request in [json!({ "nextToken": "nonsense" }), json!({ "maxResults": 0 }), json!({ "maxResults": 1_001 })]
-        {
+        for request in [json!({ "nextToken": "nonsense" }), json!({ "maxResults": 0 }), json!({ "maxResults": 101 })] {
             assert!(page(&[1], &request, 100).is_err(), "{request}");
         }
     }
