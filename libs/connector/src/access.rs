@@ -35,6 +35,12 @@ pub trait ClusterAccess: Send + Sync {
     /// A token that is valid for at least another minute; called again when the old one nears its end or got a 401.
     async fn token(&self) -> Result<BearerToken, ConnectorError>;
 
+    /// The HTTP proxy through which the endpoint is reached, for kubeconfigs that name one. Its address is subject to
+    /// the same egress policy.
+    fn proxy(&self) -> Option<url::Url> {
+        None
+    }
+
     /// Client certificate and key in PEM, for kubeconfigs that authenticate so.
     fn client_identity_pem(&self) -> Option<SecretString> {
         None

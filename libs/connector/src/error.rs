@@ -33,6 +33,25 @@ pub enum ErrorKind {
     Cancelled,
 }
 
+impl ErrorKind {
+    /// The word for metrics and logs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Throttled { .. } => "throttled",
+            Self::Unauthorized => "unauthorized",
+            Self::Forbidden => "forbidden",
+            Self::NotFound => "not_found",
+            Self::Unsupported => "unsupported",
+            Self::Unreachable => "unreachable",
+            Self::Transient => "transient",
+            Self::Expired => "expired",
+            Self::TooLarge => "too_large",
+            Self::Permanent => "permanent",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
 /// A failed call to a provider. Never carries credentials, tokens or response bodies.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct ConnectorError {

@@ -9,11 +9,23 @@
 //! No cloud's SDK is named here. Adding a cloud adds a crate that implements these traits and runs the conformance suite.
 
 mod access;
+mod body;
+mod caller;
+pub mod conformance;
+mod egress;
 mod error;
 mod event;
+mod limits;
+mod pace;
+mod paging;
 mod port;
 
 pub use access::{BearerToken, ClusterAccess, ClusterEndpoint};
+pub use body::read_capped;
+pub use caller::{Bucket, Caller};
+pub use egress::{EGRESS_SETTING, EgressDenied, EgressError, EgressPolicy};
 pub use error::{ConnectorError, ErrorKind};
 pub use event::{Event, Listing, Outcome, Sink, SinkClosed};
+pub use limits::Limits;
+pub use paging::{Page, paginate};
 pub use port::{Connector, DiscoveredCluster, Permission, PermissionCheck, PermissionState, ScanContext};

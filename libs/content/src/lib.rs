@@ -1,1 +1,22 @@
-//! .
+//! The product's knowledge: controls, initiatives and score groups, read from YAML files.
+//!
+//! The files beside this crate are embedded in the binary; a folder given at start overrides or adds files. Loading is
+//! strict: unknown fields, dangling references and controls without examples are errors that name file and field.
+//! Conditions stay text here; the engine compiles them.
+
+mod catalogue;
+mod control;
+mod error;
+mod group;
+mod initiative;
+mod lint;
+mod source;
+
+pub use catalogue::Catalogue;
+pub use control::{
+    CisReference, Control, ControlType, Example, ExampleNeighbour, Guard, KindSelector, Needs, Neighbour, Parameter,
+    ParameterType, References, Remediation, Within,
+};
+pub use error::{ContentError, Problem};
+pub use group::ScoreGroup;
+pub use initiative::{Choice, Initiative};

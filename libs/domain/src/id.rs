@@ -91,6 +91,12 @@ impl NativeId {
         Self(format!("k8s://{cluster_uid}/{group}/{kind}/{namespace}/{name}").into())
     }
 
+    /// The id of an image that runs in a cluster. It begins with the digest, so that one prefix finds the image in every
+    /// cluster, and ends with the cluster, so that each cluster's scan keeps its own row.
+    pub fn running_image(digest: &str, cluster_uid: &str) -> Self {
+        Self(format!("image://{digest}@{cluster_uid}").into())
+    }
+
     /// The text as the provider spells it.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -9,6 +9,7 @@ mod id;
 mod kind;
 mod resource;
 mod scope;
+mod selector;
 mod severity;
 mod text_enum;
 mod verdict;
@@ -23,6 +24,7 @@ pub use id::{
 pub use kind::{Family, Kind};
 pub use resource::{ManagedBy, Resource, strip_nulls};
 pub use scope::Scope;
+pub use selector::{selects, selects_pairs};
 pub use severity::Severity;
 pub use text_enum::UnknownWord;
 pub use verdict::{Cause, Evidence, Fact, Status, UnknownReason, Verdict};

@@ -146,6 +146,20 @@ pub struct Visible {
 }
 
 impl Visible {
+    /// Whether something with these columns is visible.
+    pub fn sees(&self, account: Option<&str>, cluster: Option<Uuid>, namespace: Option<&str>) -> bool {
+        self.all
+            || account.is_some_and(|account| self.accounts.iter().any(|own| own == account))
+            || cluster.is_some_and(|cluster| {
+                self.clusters.contains(&cluster) || namespace.is_some_and(|name| self.has_namespace(cluster, name))
+            })
+    }
+
+    /// Whether a grant names this namespace.
+    pub(crate) fn has_namespace(&self, cluster: Uuid, namespace: &str) -> bool {
+        self.namespace_clusters.iter().zip(&self.namespaces).any(|(c, n)| *c == cluster && n == namespace)
+    }
+
     /// Appends ` and (…)` over the columns account, cluster_id and namespace of `alias`.
     pub(crate) fn push(&self, query: &mut QueryBuilder<Postgres>, alias: &'static str) {
         if self.all {

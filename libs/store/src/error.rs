@@ -51,6 +51,17 @@ pub enum StoreError {
     /// A value in the database is not one this binary knows.
     #[error("stored value is not understood: {0}")]
     Corrupt(String),
+    /// A cursor that this list, with these filters, did not give out.
+    #[error("the cursor does not belong to this list and its filters")]
+    Cursor,
+    /// The row is still needed by others.
+    #[error("{what} is in use by {by}")]
+    InUse {
+        /// Noun for messages.
+        what: &'static str,
+        /// Who uses it.
+        by: String,
+    },
     /// A credential could not be sealed or opened.
     #[error("credential: {0}")]
     Seal(&'static str),

@@ -8,10 +8,36 @@
 //! that answer a caller take an [`Access`] and filter by what its grants make visible.
 
 pub mod access;
+pub mod admin;
+pub mod assignment;
+pub mod cluster;
+pub mod connector;
+pub mod coverage;
+pub mod edge;
 mod error;
+pub mod finding;
+pub mod idempotency;
+pub mod image;
+pub mod initiative;
+pub mod inventory;
+pub mod keyring;
 mod migrate;
+pub mod page;
+pub mod preflight;
+pub mod recommendation;
+pub mod resource;
+pub mod retention;
+pub mod scan;
+pub mod scan_run;
+pub mod score;
+pub mod tenant;
+#[cfg(feature = "testing")]
+pub mod testing;
+pub mod token;
 mod tx;
+pub mod verdict;
 pub mod work;
+pub mod worker;
 
 pub use access::{Access, AccessScope, Grant, Role, Visible};
 pub use error::StoreError;

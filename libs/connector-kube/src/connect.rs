@@ -1,0 +1,200 @@
+//! The HTTP client of one cluster: dials only what the egress policy allows, trusts only the cluster's own authority,
+//! follows no redirect.
+
+use std::error::Error as StdError;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http::{HeaderValue, Uri};
+use hyper_rustls::{ConfigBuilderExt, FixedServerNameResolver, HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client as HyperClient;
+use hyper_util::client::legacy::connect::proxy::Tunnel;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use rampart_connector::{ClusterAccess, ClusterEndpoint, ConnectorError, EgressPolicy, ErrorKind};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use secrecy::ExposeSecret;
+use tokio::net::TcpStream;
+use tower::{Service, ServiceBuilder};
+use tower_http::decompression::DecompressionLayer;
+use url::Url;
+
+type BoxError = Box<dyn StdError + Send + Sync>;
+
+/// Longest time for one TCP connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Opens TCP connections to addresses that the policy allows. The check is made on the address that is dialled.
+#[derive(Debug, Clone)]
+struct GuardedConnector(Arc<EgressPolicy>);
+
+impl Service<Uri> for GuardedConnector {
+    type Response = TokioIo<TcpStream>;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, target: Uri) -> Self::Future {
+        let egress = Arc::clone(&self.0);
+        Box::pin(async move {
+            let host = target.host().ok_or("the address names no host")?;
+            let default = if target.scheme_str() == Some("http") { 80 } else { 443 };
+            let addresses = egress.resolve(host, target.port_u16().unwrap_or(default)).await?;
+            let stream = tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(&addresses[..]))
+                .await
+                .map_err(|_| format!("no connection within {} s", CONNECT_TIMEOUT.as_secs()))??;
+            stream.set_nodelay(true)?;
+            Ok(TokioIo::new(stream))
+        })
+    }
+}
+
+/// Builds the client. Nothing is sent yet, but the host must resolve to an address that the policy allows: that is
+/// reported at once instead of after retries.
+pub(crate) async fn client(
+    access: &dyn ClusterAccess,
+    endpoint: &ClusterEndpoint,
+    egress: &EgressPolicy,
+) -> Result<kube::Client, ConnectorError> {
+    let api = "connect";
+    let proxy = access.proxy();
+    let dialled = proxy.as_ref().unwrap_or(&endpoint.url);
+    let host = dialled.host_str().unwrap_or_default();
+    let port = dialled.port_or_known_default().unwrap_or(443);
+    egress
+        .resolve(host, port)
+        .await
+        .map_err(|error| ConnectorError::new(ErrorKind::Unreachable, api, describe(&error)))?;
+
+    let tls =
+        tls_config(access, endpoint).map_err(|message| ConnectorError::new(ErrorKind::Permanent, api, message))?;
+    let guarded = GuardedConnector(Arc::new(egress.clone()));
+    let name = endpoint.tls_server_name.as_deref();
+    match proxy {
+        None => Ok(service(https(tls, name, guarded)?)),
+        Some(proxy) => {
+            let invalid = || ConnectorError::new(ErrorKind::Permanent, api, "the proxy address is malformed");
+            let uri: Uri = origin(&proxy).parse().map_err(|_| invalid())?;
+            let mut tunnel = Tunnel::new(uri, guarded);
+            if let Some(auth) = proxy_auth(&proxy) {
+                tunnel = tunnel.with_auth(auth);
+            }
+            Ok(service(https(tls, name, tunnel)?))
+        }
+    }
+}
+
+fn service<C>(connector: C) -> kube::Client
+where
+    C: Service<Uri> + Clone + Send + Sync + 'static,
+    C::Response: hyper_util::client::legacy::connect::Connection + hyper::rt::Read + hyper::rt::Write + Send + Unpin,
+    C::Future: Send + Unpin,
+    C::Error: Into<BoxError>,
+{
+    let http = HyperClient::builder(TokioExecutor::new())
+        .pool_idle_timeout(Duration::from_secs(30))
+        .build::<_, kube::client::Body>(connector);
+    let service = ServiceBuilder::new().layer(DecompressionLayer::new()).service(http);
+    kube::Client::new(service, "default")
+}
+
+fn https<C>(tls: ClientConfig, name: Option<&str>, inner: C) -> Result<HttpsConnector<C>, ConnectorError> {
+    let builder = HttpsConnectorBuilder::new().with_tls_config(tls).https_only();
+    let builder = match name {
+        Some(name) => {
+            let name = ServerName::try_from(name.to_owned()).map_err(|_| {
+                ConnectorError::new(ErrorKind::Permanent, "connect", "the TLS server name is not a host name")
+            })?;
+            builder.with_server_name_resolver(FixedServerNameResolver::new(name))
+        }
+        None => builder,
+    };
+    Ok(builder.enable_http1().wrap_connector(inner))
+}
+
+/// The cluster's own authority when there is one, else the public roots; never both.
+fn tls_config(access: &dyn ClusterAccess, endpoint: &ClusterEndpoint) -> Result<ClientConfig, String> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| error.to_string())?;
+    let builder = match &endpoint.ca_pem {
+        Some(pem) => {
+            let mut roots = RootCertStore::empty();
+            for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
+                let certificate = certificate.map_err(|_| "the cluster's CA is not PEM".to_owned())?;
+                roots.add(certificate).map_err(|error| format!("the cluster's CA cannot be used: {error}"))?;
+            }
+            if roots.is_empty() {
+                return Err("the cluster's CA holds no certificate".to_owned());
+            }
+            builder.with_root_certificates(roots)
+        }
+        None => builder.with_native_roots().map_err(|error| error.to_string())?,
+    };
+    let Some(identity) = access.client_identity_pem() else { return Ok(builder.with_no_client_auth()) };
+    let pem = identity.expose_secret().as_bytes();
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+    let chain = chain.map_err(|_| "the client certificate is not PEM".to_owned())?;
+    let key = PrivateKeyDer::from_pem_slice(pem).map_err(|_| "the client key is not PEM".to_owned())?;
+    builder.with_client_auth_cert(chain, key).map_err(|_| "the client certificate and its key do not match".to_owned())
+}
+
+/// `scheme://host:port` without the credentials.
+fn origin(url: &Url) -> String {
+    let port = url.port_or_known_default().unwrap_or(80);
+    format!("{}://{}:{port}", url.scheme(), url.host_str().unwrap_or_default())
+}
+
+fn proxy_auth(proxy: &Url) -> Option<HeaderValue> {
+    use base64::Engine;
+
+    if proxy.username().is_empty() {
+        return None;
+    }
+    let plain = |text: &str| percent_decode(text);
+    let pair = [plain(proxy.username()), plain(proxy.password().unwrap_or_default())].join(&b':');
+    let mut value =
+        HeaderValue::from_str(&format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair))).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+fn percent_decode(text: &str) -> Vec<u8> {
+    let bytes = text.as_bytes();
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while at < bytes.len() {
+        let hex = (bytes[at] == b'%').then(|| text.get(at + 1..at + 3)).flatten();
+        if let Some(byte) = hex.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
+            out.push(byte);
+            at += 3;
+        } else {
+            out.push(bytes[at]);
+            at += 1;
+        }
+    }
+    out
+}
+
+/// An error with its causes, outermost first, without repeating what a cause says again.
+pub(crate) fn describe(error: &(dyn StdError + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let words = cause.to_string();
+        if !text.contains(&words) {
+            text.push_str(": ");
+            text.push_str(&words);
+        }
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,105 @@
+use std::collections::{HashMap, HashSet};
+use std::time::{Duration, Instant};
+
+use chrono::DateTime;
+use rampart_domain::NativeId;
+use tokio_util::sync::CancellationToken;
+
+use crate::{Connector, ConnectorError, Event, Listing, Outcome, ScanContext, Sink};
+
+/// What a scan reported, with the breaches of the order of events that were seen on the way.
+#[derive(Debug)]
+pub struct Recording {
+    /// What `scan` returned.
+    pub result: Result<(), ConnectorError>,
+    /// Every listing that was planned, started or reported on.
+    pub listings: HashMap<Listing, Recorded>,
+    /// Breaches of the contract that need no expectation, in words.
+    pub breaches: Vec<String>,
+    /// How long the scan took to return after it was told to stop.
+    pub ended_after: Option<Duration>,
+}
+
+/// One listing as it was reported.
+#[derive(Debug, Default)]
+pub struct Recorded {
+    /// Ids over all pages.
+    pub ids: HashSet<NativeId>,
+    /// Resources over all pages; more than ids when one came twice.
+    pub resources: usize,
+    /// How it ended.
+    pub outcome: Option<Outcome>,
+    started: bool,
+}
+
+/// Runs a whole scan. With `cancel_after`, the scan is told to stop after that time.
+pub async fn record(connector: &dyn Connector, cancel_after: Option<Duration>) -> Recording {
+    let cancel = CancellationToken::new();
+    let cx = ScanContext { cancel: cancel.clone(), kinds: Vec::new(), started_at: DateTime::UNIX_EPOCH };
+    let (sink, mut events) = Sink::new(4);
+    let mut recording = Recording { result: Ok(()), listings: HashMap::new(), breaches: Vec::new(), ended_after: None };
+    let scan = async {
+        let result = connector.scan(&cx, &sink).await;
+        let ended = Instant::now();
+        drop(sink);
+        (result, ended)
+    };
+    let stop = async {
+        if let Some(after) = cancel_after {
+            tokio::time::sleep(after).await;
+            cancel.cancel();
+        }
+        Instant::now()
+    };
+    let read = async {
+        while let Some(event) = events.recv().await {
+            recording.take(event, cancel.is_cancelled());
+        }
+    };
+    let ((result, ended), stopped, ()) = tokio::join!(scan, stop, read);
+    recording.result = result;
+    recording.ended_after = cancel_after.map(|_| ended.saturating_duration_since(stopped));
+    recording
+}
+
+impl Recording {
+    fn take(&mut self, event: Event, cancelled: bool) {
+        match event {
+            Event::Planned { listings } => {
+                for listing in listings {
+                    self.listings.entry(listing).or_default();
+                }
+            }
+            Event::Started { listing } => {
+                let seen = self.listings.entry(listing.clone()).or_default();
+                if std::mem::replace(&mut seen.started, true) {
+                    self.breaches.push(format!("{listing:?} was started twice"));
+                }
+            }
+            Event::Page { listing, resources, .. } => {
+                let seen = self.listings.entry(listing.clone()).or_default();
+                if !seen.started || seen.outcome.is_some() {
+                    self.breaches.push(format!("a page of {listing:?} came outside of its listing"));
+                }
+                seen.resources += resources.len();
+                for resource in resources {
+                    if resource.kind != listing.kind {
+                        self.breaches.push(format!("{} came in a page of {listing:?}", resource.native_id));
+                    }
+                    seen.ids.insert(resource.native_id);
+                }
+            }
+            Event::Finished { listing, outcome } => {
+                let seen = self.listings.entry(listing.clone()).or_default();
+                if !seen.started || seen.outcome.is_some() {
+                    self.breaches.push(format!("{listing:?} was finished without a start, or twice"));
+                }
+                if cancelled && outcome == Outcome::Complete {
+                    self.breaches.push(format!("{listing:?} was reported complete after the scan was told to stop"));
+                }
+                seen.outcome = Some(outcome);
+            }
+            Event::Cluster(_) => {}
+        }
+    }
+}

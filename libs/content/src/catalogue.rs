@@ -1,0 +1,151 @@
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use rampart_domain::{ConfigHash, hash_json};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use crate::lint::lint;
+use crate::source::{Files, embedded, overlay};
+use crate::{ContentError, Control, Initiative, Problem, ScoreGroup};
+
+/// Everything that was loaded.
+#[derive(Debug, Clone)]
+pub struct Catalogue {
+    controls: BTreeMap<String, Control>,
+    initiatives: BTreeMap<String, Initiative>,
+    groups: Vec<ScoreGroup>,
+    versions: BTreeMap<String, ConfigHash>,
+}
+
+impl Catalogue {
+    /// The content that is built in.
+    pub fn embedded() -> Result<Self, ContentError> {
+        Self::parse(&embedded())
+    }
+
+    /// The built-in content, with the files below `dir` (laid out alike) added or put in place of those of the same path.
+    pub fn with_overrides(dir: &Path) -> Result<Self, ContentError> {
+        let mut files = embedded();
+        overlay(dir, &mut files)?;
+        Self::parse(&files)
+    }
+
+    fn parse(files: &Files) -> Result<Self, ContentError> {
+        let mut problems = Vec::new();
+        let mut catalogue = Self {
+            controls: BTreeMap::new(),
+            initiatives: BTreeMap::new(),
+            groups: Vec::new(),
+            versions: BTreeMap::new(),
+        };
+        for (path, text) in files {
+            if path == "groups.yaml" {
+                catalogue.groups = read(path, text, &mut problems).unwrap_or_default();
+            } else if path.starts_with("controls/") {
+                let Some(control) = read::<Control>(path, text, &mut problems) else { continue };
+                catalogue.versions.insert(control.id.clone(), version(&control));
+                catalogue.controls.insert(path.clone(), control);
+            } else {
+                let Some(initiative) = read::<Initiative>(path, text, &mut problems) else { continue };
+                catalogue.initiatives.insert(path.clone(), initiative);
+            }
+        }
+        lint(&catalogue.controls, &catalogue.initiatives, &catalogue.groups, &mut problems);
+        if !problems.is_empty() {
+            return Err(ContentError::Invalid(problems));
+        }
+        catalogue.controls = catalogue.controls.into_values().map(|item| (item.id.clone(), item)).collect();
+        catalogue.initiatives = catalogue.initiatives.into_values().map(|item| (item.id.clone(), item)).collect();
+        Ok(catalogue)
+    }
+
+    /// Every control, by id.
+    pub fn controls(&self) -> impl ExactSizeIterator<Item = &Control> {
+        self.controls.values()
+    }
+
+    /// The control of that id.
+    pub fn control(&self, id: &str) -> Option<&Control> {
+        self.controls.get(id)
+    }
+
+    /// Every initiative, by id.
+    pub fn initiatives(&self) -> impl ExactSizeIterator<Item = &Initiative> {
+        self.initiatives.values()
+    }
+
+    /// The initiative of that id.
+    pub fn initiative(&self, id: &str) -> Option<&Initiative> {
+        self.initiatives.get(id)
+    }
+
+    /// The groups of the secure score, in the order of the file.
+    pub fn groups(&self) -> &[ScoreGroup] {
+        &self.groups
+    }
+
+    /// The group of that id.
+    pub fn group(&self, id: &str) -> Option<&ScoreGroup> {
+        self.groups.iter().find(|group| group.id == id)
+    }
+
+    /// Fingerprint of everything in a control that can change a verdict or its evidence; words for people are left out.
+    pub fn control_version(&self, id: &str) -> Option<ConfigHash> {
+        self.versions.get(id).copied()
+    }
+
+    /// Fingerprint of all controls together.
+    pub fn version(&self) -> ConfigHash {
+        let all: serde_json::Map<String, Value> =
+            self.versions.iter().map(|(id, hash)| (id.clone(), hash.to_string().into())).collect();
+        hash_json(&Value::Object(all))
+    }
+}
+
+/// Folder path of a control's file, for messages.
+pub(crate) fn control_file(id: &str) -> String {
+    format!("controls/{}.yaml", id.replace('.', "/"))
+}
+
+impl Control {
+    /// Path of the control's file below the content folder.
+    pub fn file(&self) -> String {
+        control_file(&self.id)
+    }
+}
+
+fn version(control: &Control) -> ConfigHash {
+    let guards: Vec<_> = control.not_applicable.iter().map(|guard| json!([guard.r#if, guard.cause])).collect();
+    let needs: Vec<_> = control.unknown.iter().map(|needs| json!([needs.r#if, needs.needs])).collect();
+    // Maps are hashed as lists of pairs where their order has a meaning.
+    let lets: Vec<_> = control.r#let.iter().map(|(name, text)| json!([name, text])).collect();
+    let defaults: Vec<_> = control.parameters.iter().map(|(name, p)| json!([name, p.r#type, p.default])).collect();
+    hash_json(&json!([
+        control.id,
+        control.version,
+        control.kinds,
+        control.for_each,
+        control.neighbours,
+        lets,
+        guards,
+        needs,
+        control.violation,
+        control.message,
+        control.evidence,
+        defaults,
+    ]))
+}
+
+fn read<T: DeserializeOwned>(path: &str, text: &str, problems: &mut Vec<Problem>) -> Option<T> {
+    let options = serde_saphyr::options! {
+        budget: serde_saphyr::budget! { max_depth: 64, max_nodes: 20_000, max_aliases: 0, max_anchors: 0 },
+    };
+    match serde_saphyr::from_str_with_options(text, options) {
+        Ok(value) => Some(value),
+        Err(error) => {
+            problems.push(Problem { file: path.to_owned(), field: String::new(), message: error.to_string() });
+            None
+        }
+    }
+}

@@ -1,0 +1,61 @@
+use std::collections::BTreeMap;
+
+use rampart_domain::Severity;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// A set of controls with their settings.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Initiative {
+    /// Stable name; equals the file name.
+    pub id: String,
+    /// Raised when the set or its settings change.
+    pub version: u32,
+    /// Name shown to people.
+    pub title: String,
+    /// What it is for.
+    pub description: String,
+    /// What it selects; a later choice of the same control wins.
+    pub controls: Vec<Choice>,
+}
+
+/// One line of an initiative: a control, or a family of them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Choice {
+    /// A control id, or `prefix.*` for every control below the prefix.
+    pub id: String,
+    /// Parameters other than the defaults.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub params: BTreeMap<String, Value>,
+    /// Severity other than the control's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub severity: Option<Severity>,
+}
+
+impl Choice {
+    /// Whether this line selects the control `id`.
+    pub fn selects(&self, id: &str) -> bool {
+        match self.id.strip_suffix('*') {
+            Some(prefix) => prefix.is_empty() || (prefix.ends_with('.') && id.starts_with(prefix)),
+            None => self.id == id,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::Choice;
+
+    #[test]
+    fn a_prefix_ends_at_a_dot() {
+        let choice = |id: &str| Choice { id: id.into(), params: BTreeMap::default(), severity: None };
+        assert!(choice("k8s.pod.*").selects("k8s.pod.privileged"));
+        assert!(!choice("k8s.po*").selects("k8s.pod.privileged"), "no half words");
+        assert!(!choice("k8s.pod").selects("k8s.pod.privileged"));
+        assert!(choice("*").selects("k8s.pod.privileged"));
+    }
+}

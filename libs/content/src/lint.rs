@@ -1,0 +1,149 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use rampart_domain::Status;
+
+use crate::catalogue::control_file;
+use crate::{Control, ExampleNeighbour, Initiative, Problem, ScoreGroup};
+
+struct Lint<'a> {
+    file: &'a str,
+    problems: &'a mut Vec<Problem>,
+}
+
+impl Lint<'_> {
+    fn require(&mut self, holds: bool, field: impl Into<String>, message: impl FnOnce() -> String) {
+        if !holds {
+            self.problems.push(Problem { file: self.file.to_owned(), field: field.into(), message: message() });
+        }
+    }
+}
+
+/// Checks what types cannot say. `controls` and `initiatives` are keyed by file path.
+pub(crate) fn lint(
+    controls: &BTreeMap<String, Control>,
+    initiatives: &BTreeMap<String, Initiative>,
+    groups: &[ScoreGroup],
+    problems: &mut Vec<Problem>,
+) {
+    for (file, item) in controls {
+        let lint = &mut Lint { file, problems };
+        lint.require(*file == control_file(&item.id), "id", || format!("`{}` differs from the path", item.id));
+        lint.require(groups.iter().any(|group| group.id == item.group), "group", || {
+            format!("no group `{}` in groups.yaml", item.group)
+        });
+        shape(lint, item);
+        examples(lint, item);
+        references(lint, item);
+    }
+    for (file, item) in initiatives {
+        let lint = &mut Lint { file, problems };
+        lint.require(*file == format!("initiatives/{}.yaml", item.id), "id", || {
+            format!("`{}` differs from the file name", item.id)
+        });
+        for (index, choice) in item.controls.iter().enumerate() {
+            let mut chosen = controls.values().filter(|control| choice.selects(&control.id)).peekable();
+            lint.require(chosen.peek().is_some(), format!("controls.{index}.id"), || {
+                format!("`{}` selects no control", choice.id)
+            });
+            for control in chosen {
+                parameters(lint, control, &choice.params, &format!("controls.{index}.params"));
+            }
+        }
+    }
+}
+
+fn shape(lint: &mut Lint<'_>, control: &Control) {
+    lint.require(!control.kinds.is_empty(), "kinds", || "names no kind".into());
+    for (field, text) in [("title", &control.title), ("rationale", &control.rationale)] {
+        lint.require(!text.trim().is_empty(), field, || "is empty".into());
+    }
+    let remediation = &control.remediation;
+    lint.require(!remediation.text.trim().is_empty(), "remediation.text", || "is empty".into());
+    lint.require(remediation.patch.is_some() != remediation.manual.is_some(), "remediation", || {
+        "has exactly one of `patch` and `manual`".into()
+    });
+    for (name, parameter) in &control.parameters {
+        lint.require(parameter.r#type.accepts(&parameter.default), format!("parameters.{name}.default"), || {
+            format!("is not a {}", parameter.r#type.as_str())
+        });
+    }
+    for (name, neighbour) in &control.neighbours {
+        lint.require(!neighbour.kinds.is_empty(), format!("neighbours.{name}.kinds"), || "names no kind".into());
+    }
+    lint.require(!(control.enforceable && control.neighbours.values().any(|n| n.complete)), "enforceable", || {
+        "a control that needs neighbours cannot be decided from the object alone".into()
+    });
+}
+
+fn examples(lint: &mut Lint<'_>, control: &Control) {
+    for wanted in [Status::Healthy, Status::Unhealthy] {
+        lint.require(control.examples.iter().any(|example| example.status == wanted), "examples", || {
+            format!("has no {wanted} example")
+        });
+    }
+    let judged: BTreeSet<_> = control.kinds.iter().flat_map(|selector| selector.kinds()).collect();
+    let mut names = BTreeSet::new();
+    for (index, example) in control.examples.iter().enumerate() {
+        let field = |name: &str| format!("examples.{index}.{name}");
+        lint.require(names.insert(&example.name), field("name"), || format!("`{}` is used twice", example.name));
+        lint.require(example.status != Status::Exempt, field("status"), || "no control gives `exempt`".into());
+        lint.require(example.object.is_object(), field("object"), || "is not an object".into());
+        if let Some(kind) = example.kind {
+            lint.require(judged.contains(&kind), field("kind"), || format!("`{kind}` is not judged"));
+        }
+        for (name, neighbour) in &example.neighbours {
+            lint.require(control.neighbours.contains_key(name), field("neighbours"), || {
+                format!("no neighbour `{name}` is declared")
+            });
+            if let ExampleNeighbour::Unread(word) = neighbour {
+                lint.require(word == "unread", field("neighbours"), || format!("`{word}` is not `unread`"));
+            }
+        }
+        parameters(lint, control, &example.params, &field("params"));
+    }
+}
+
+fn parameters(
+    lint: &mut Lint<'_>,
+    control: &Control,
+    params: &BTreeMap<String, serde_json::Value>,
+    field: &str,
+) {
+    for (name, value) in params {
+        let declared = control.parameters.get(name);
+        lint.require(declared.is_some(), field, || format!("`{}` has no parameter `{name}`", control.id));
+        if let Some(parameter) = declared {
+            lint.require(parameter.r#type.accepts(value), format!("{field}.{name}"), || {
+                format!("is not a {}", parameter.r#type.as_str())
+            });
+        }
+    }
+}
+
+fn references(lint: &mut Lint<'_>, control: &Control) {
+    let all = &control.references;
+    let mut each = |field: &str, values: &[String], well_formed: fn(&str) -> bool| {
+        for value in values {
+            lint.require(well_formed(value), format!("references.{field}"), || format!("`{value}` is malformed"));
+        }
+    };
+    each("pss", all.pss.as_slice(), |level| matches!(level, "baseline" | "restricted"));
+    each("mitre", &all.mitre, |id| prefixed(id, "T", |c| c.is_ascii_digit() || c == '.'));
+    each("kubescape", &all.kubescape, |id| prefixed(id, "C-", |c| c.is_ascii_digit()));
+    each("trivy", &all.trivy, |id| prefixed(id, "", |c| c.is_ascii_alphanumeric() || c == '-'));
+    each("checkov", &all.checkov, |id| prefixed(id, "CKV", |c| c.is_ascii_alphanumeric() || c == '_'));
+    each("prowler", &all.prowler, |id| prefixed(id, "", |c| c.is_ascii_alphanumeric() || c == '_'));
+    each("defender", &all.defender, is_guid);
+    for sections in all.cis.values() {
+        each("cis", sections, |id| prefixed(id, "", |c| c.is_ascii_digit() || c == '.'));
+    }
+}
+
+fn prefixed(text: &str, prefix: &str, rest: impl Fn(char) -> bool) -> bool {
+    text.strip_prefix(prefix).is_some_and(|tail| !tail.is_empty() && tail.chars().all(rest))
+}
+
+fn is_guid(text: &str) -> bool {
+    let lengths: Vec<_> = text.split('-').map(str::len).collect();
+    lengths == [8, 4, 4, 4, 12] && text.chars().all(|c| c == '-' || c.is_ascii_hexdigit())
+}

@@ -1,0 +1,314 @@
+use std::cell::{Cell, RefCell};
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+
+use super::error::{ErrorKind, EvalError};
+use super::ir::{Fact, Node, Op, Optional, Program, Variable};
+use super::value::{Text, Val};
+use crate::input::{Facts, NeighbourItem};
+
+pub(super) type Outcome<'a> = Result<Val<'a>, EvalError>;
+
+/// What the names of an expression stand for.
+pub(crate) struct Variables<'a> {
+    pub(crate) object: &'a Value,
+    pub(crate) pod: Option<&'a Value>,
+    pub(crate) template: &'a Value,
+    pub(crate) facts: &'a Facts<'a>,
+    pub(crate) params: &'a Value,
+    pub(crate) now: DateTime<Utc>,
+    /// Per declared neighbour: what was listed, `None` when the listing is incomplete.
+    pub(crate) neighbours: &'a [Option<&'a [NeighbourItem<'a>]>],
+    pub(crate) lets: &'a [Program],
+    pub(crate) it: Option<(&'a Value, &'static str, Text<'a>)>,
+}
+
+/// One run of the expressions of a control on one element: variables, values of its `let`s, and the step budget.
+pub(crate) struct Run<'a> {
+    pub(super) variables: Variables<'a>,
+    memo: RefCell<Vec<Option<Outcome<'a>>>>,
+    steps: Cell<u32>,
+}
+
+/// Iteration variables, innermost first.
+#[derive(Clone, Copy)]
+pub(super) struct Scope<'s, 'a> {
+    value: &'s Val<'a>,
+    outer: Option<&'s Scope<'s, 'a>>,
+}
+
+impl<'s, 'a> Scope<'s, 'a> {
+    pub(super) const fn new(value: &'s Val<'a>, outer: Option<&'s Self>) -> Self {
+        Self { value, outer }
+    }
+
+    fn get(&self, index: u16) -> Val<'a> {
+        let mut scope = self;
+        for _ in 0..index {
+            scope = scope.outer.expect("lowering counted the enclosing scopes");
+        }
+        scope.value.clone()
+    }
+}
+
+impl<'a> Run<'a> {
+    /// A run that may take `steps` steps.
+    pub(crate) fn new(variables: Variables<'a>, steps: u32) -> Self {
+        Self { variables, memo: RefCell::new(Vec::new()), steps: Cell::new(steps) }
+    }
+
+    /// Turns to another element: what was computed from the last one is forgotten.
+    pub(crate) fn set_element(&mut self, element: (&'a Value, &'static str, Text<'a>)) {
+        self.variables.it = Some(element);
+        let lets = self.variables.lets;
+        for (slot, program) in self.memo.get_mut().iter_mut().zip(lets) {
+            if program.reads.element {
+                *slot = None;
+            }
+        }
+    }
+
+    /// The value of an expression.
+    pub(crate) fn value(&self, program: &'a Program) -> Outcome<'a> {
+        let value = self.eval(&program.root, None)?;
+        // An optional may have swallowed the error that the budget ran out.
+        if self.steps.get() == 0 { Err(error(&program.root, ErrorKind::Budget)) } else { Ok(value) }
+    }
+
+    /// The value of a condition.
+    pub(crate) fn holds(&self, program: &'a Program) -> Result<bool, EvalError> {
+        match self.value(program)? {
+            Val::Bool(flag) => Ok(flag),
+            _ => Err(error(&program.root, ErrorKind::NoSuchOverload)),
+        }
+    }
+
+    /// Takes `count` steps from the budget.
+    pub(super) fn charge(&self, node: &Node, count: usize) -> Result<(), EvalError> {
+        let left = u32::try_from(count).ok().and_then(|count| self.steps.get().checked_sub(count));
+        self.steps.set(left.unwrap_or(0));
+        left.map(drop).ok_or_else(|| error(node, ErrorKind::Budget))
+    }
+
+    pub(super) fn eval(&self, node: &'a Node, scope: Option<&Scope<'_, 'a>>) -> Outcome<'a> {
+        self.charge(node, 1)?;
+        let eval = |node: &'a Node| self.eval(node, scope);
+        Ok(match &node.op {
+            Op::Null => Val::Null,
+            Op::Bool(flag) => Val::Bool(*flag),
+            Op::Int(int) => Val::Int(*int),
+            Op::Uint(uint) => Val::Uint(*uint),
+            Op::Double(double) => Val::Double(*double),
+            Op::Str(text) => Val::text(text),
+            Op::Type(name) => Val::Type(name),
+            Op::Json(value) => Val::Json(value),
+            Op::Variable(variable) => return self.variable(*variable, node),
+            Op::Local(index) => scope.expect("lowering declared the variable").get(*index),
+            Op::Select(operand, field) => match eval(operand)? {
+                Val::Optional(None) => Val::NONE,
+                Val::Optional(Some(inner)) => match self.select(&inner, field, node) {
+                    Err(EvalError { kind: ErrorKind::NoSuchKey, .. }) => Val::NONE,
+                    selected => selected?.some(),
+                },
+                value => self.select(&value, field, node)?,
+            },
+            Op::OptSelect(operand, field) => match eval(operand)? {
+                Val::Optional(None) => Val::NONE,
+                Val::Optional(Some(inner)) => self.select(&inner, field, node).map_or(Val::NONE, Val::some),
+                value => self.select(&value, field, node).map_or(Val::NONE, Val::some),
+            },
+            Op::Has(operand, field) => match eval(operand)? {
+                Val::Optional(None) => Val::Bool(false),
+                Val::Optional(Some(inner)) => Val::Bool(self.has(&inner, field, node)?),
+                value => Val::Bool(self.has(&value, field, node)?),
+            },
+            Op::HasFact(fact) => Val::Bool(self.fact(*fact).is_some()),
+            Op::OptFact(fact) => self.fact(*fact).map_or(Val::NONE, Val::some),
+            Op::Index(operand, index) => match eval(operand)? {
+                Val::Optional(None) => Val::NONE,
+                Val::Optional(Some(inner)) => self.index(&inner, &eval(index)?, node).map_or(Val::NONE, Val::some),
+                value => self.index(&value, &eval(index)?, node)?,
+            },
+            Op::OptIndex(operand, index) => match eval(operand)? {
+                Val::Optional(None) => Val::NONE,
+                Val::Optional(Some(inner)) => self.index(&inner, &eval(index)?, node).map_or(Val::NONE, Val::some),
+                value => self.index(&value, &eval(index)?, node).map_or(Val::NONE, Val::some),
+            },
+            Op::List(items) => self.list(items, scope)?,
+            Op::Map(entries) => self.map(entries, node, scope)?,
+            Op::Cond(parts) => match eval(&parts.0)? {
+                Val::Bool(true) => eval(&parts.1)?,
+                Val::Bool(false) => eval(&parts.2)?,
+                _ => return Err(error(&parts.0, ErrorKind::NoSuchOverload)),
+            },
+            Op::And(parts) => self.logic(parts, scope, Absorbing::False)?,
+            Op::Or(parts) => self.logic(parts, scope, Absorbing::True)?,
+            Op::Not(operand) => match eval(operand)? {
+                Val::Bool(flag) => Val::Bool(!flag),
+                _ => return Err(error(node, ErrorKind::NoSuchOverload)),
+            },
+            Op::Negate(operand) => match eval(operand)? {
+                Val::Int(int) => Val::Int(int.checked_neg().ok_or_else(|| error(node, ErrorKind::Overflow))?),
+                Val::Double(double) => Val::Double(-double),
+                _ => return Err(error(node, ErrorKind::NoSuchOverload)),
+            },
+            Op::Binary(binary, sides) => {
+                let (left, right) = (eval(&sides.0)?, eval(&sides.1)?);
+                return self.binary(*binary, &left, &right, node);
+            }
+            Op::Iterate(iterate, range, bodies) => {
+                let range = eval(range)?;
+                return self.iterate(*iterate, &range, bodies, node, scope);
+            }
+            Op::Matches(text, pattern) => match eval(text)?.as_str() {
+                Some(text) => {
+                    self.charge(node, text.len() / 16)?;
+                    Val::Bool(pattern.is_match(text))
+                }
+                None => return Err(error(node, ErrorKind::NoSuchOverload)),
+            },
+            Op::Call(function, args) => return self.call(*function, args, node, scope),
+        })
+    }
+
+    fn variable(&self, variable: Variable, node: &'a Node) -> Outcome<'a> {
+        let variables = &self.variables;
+        let missing = || error(node, ErrorKind::NoSuchKey);
+        Ok(match variable {
+            Variable::Object => Val::of(variables.object),
+            Variable::Pod => Val::of(variables.pod.ok_or_else(missing)?),
+            Variable::Template => Val::of(variables.template),
+            Variable::Params => Val::of(variables.params),
+            Variable::Now => Val::Timestamp(variables.now),
+            Variable::It => Val::of(variables.it.as_ref().ok_or_else(missing)?.0),
+            Variable::Level => Val::text(variables.it.as_ref().ok_or_else(missing)?.1),
+            Variable::Name => Val::Str(variables.it.as_ref().ok_or_else(missing)?.2.clone()),
+            Variable::Fact(fact) => self.fact(fact).ok_or_else(missing)?,
+            Variable::Neighbour(index) => Val::Neighbours(
+                variables.neighbours[usize::from(index)].ok_or_else(|| error(node, ErrorKind::Unread(index)))?,
+            ),
+            Variable::Let(index) => return self.named(index),
+        })
+    }
+
+    /// The value of the `index`-th `let`, computed on first use.
+    fn named(&self, index: u16) -> Outcome<'a> {
+        let slot = usize::from(index);
+        if let Some(Some(known)) = self.memo.borrow().get(slot) {
+            return known.clone();
+        }
+        let lets = self.variables.lets;
+        let outcome = self.eval(&lets[slot].root, None).map_err(|mut error| {
+            if error.in_let == 0 {
+                error.in_let = index + 1;
+            }
+            error
+        });
+        let mut memo = self.memo.borrow_mut();
+        if memo.len() < lets.len() {
+            memo.resize(lets.len(), None);
+        }
+        memo[slot] = Some(outcome.clone());
+        outcome
+    }
+
+    fn fact(&self, fact: Fact) -> Option<Val<'a>> {
+        let facts = self.variables.facts;
+        Some(match fact {
+            Fact::Kind => Val::text(facts.kind.as_str()),
+            Fact::Name => Val::text(facts.name),
+            Fact::Namespace => Val::text(facts.namespace?),
+            Fact::Cloud => Val::text(facts.cloud.as_str()),
+            Fact::Account => Val::text(facts.account?),
+            Fact::Region => Val::text(facts.region?),
+            Fact::Labels => Val::of(facts.labels),
+            Fact::ManagedBy => Val::text(facts.managed_by.as_str()),
+            Fact::Active => Val::Bool(facts.active),
+            Fact::NativeId => Val::text(facts.native_id),
+        })
+    }
+
+    /// `&&` and `||`: a deciding operand absorbs errors beside it; an unread neighbour outweighs other errors.
+    fn logic(&self, parts: &'a [Node], scope: Option<&Scope<'_, 'a>>, absorbing: Absorbing) -> Outcome<'a> {
+        let decides = absorbing == Absorbing::True;
+        let mut pending = Pending::default();
+        for part in parts {
+            match self.eval(part, scope) {
+                Ok(Val::Bool(flag)) if flag == decides => return Ok(Val::Bool(decides)),
+                Ok(Val::Bool(_)) => {}
+                Ok(_) => pending.push(error(part, ErrorKind::NoSuchOverload))?,
+                Err(error) => pending.push(error)?,
+            }
+        }
+        pending.finish(Val::Bool(!decides))
+    }
+
+    fn list(&self, items: &'a [(Node, Optional)], scope: Option<&Scope<'_, 'a>>) -> Outcome<'a> {
+        let mut list = Vec::with_capacity(items.len());
+        for (item, optional) in items {
+            match (self.eval(item, scope)?, optional) {
+                (Val::Optional(inner), Optional::Yes) => list.extend(inner.map(|value| (*value).clone())),
+                (value, _) => list.push(value),
+            }
+        }
+        Ok(Val::List(list.into()))
+    }
+
+    fn map(
+        &self,
+        entries: &'a [(Node, Node, Optional)],
+        node: &Node,
+        scope: Option<&Scope<'_, 'a>>,
+    ) -> Outcome<'a> {
+        let mut map: Vec<(Val<'a>, Val<'a>)> = Vec::with_capacity(entries.len());
+        for (key_node, value_node, optional) in entries {
+            let key = self.eval(key_node, scope)?;
+            if !matches!(key, Val::Str(_) | Val::Int(_) | Val::Uint(_) | Val::Bool(_)) {
+                return Err(error(key_node, ErrorKind::NoSuchOverload));
+            }
+            let value = match (self.eval(value_node, scope)?, optional) {
+                (Val::Optional(None), Optional::Yes) => continue,
+                (Val::Optional(Some(inner)), Optional::Yes) => (*inner).clone(),
+                (value, _) => value,
+            };
+            for (known, _) in &map {
+                if self.equal(known, &key, node)? {
+                    return Err(error(key_node, ErrorKind::DuplicateKey));
+                }
+            }
+            map.push((key, value));
+        }
+        Ok(Val::Map(map.into()))
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Absorbing {
+    False,
+    True,
+}
+
+/// Errors beside operands that did not decide.
+#[derive(Default)]
+pub(super) struct Pending(Option<EvalError>);
+
+impl Pending {
+    pub(super) fn push(&mut self, error: EvalError) -> Result<(), EvalError> {
+        if error.kind == ErrorKind::Budget {
+            return Err(error);
+        }
+        if self.0.is_none() || matches!(error.kind, ErrorKind::Unread(_)) {
+            self.0 = Some(error);
+        }
+        Ok(())
+    }
+
+    pub(super) fn finish(self, value: Val<'_>) -> Outcome<'_> {
+        self.0.map_or(Ok(value), Err)
+    }
+}
+
+pub(super) fn error(node: &Node, kind: ErrorKind) -> EvalError {
+    EvalError { at: node.at, in_let: 0, kind }
+}

@@ -1,0 +1,26 @@
+//! Conditions: CEL, parsed by the `cel` crate and lowered to a small tree that runs on borrowed JSON.
+//!
+//! ```text
+//! text ──cel parser──> AST ──lower──> Program ──run(variables)──> Val | EvalError
+//! ```
+//!
+//! Lowering refuses whatever the tree cannot express, undeclared names included, with line and column: a typo fails when
+//! content is loaded, never when an object is judged. Every node costs a step of a budget, so no condition can hang.
+
+mod compare;
+mod error;
+mod eval;
+mod functions;
+mod ir;
+mod lower;
+mod macros;
+mod operators;
+mod strings;
+mod time;
+mod value;
+
+pub(crate) use error::{ErrorKind, EvalError, SyntaxError};
+pub(crate) use eval::{Run, Variables};
+pub(crate) use ir::{Program, Reads, Variable};
+pub(crate) use lower::{Names, compile};
+pub(crate) use value::Text;

@@ -1,0 +1,274 @@
+use std::fmt::Write;
+
+use rampart_domain::{Evidence, UnknownReason, Verdict};
+use serde_json::{Map, Value};
+
+use crate::cel::{ErrorKind, EvalError, Program, Run, Variables};
+use crate::check::{Check, CheckSet};
+use crate::element::{Element, Elements, Origin, collect_live};
+use crate::engine::{Compiled, CompiledNeighbour, Engine};
+use crate::evidence;
+use crate::input::{Completeness, Input, NeighbourItem, NeighbourQuery, NeighbourSet};
+
+/// Steps that one control may take on one resource: some milliseconds, far above what any built-in control needs.
+const STEPS: u32 = 1_000_000;
+
+/// What is worked out once per resource.
+struct Subject<'a> {
+    input: &'a Input<'a>,
+    pod: Option<&'a Value>,
+    template: &'a Value,
+    /// The containers of the template and of live pods.
+    containers: Vec<Element<'a>>,
+}
+
+impl Engine {
+    /// Judges a resource by every check of its kind, handing each verdict to `emit`.
+    pub fn evaluate<'c>(&self, checks: &'c CheckSet, input: &Input<'_>, mut emit: impl FnMut(&'c Check, Verdict)) {
+        let empty = Value::Object(Map::new());
+        let subject = Subject::of(input, &empty, &self.containers);
+        for check in checks.of(input.facts.kind) {
+            emit(check, self.judge_subject(check, &subject));
+        }
+    }
+
+    /// Judges a resource by one check. The check need not be meant for the resource's kind.
+    pub fn judge(&self, check: &Check, input: &Input<'_>) -> Verdict {
+        let empty = Value::Object(Map::new());
+        self.judge_subject(check, &Subject::of(input, &empty, &self.containers))
+    }
+
+    /// JSON pointers of what violates a check: the elements, or `""` for the object as a whole. A remediation patch
+    /// belongs at each of them. What violates only in live pods is not in the configuration, so not here either.
+    pub fn violating(&self, check: &Check, input: &Input<'_>) -> Vec<String> {
+        let empty = Value::Object(Map::new());
+        let subject = Subject::of(input, &empty, &self.containers);
+        let control = &self.controls[check.control];
+        let mut pointers = Vec::new();
+        let verdict = judge(control, check, &subject, &mut |element| match element.map(|element| element.origin) {
+            None => pointers.push(String::new()),
+            Some(Origin::Template { set, index }) => {
+                pointers.push(control.sets[set].pointer(index, subject.input, subject.pod));
+            }
+            Some(Origin::Live { .. }) => {}
+        });
+        if matches!(verdict, Verdict::Unhealthy(_)) { pointers } else { Vec::new() }
+    }
+
+    fn judge_subject(&self, check: &Check, subject: &Subject<'_>) -> Verdict {
+        judge(&self.controls[check.control], check, subject, &mut |_| {})
+    }
+}
+
+impl<'a> Subject<'a> {
+    fn of(input: &'a Input<'a>, empty: &'a Value, sets: &[Elements]) -> Self {
+        let pointer = input.facts.kind.pod_spec_pointer();
+        let pod = pointer.and_then(|pointer| input.config.pointer(pointer));
+        let template = pointer.and_then(|pointer| pointer.strip_suffix("/spec"));
+        let template = template.and_then(|pointer| input.config.pointer(pointer)?.get("metadata"));
+        let mut containers = Vec::new();
+        if input.facts.kind.is_workload() {
+            sets.iter().enumerate().for_each(|(index, set)| set.collect(index, input, pod, &mut containers));
+            if let Some(live) = input.live {
+                collect_live(live, &mut containers);
+            }
+        }
+        Self { input, pod, template: template.unwrap_or(empty), containers }
+    }
+
+    fn has_live(&self) -> bool {
+        self.input.live.and_then(Value::as_array).is_some_and(|live| !live.is_empty())
+    }
+}
+
+/// The neighbours of one control, fetched once.
+struct Fetched<'a> {
+    sets: Vec<NeighbourSet<'a>>,
+}
+
+impl<'a> Fetched<'a> {
+    fn lists(&'a self, control: &Compiled) -> Vec<Option<&'a [NeighbourItem<'a>]>> {
+        let known = |(set, neighbour): (&'a NeighbourSet<'a>, &CompiledNeighbour)| {
+            let usable = set.completeness == Completeness::Complete || !neighbour.complete;
+            usable.then_some(set.items.as_slice())
+        };
+        self.sets.iter().zip(&control.neighbours).map(known).collect()
+    }
+}
+
+fn judge<'a>(
+    control: &'a Compiled,
+    check: &'a Check,
+    subject: &'a Subject<'a>,
+    violates: &mut dyn FnMut(Option<&Element<'_>>),
+) -> Verdict {
+    let input = subject.input;
+    let variables = |neighbours| Variables {
+        object: input.config,
+        pod: subject.pod,
+        template: subject.template,
+        facts: &input.facts,
+        params: &check.params,
+        now: input.now,
+        neighbours,
+        lets: &control.lets,
+        it: None,
+    };
+    let fetched = match fetch(control, input, || Run::new(variables(&[]), STEPS)) {
+        Ok(fetched) => fetched,
+        Err((error, program)) => return unknown(control, error, program, &[]),
+    };
+    let lists = fetched.lists(control);
+    let mut judge = Judge { control, subject, fetched: &fetched, run: Run::new(variables(&lists), STEPS) };
+    judge.verdict(violates)
+}
+
+type Failed<'a> = (EvalError, &'a Program);
+
+fn fetch<'a>(
+    control: &'a Compiled,
+    input: &'a Input<'a>,
+    run: impl Fn() -> Run<'a>,
+) -> Result<Fetched<'a>, Failed<'a>> {
+    let mut sets = Vec::with_capacity(control.neighbours.len());
+    for neighbour in &control.neighbours {
+        let name = match &neighbour.name {
+            Some(program) => Some(run().value(program).map_err(|error| (error, program))?),
+            None => None,
+        };
+        // A name that is no text names nothing that exists; the store would find nothing either.
+        let name = name.as_ref().map(|name| name.as_str().unwrap_or_default());
+        let query = NeighbourQuery { label: &neighbour.label, kinds: &neighbour.kinds, within: neighbour.within, name };
+        sets.push(input.neighbours.get(&query));
+    }
+    Ok(Fetched { sets })
+}
+
+fn unknown(control: &Compiled, error: EvalError, program: &Program, sets: &[NeighbourSet<'_>]) -> Verdict {
+    if let ErrorKind::Unread(index) = error.kind
+        && let Some(NeighbourSet { completeness: Completeness::Incomplete { kind, state }, .. }) =
+            sets.get(usize::from(index))
+    {
+        return Verdict::Unknown(UnknownReason::Unread { kind: *kind, state: *state });
+    }
+    let source = match error.in_let.checked_sub(1) {
+        Some(index) => &control.lets[usize::from(index)].source,
+        None => &program.source,
+    };
+    Verdict::Unknown(UnknownReason::Error { message: error.render(source) })
+}
+
+/// A workload whose template was never seen cannot be judged by it.
+fn no_template() -> Verdict {
+    Verdict::Unknown(UnknownReason::Undetermined { needs: "the pod template".into() })
+}
+
+struct Judge<'a> {
+    control: &'a Compiled,
+    subject: &'a Subject<'a>,
+    fetched: &'a Fetched<'a>,
+    run: Run<'a>,
+}
+
+impl<'a> Judge<'a> {
+    fn verdict(&mut self, violates: &mut dyn FnMut(Option<&Element<'_>>)) -> Verdict {
+        for (condition, cause) in &self.control.not_applicable {
+            match self.run.holds(condition) {
+                Ok(false) => {}
+                Ok(true) => return Verdict::NotApplicable(cause.clone()),
+                Err(error) => return self.unknown(error, condition),
+            }
+        }
+        let blind = self.control.needs_pod && self.subject.pod.is_none();
+        if blind && !(self.control.live && self.subject.has_live()) {
+            return no_template();
+        }
+        if self.control.sets.is_empty() {
+            return match self.element() {
+                Err(verdict) => verdict,
+                Ok(None) => Verdict::Healthy,
+                Ok(Some(evidence)) => {
+                    violates(None);
+                    Verdict::Unhealthy(evidence)
+                }
+            };
+        }
+        self.elements(blind, violates)
+    }
+
+    fn elements(&mut self, blind: bool, violates: &mut dyn FnMut(Option<&Element<'_>>)) -> Verdict {
+        let input = self.subject.input;
+        let mut own = Vec::new();
+        let elements = if self.control.only_containers {
+            &self.subject.containers
+        } else {
+            for (index, set) in self.control.sets.iter().enumerate() {
+                set.collect(index, input, self.subject.pod, &mut own);
+            }
+            if let Some(live) = input.live.filter(|_| self.control.live) {
+                collect_live(live, &mut own);
+            }
+            &own
+        };
+        let mut found: Option<Evidence> = None;
+        let mut violating = 0_usize;
+        let mut first_unknown = blind.then(no_template);
+        for element in elements {
+            self.run.set_element((element.value, element.level, element.name.clone()));
+            match self.element_of(Some(element)) {
+                Ok(None) => {}
+                Err(verdict) => {
+                    first_unknown.get_or_insert(verdict);
+                }
+                Ok(Some(evidence)) => {
+                    violates(Some(element));
+                    violating += 1;
+                    match &mut found {
+                        Some(found) => evidence::merge(found, evidence),
+                        None => found = Some(evidence),
+                    }
+                }
+            }
+        }
+        match (found, first_unknown) {
+            (Some(mut evidence), _) => {
+                if violating > 1 {
+                    // Writing to a string cannot fail.
+                    let _ = write!(evidence.message, " and {} more", violating - 1);
+                }
+                Verdict::Unhealthy(evidence)
+            }
+            (None, Some(verdict)) => verdict,
+            (None, None) => Verdict::Healthy,
+        }
+    }
+
+    fn element(&self) -> Result<Option<Evidence>, Verdict> {
+        self.element_of(None)
+    }
+
+    /// Judges one element, or the object: evidence of a violation, or the verdict that takes its place.
+    fn element_of(&self, element: Option<&Element<'a>>) -> Result<Option<Evidence>, Verdict> {
+        for (condition, needs) in &self.control.unknown {
+            if self.run.holds(condition).map_err(|error| self.unknown(error, condition))? {
+                return Err(Verdict::Unknown(UnknownReason::Undetermined { needs: needs.clone() }));
+            }
+        }
+        let violation = &self.control.violation;
+        if !self.run.holds(violation).map_err(|error| self.unknown(error, violation))? {
+            return Ok(None);
+        }
+        // The violation stands even when its sentence fails: the title says what is wrong.
+        let message = self.run.value(&self.control.message).ok();
+        let message = message.as_ref().and_then(|text| text.as_str()).unwrap_or(&self.control.title).to_owned();
+        let facts = evidence::facts(self.control, self.subject.input, self.subject.pod, element);
+        Ok(Some(Evidence { message, facts }))
+    }
+
+    fn unknown(&self, error: EvalError, program: &Program) -> Verdict {
+        if program.reads.pod && self.subject.pod.is_none() && error.kind == ErrorKind::NoSuchKey {
+            return no_template();
+        }
+        unknown(self.control, error, program, &self.fetched.sets)
+    }
+}

@@ -1,0 +1,61 @@
+//! What runs in live pods without being in the template that their owner states.
+
+use std::collections::BTreeMap;
+
+use rampart_domain::canonical_json;
+use serde_json::{Value, json};
+
+use crate::element::{CONTAINER_LISTS, pod_pointer};
+
+/// Pods named per difference; the rest adds nothing that a reader could act on.
+const MAX_PODS: usize = 3;
+
+/// A live pod of a workload.
+#[derive(Debug, Clone, Copy)]
+pub struct LivePod<'a> {
+    /// What the provider calls it.
+    pub native_id: &'a str,
+    /// Its spec.
+    pub spec: &'a Value,
+}
+
+/// Containers of live pods that the template does not have (injected sidecars, ephemeral containers), or has with
+/// another security context. Each is listed once per list, name and security context, with up to three pods.
+///
+/// The result is JSON, so that it can be stored beside the workload: a list of `{name, level, container, pods}` with
+/// `pods` a list of `{native_id, pointer}`. It does not depend on the order of `pods`.
+pub fn differences(template: Option<&Value>, pods: &[LivePod<'_>]) -> Value {
+    let mut pods = pods.to_vec();
+    pods.sort_unstable_by_key(|pod| pod.native_id);
+    let mut found: BTreeMap<(usize, &str, String), (&Value, Vec<Value>)> = BTreeMap::new();
+    for pod in pods {
+        for (order, (list, _)) in CONTAINER_LISTS.into_iter().enumerate() {
+            for (index, container) in containers(pod.spec, list).enumerate() {
+                let Some(name) = container.get("name").and_then(Value::as_str) else { continue };
+                let context = context(container);
+                let stated = template.into_iter().flat_map(|template| containers(template, list));
+                let mut stated = stated.filter(|other| other.get("name").and_then(Value::as_str) == Some(name));
+                if stated.any(|other| self::context(other) == context) {
+                    continue;
+                }
+                let (_, seen) = found.entry((order, name, context)).or_insert((container, Vec::new()));
+                if seen.len() < MAX_PODS {
+                    seen.push(json!({"native_id": pod.native_id, "pointer": pod_pointer(list, index)}));
+                }
+            }
+        }
+    }
+    let listed = found.into_iter().map(|((order, name, _), (container, pods))| {
+        json!({"name": name, "level": CONTAINER_LISTS[order].1, "container": container, "pods": pods})
+    });
+    listed.collect()
+}
+
+fn containers<'a>(spec: &'a Value, list: &str) -> impl Iterator<Item = &'a Value> {
+    spec.get(list).and_then(Value::as_array).into_iter().flatten()
+}
+
+/// The security context in a comparable form; an absent one equals an empty one.
+fn context(container: &Value) -> String {
+    container.get("securityContext").map_or_else(|| "{}".to_owned(), canonical_json)
+}

@@ -1,0 +1,445 @@
+//! Connectors: onboarded accounts and clusters, and their sealed credentials.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use rampart_domain::{Cloud, ConnectorId, Kind};
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::keyring::{Keyring, Label, Sealed};
+use crate::page::{Listed, Page};
+use crate::work::{self, WorkKind};
+use crate::{Store, StoreError, TenantTx};
+
+/// Everything about a source that is not secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "provider", rename_all = "snake_case")]
+pub enum Settings {
+    /// An AWS account. Credentials: none with a role, else `access_key_id`, `secret_access_key`, `session_token`.
+    Aws(AwsSettings),
+    /// A Kubernetes API. Credentials: `kubeconfig`, or `token`.
+    Kubernetes(KubernetesSettings),
+}
+
+impl Settings {
+    /// The word of the provider column.
+    pub const fn provider(&self) -> &'static str {
+        match self {
+            Self::Aws(_) => "aws",
+            Self::Kubernetes(_) => "kubernetes",
+        }
+    }
+
+    /// Kinds to read; empty means all that are read by default.
+    pub fn kinds(&self) -> &[Kind] {
+        match self {
+            Self::Aws(aws) => &aws.kinds,
+            Self::Kubernetes(kubernetes) => &kubernetes.kinds,
+        }
+    }
+}
+
+/// How to read an AWS account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AwsSettings {
+    /// Role to assume with the connector's external id; `None` when static keys are used.
+    pub role_arn: Option<String>,
+    /// Regions to read; `None` means all that the account has enabled.
+    pub regions: Option<Vec<String>>,
+    /// `aws`, `aws-us-gov` or `aws-cn`.
+    pub partition: String,
+    /// Kinds to read; empty means the default.
+    #[serde(default)]
+    pub kinds: Vec<Kind>,
+}
+
+/// How to read a Kubernetes API.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KubernetesSettings {
+    /// API server; `None` when the kubeconfig says it.
+    pub server: Option<String>,
+    /// CA bundle of the API server in PEM; `None` with a kubeconfig, or for the public roots.
+    pub ca_pem: Option<String>,
+    /// Context of the kubeconfig; `None` for its current one.
+    pub context: Option<String>,
+    /// Name to check the certificate against, when it is not the host of the server.
+    pub tls_server_name: Option<String>,
+    /// Name to show for the cluster.
+    pub cluster_name: String,
+    /// Where the cluster runs, as far as the caller knows.
+    pub cloud: Option<Cloud>,
+    /// Account that it belongs to.
+    pub account: Option<String>,
+    /// Region that it runs in.
+    pub region: Option<String>,
+    /// Kinds to read; empty means the default.
+    #[serde(default)]
+    pub kinds: Vec<Kind>,
+}
+
+/// An onboarded account or cluster.
+#[derive(Debug, Clone)]
+pub struct Connector {
+    /// Its id.
+    pub id: ConnectorId,
+    /// Unique name that the caller chose.
+    pub name: String,
+    /// What and how to read.
+    pub settings: Settings,
+    /// Generated for AWS roles, shown to the caller for the trust policy.
+    pub external_id: Option<String>,
+    /// Whether the schedule is off.
+    pub paused: bool,
+    /// Minutes between scheduled scans, 60 to 1440.
+    pub interval_minutes: i32,
+    /// Rises with every change.
+    pub version: i64,
+    /// Whether it is being deleted with its data.
+    pub deleting: bool,
+    /// When it was onboarded.
+    pub created_at: DateTime<Utc>,
+    /// When it was last changed.
+    pub updated_at: DateTime<Utc>,
+}
+
+/// What is needed to onboard.
+#[derive(Debug)]
+pub struct NewConnector {
+    /// Unique name.
+    pub name: String,
+    /// What and how to read.
+    pub settings: Settings,
+    /// Secrets by field.
+    pub credentials: BTreeMap<String, SecretString>,
+    /// Minutes between scheduled scans, 60 to 1440.
+    pub interval_minutes: i32,
+}
+
+/// A change; `None` leaves as is.
+#[derive(Debug, Default)]
+pub struct Change {
+    /// New name.
+    pub name: Option<String>,
+    /// New settings, of the same provider.
+    pub settings: Option<Settings>,
+    /// Secrets that replace all earlier ones.
+    pub credentials: Option<BTreeMap<String, SecretString>>,
+    /// New interval.
+    pub interval_minutes: Option<i32>,
+    /// Whether the schedule is off.
+    pub paused: Option<bool>,
+}
+
+struct Row {
+    connector_id: Uuid,
+    name: String,
+    settings: serde_json::Value,
+    external_id: Option<String>,
+    paused: bool,
+    interval_minutes: i32,
+    version: i64,
+    deleting: bool,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+}
+
+impl Row {
+    fn parse(self) -> Result<Connector, StoreError> {
+        let settings = serde_json::from_value(self.settings)
+            .map_err(|error| StoreError::Corrupt(format!("settings of connector {}: {error}", self.connector_id)))?;
+        Ok(Connector {
+            id: ConnectorId(self.connector_id),
+            name: self.name,
+            settings,
+            external_id: self.external_id,
+            paused: self.paused,
+            interval_minutes: self.interval_minutes,
+            version: self.version,
+            deleting: self.deleting,
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+        })
+    }
+}
+
+const NOT_FOUND: StoreError = StoreError::NotFound { what: "connector" };
+
+fn settings_json(settings: &Settings) -> serde_json::Value {
+    serde_json::to_value(settings).expect("settings are strings and lists, which JSON can always hold")
+}
+
+/// Onboards: seals the credentials, generates the external id of an AWS role, and starts the schedule.
+pub async fn create(tx: &mut TenantTx, keyring: &Keyring, new: &NewConnector) -> Result<Connector, StoreError> {
+    let (tenant, id) = (tx.tenant_uuid(), Uuid::now_v7());
+    let external_id = match &new.settings {
+        Settings::Aws(AwsSettings { role_arn: Some(_), .. }) => Some(format!("rampart-{}", Uuid::new_v4().simple())),
+        _ => None,
+    };
+    sqlx::query!(
+        "insert into connectors (tenant_id, connector_id, name, provider, settings, external_id, interval_minutes)
+         values ($1, $2, $3, $4, $5, $6, $7)",
+        tenant,
+        id,
+        new.name,
+        new.settings.provider(),
+        settings_json(&new.settings),
+        external_id,
+        new.interval_minutes
+    )
+    .execute(tx.conn())
+    .await
+    .map_err(|error| StoreError::on_conflict(error, "connector", &new.name))?;
+    seal_all(tx, keyring, ConnectorId(id), &new.credentials).await?;
+    work::schedule(tx, WorkKind::Scan, id, Some(interval(new.interval_minutes))).await?;
+    get(tx, ConnectorId(id)).await
+}
+
+fn interval(minutes: i32) -> Duration {
+    Duration::from_secs(60 * u64::from(minutes.unsigned_abs()))
+}
+
+/// One connector.
+pub async fn get(tx: &mut TenantTx, connector: ConnectorId) -> Result<Connector, StoreError> {
+    let tenant = tx.tenant_uuid();
+    sqlx::query_as!(
+        Row,
+        "select connector_id, name, settings, external_id, paused, interval_minutes, version, deleting, created_at,
+                updated_at
+         from connectors where tenant_id = $1 and connector_id = $2",
+        tenant,
+        connector.0
+    )
+    .fetch_optional(tx.conn())
+    .await?
+    .ok_or(NOT_FOUND)?
+    .parse()
+}
+
+/// The id of the connector that `name_or_id` names.
+pub async fn resolve(tx: &mut TenantTx, name_or_id: &str) -> Result<ConnectorId, StoreError> {
+    let tenant = tx.tenant_uuid();
+    let id: Option<Uuid> = name_or_id.parse().ok();
+    sqlx::query_scalar!(
+        "select connector_id from connectors where tenant_id = $1 and (name = $2 or connector_id = $3)
+         order by connector_id = $3 desc nulls last limit 1",
+        tenant,
+        name_or_id,
+        id
+    )
+    .fetch_optional(tx.conn())
+    .await?
+    .map(ConnectorId)
+    .ok_or(NOT_FOUND)
+}
+
+/// Connectors by name.
+pub async fn list(tx: &mut TenantTx, page: &Page) -> Result<Listed<Connector>, StoreError> {
+    let tenant = tx.tenant_uuid();
+    let after = page.after::<String>()?;
+    let rows = sqlx::query_as!(
+        Row,
+        "select connector_id, name, settings, external_id, paused, interval_minutes, version, deleting, created_at,
+                updated_at
+         from connectors where tenant_id = $1 and name > coalesce($2, '') order by name limit $3",
+        tenant,
+        after,
+        page.fetch()
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    let connectors = rows.into_iter().map(Row::parse).collect::<Result<Vec<_>, _>>()?;
+    Ok(page.cut(connectors, |connector| connector.name.clone()))
+}
+
+/// Locks the row for a change and checks the version that the caller saw.
+async fn lock(tx: &mut TenantTx, connector: ConnectorId, version: Option<i64>) -> Result<Connector, StoreError> {
+    let tenant = tx.tenant_uuid();
+    sqlx::query_scalar!(
+        r#"select 1 as "row!" from connectors where tenant_id = $1 and connector_id = $2 for no key update"#,
+        tenant,
+        connector.0
+    )
+    .fetch_optional(tx.conn())
+    .await?
+    .ok_or(NOT_FOUND)?;
+    let current = get(tx, connector).await?;
+    match version {
+        Some(seen) if seen != current.version => {
+            Err(StoreError::VersionMismatch { what: "connector", current: current.version })
+        }
+        _ if current.deleting => Err(NOT_FOUND),
+        _ => Ok(current),
+    }
+}
+
+/// Changes a connector. `version` is what the caller saw; `None` changes whatever is there.
+pub async fn update(
+    tx: &mut TenantTx,
+    keyring: &Keyring,
+    connector: ConnectorId,
+    version: Option<i64>,
+    change: &Change,
+) -> Result<Connector, StoreError> {
+    let current = lock(tx, connector, version).await?;
+    let name = change.name.as_ref().unwrap_or(&current.name);
+    let settings = change.settings.as_ref().unwrap_or(&current.settings);
+    let minutes = change.interval_minutes.unwrap_or(current.interval_minutes);
+    let paused = change.paused.unwrap_or(current.paused);
+    let tenant = tx.tenant_uuid();
+    sqlx::query!(
+        "update connectors set name = $3, settings = $4, interval_minutes = $5, paused = $6, version = version + 1,
+                updated_at = now()
+         where tenant_id = $1 and connector_id = $2",
+        tenant,
+        connector.0,
+        name,
+        settings_json(settings),
+        minutes,
+        paused
+    )
+    .execute(tx.conn())
+    .await
+    .map_err(|error| StoreError::on_conflict(error, "connector", name))?;
+    if let Some(credentials) = &change.credentials {
+        clear_credentials(tx, connector).await?;
+        seal_all(tx, keyring, connector, credentials).await?;
+    }
+    if minutes != current.interval_minutes || paused != current.paused {
+        let every = (!paused).then(|| interval(minutes));
+        work::schedule(tx, WorkKind::Scan, connector.0, every).await?;
+    }
+    get(tx, connector).await
+}
+
+/// Marks a connector as going: nothing starts any more, what runs is asked to stop, and its data is removed in the
+/// background by whoever takes the work.
+pub async fn delete(
+    tx: &mut TenantTx,
+    connector: ConnectorId,
+    version: Option<i64>,
+) -> Result<Connector, StoreError> {
+    lock(tx, connector, version).await?;
+    let tenant = tx.tenant_uuid();
+    sqlx::query!(
+        "update connectors set deleting = true, paused = true, version = version + 1, updated_at = now()
+         where tenant_id = $1 and connector_id = $2",
+        tenant,
+        connector.0
+    )
+    .execute(tx.conn())
+    .await?;
+    sqlx::query!(
+        "update scans set cancel_requested = true
+         where tenant_id = $1 and connector_id = $2 and status in ('queued', 'running')",
+        tenant,
+        connector.0
+    )
+    .execute(tx.conn())
+    .await?;
+    clear_credentials(tx, connector).await?;
+    work::forget(tx, WorkKind::Scan, connector.0).await?;
+    work::forget(tx, WorkKind::Preflight, connector.0).await?;
+    work::request(tx, WorkKind::Delete, connector.0).await?;
+    get(tx, connector).await
+}
+
+async fn clear_credentials(tx: &mut TenantTx, connector: ConnectorId) -> Result<(), StoreError> {
+    let tenant = tx.tenant_uuid();
+    sqlx::query!("delete from credentials where tenant_id = $1 and connector_id = $2", tenant, connector.0)
+        .execute(tx.conn())
+        .await?;
+    Ok(())
+}
+
+async fn seal_all(
+    tx: &mut TenantTx,
+    keyring: &Keyring,
+    connector: ConnectorId,
+    credentials: &BTreeMap<String, SecretString>,
+) -> Result<(), StoreError> {
+    for (field, value) in credentials {
+        let sealed = keyring.seal(&Label { tenant: tx.tenant(), connector, field }, value)?;
+        let tenant = tx.tenant_uuid();
+        sqlx::query!(
+            "insert into credentials (tenant_id, connector_id, field, key_id, sealed) values ($1, $2, $3, $4, $5)",
+            tenant,
+            connector.0,
+            field,
+            sealed.key_id,
+            sealed.bytes
+        )
+        .execute(tx.conn())
+        .await?;
+    }
+    Ok(())
+}
+
+/// Opens every secret of a connector, by field.
+pub async fn credentials(
+    tx: &mut TenantTx,
+    keyring: &Keyring,
+    connector: ConnectorId,
+) -> Result<BTreeMap<String, SecretString>, StoreError> {
+    let (tenant, tenant_id) = (tx.tenant_uuid(), tx.tenant());
+    let rows = sqlx::query!(
+        "select field, key_id, sealed from credentials where tenant_id = $1 and connector_id = $2",
+        tenant,
+        connector.0
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            let label = Label { tenant: tenant_id, connector, field: &row.field };
+            let value = keyring.open(&label, &Sealed { key_id: row.key_id, bytes: row.sealed })?;
+            Ok((row.field, value))
+        })
+        .collect()
+}
+
+/// Seals everything again that an earlier key sealed. Returns how many values that were.
+pub async fn reseal(store: &Store, keyring: &Keyring) -> Result<u64, StoreError> {
+    let mut worker = store.worker().await?;
+    let tenants = sqlx::query_scalar!("select tenant_id from tenants").fetch_all(worker.conn()).await?;
+    drop(worker);
+    let mut resealed = 0;
+    for tenant in tenants {
+        let mut tx = store.tenant(tenant.into()).await?;
+        resealed += reseal_tenant(&mut tx, keyring).await?;
+        tx.commit().await?;
+    }
+    Ok(resealed)
+}
+
+async fn reseal_tenant(tx: &mut TenantTx, keyring: &Keyring) -> Result<u64, StoreError> {
+    let (tenant, tenant_id) = (tx.tenant_uuid(), tx.tenant());
+    let rows = sqlx::query!(
+        "select connector_id, field, key_id, sealed from credentials
+         where tenant_id = $1 and key_id <> $2 order by connector_id, field for update",
+        tenant,
+        keyring.active()
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    let count = rows.len() as u64;
+    for row in rows {
+        let label = Label { tenant: tenant_id, connector: row.connector_id.into(), field: &row.field };
+        let value = keyring.open(&label, &Sealed { key_id: row.key_id, bytes: row.sealed })?;
+        let sealed = keyring.seal(&label, &value)?;
+        sqlx::query!(
+            "update credentials set key_id = $4, sealed = $5
+             where tenant_id = $1 and connector_id = $2 and field = $3",
+            tenant,
+            row.connector_id,
+            row.field,
+            sealed.key_id,
+            sealed.bytes
+        )
+        .execute(tx.conn())
+        .await?;
+    }
+    Ok(count)
+}

@@ -1,0 +1,150 @@
+use chrono::{DateTime, Utc};
+use sqlx::{Postgres, QueryBuilder};
+use uuid::Uuid;
+
+use super::{COVERED_BY, FRESH};
+use crate::page::Page;
+use crate::{StoreError, Visible};
+
+/// What a list is sorted by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Sort {
+    /// The worst first.
+    #[default]
+    Severity,
+    /// The oldest change first, so that a reader can follow along.
+    ChangedAt,
+}
+
+impl Sort {
+    pub(super) const fn order(self) -> &'static str {
+        match self {
+            Self::Severity => " order by f.severity desc, f.resource_id desc, f.ordinal desc",
+            Self::ChangedAt => " order by f.changed_at, f.resource_id, f.ordinal",
+        }
+    }
+
+    pub(super) fn push_after(self, query: &mut QueryBuilder<Postgres>, page: &Page) -> Result<(), StoreError> {
+        match self {
+            Self::Severity => {
+                if let Some((severity, resource, ordinal)) = page.after::<(i16, Uuid, i32)>()? {
+                    query.push(" and (f.severity, f.resource_id, f.ordinal) < (").push_bind(severity);
+                    query.push(", ").push_bind(resource).push(", ").push_bind(ordinal).push(")");
+                }
+            }
+            Self::ChangedAt => {
+                if let Some((at, resource, ordinal)) = page.after::<(DateTime<Utc>, Uuid, i32)>()? {
+                    query.push(" and (f.changed_at, f.resource_id, f.ordinal) > (").push_bind(at);
+                    query.push(", ").push_bind(resource).push(", ").push_bind(ordinal).push(")");
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What findings can be counted by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Facet {
+    /// Control.
+    Control,
+    /// Severity, 1 to 5.
+    Severity,
+    /// Id of their cluster.
+    Cluster,
+    /// Kubernetes namespace.
+    Namespace,
+    /// Kind of their resource.
+    Kind,
+    /// Status.
+    Status,
+}
+
+impl Facet {
+    pub(super) const fn column(self) -> &'static str {
+        match self {
+            Self::Control => "f.control_id",
+            Self::Severity => "f.severity",
+            Self::Cluster => "f.cluster_id",
+            Self::Namespace => "f.namespace",
+            Self::Kind => "f.kind",
+            Self::Status => "f.status",
+        }
+    }
+}
+
+/// Which findings to list.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// With one of these statuses; empty means any.
+    pub statuses: Vec<String>,
+    /// With one of these severities, 1 to 5; empty means any.
+    pub severities: Vec<i16>,
+    /// Of one of these controls; empty means any.
+    pub controls: Vec<String>,
+    /// On resources of one of these kinds; empty means any.
+    pub kinds: Vec<String>,
+    /// In this cluster.
+    pub cluster: Option<Uuid>,
+    /// In this account.
+    pub account: Option<String>,
+    /// In this namespace.
+    pub namespace: Option<String>,
+    /// On this resource.
+    pub resource: Option<Uuid>,
+    /// Whose status came about so.
+    pub cause: Option<String>,
+    /// Resting on facts that could not be read again (or not).
+    pub stale: Option<bool>,
+    /// Changed at or after this time.
+    pub changed_since: Option<DateTime<Utc>>,
+}
+
+impl Filter {
+    /// Appends ` where …` over the alias `f`.
+    pub(super) fn push(&self, query: &mut QueryBuilder<Postgres>, tenant: Uuid, visible: &Visible) {
+        query.push(" where f.tenant_id = ").push_bind(tenant);
+        for (column, values) in
+            [("f.status", &self.statuses), ("f.control_id", &self.controls), ("f.kind", &self.kinds)]
+        {
+            match values.as_slice() {
+                [] => {}
+                // Equality, not a set: it keeps the order of an index.
+                [value] => {
+                    query.push(format!(" and {column} = ")).push_bind(value.clone());
+                }
+                values => {
+                    query.push(format!(" and {column} = any(")).push_bind(values.to_vec()).push(")");
+                }
+            }
+        }
+        if !self.severities.is_empty() {
+            query.push(" and f.severity = any(").push_bind(self.severities.clone()).push(")");
+        }
+        for (column, value) in
+            [("f.account", &self.account), ("f.namespace", &self.namespace), ("f.cause", &self.cause)]
+        {
+            if let Some(value) = value {
+                query.push(format!(" and {column} = ")).push_bind(value.clone());
+            }
+        }
+        if let Some(cluster) = self.cluster {
+            // The unit of what belongs to a cluster is the cluster; the index is on the unit.
+            query.push(" and f.unit_id = ").push_bind(cluster);
+        }
+        if let Some(resource) = self.resource {
+            query.push(" and f.resource_id = ").push_bind(resource);
+        }
+        if let Some(since) = self.changed_since {
+            query.push(" and f.changed_at >= ").push_bind(since);
+        }
+        if let Some(stale) = self.stale {
+            query.push(format!(
+                " and {} exists (select from resources r where r.tenant_id = f.tenant_id
+                  and r.resource_id = f.resource_id and not exists ({FRESH}{COVERED_BY}))",
+                if stale { "" } else { "not" }
+            ));
+        }
+        visible.push(query, "f");
+    }
+}

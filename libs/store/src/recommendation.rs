@@ -1,0 +1,123 @@
+//! Numbers per control: what recommendations are made of.
+
+use std::collections::BTreeMap;
+
+use sqlx::FromRow;
+use uuid::Uuid;
+
+use crate::score::Reach;
+use crate::{StoreError, TenantTx};
+
+/// Resources that count, by their verdict from one control (all parameters together).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ControlCounts {
+    /// Healthy.
+    pub healthy: i64,
+    /// Unhealthy.
+    pub unhealthy: i64,
+    /// The control says nothing about them.
+    pub not_applicable: i64,
+    /// A fact is missing.
+    pub unknown: i64,
+}
+
+#[derive(FromRow)]
+struct Row {
+    control_id: String,
+    healthy: i64,
+    unhealthy: i64,
+    not_applicable: i64,
+    unknown: i64,
+}
+
+/// Counts by control id.
+pub async fn counts(tx: &mut TenantTx, reach: &Reach) -> Result<BTreeMap<String, ControlCounts>, StoreError> {
+    let tenant = tx.tenant_uuid();
+    let mut rows = sqlx::query_as!(
+        Row,
+        r#"select c.control_id, sum(n.healthy)::bigint as "healthy!", sum(n.unhealthy)::bigint as "unhealthy!",
+                  sum(n.not_applicable)::bigint as "not_applicable!", sum(n.unknown)::bigint as "unknown!"
+           from verdict_counts n join checks c on c.tenant_id = n.tenant_id and c.ordinal = n.ordinal
+           where n.tenant_id = $1 and ($2::uuid[] is null or n.unit_id = any($2))
+           group by c.control_id"#,
+        tenant,
+        reach.units.as_deref() as _
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    if !reach.namespaces.is_empty() {
+        rows.extend(of_namespaces(tx, reach).await?);
+    }
+    let mut counts: BTreeMap<String, ControlCounts> = BTreeMap::new();
+    for row in rows {
+        let sum = counts.entry(row.control_id).or_default();
+        sum.healthy += row.healthy;
+        sum.unhealthy += row.unhealthy;
+        sum.not_applicable += row.not_applicable;
+        sum.unknown += row.unknown;
+    }
+    Ok(counts)
+}
+
+/// Namespaces have no counters: their packed verdicts are counted.
+async fn of_namespaces(tx: &mut TenantTx, reach: &Reach) -> Result<Vec<Row>, StoreError> {
+    let tenant = tx.tenant_uuid();
+    let rows = sqlx::query_as!(
+        Row,
+        r#"select c.control_id,
+                  count(*) filter (where
+                      get_bit(v.healthy || '\x00', least(c.ordinal, octet_length(v.healthy) * 8)) = 1) as "healthy!",
+                  count(f.ordinal) as "unhealthy!",
+                  count(*) filter (where get_bit(v.not_applicable || '\x00',
+                      least(c.ordinal, octet_length(v.not_applicable) * 8)) = 1) as "not_applicable!",
+                  count(*) filter (where
+                      get_bit(v.unknown || '\x00', least(c.ordinal, octet_length(v.unknown) * 8)) = 1) as "unknown!"
+           from unnest($2::uuid[], $3::text[]) as n(cluster_id, namespace)
+           join resources r on r.tenant_id = $1 and r.unit_id = n.cluster_id and r.namespace = n.namespace
+           join verdicts v on v.tenant_id = $1 and v.resource_id = r.resource_id and v.scored
+           join checks c on c.tenant_id = $1
+           left join findings f on f.tenant_id = $1 and f.resource_id = r.resource_id and f.ordinal = c.ordinal
+                and f.status = 'unhealthy'
+           group by c.control_id"#,
+        tenant,
+        &reach.namespace_clusters,
+        &reach.namespaces
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    Ok(rows)
+}
+
+/// Per control, the resources that would turn healthy in their score group if this control alone were satisfied.
+/// `groups` maps control ids to groups.
+pub async fn decisive(
+    tx: &mut TenantTx,
+    reach: &Reach,
+    groups: &[(String, String)],
+) -> Result<BTreeMap<String, i64>, StoreError> {
+    let tenant = tx.tenant_uuid();
+    let (controls, names): (Vec<String>, Vec<String>) = groups.iter().cloned().unzip();
+    let units: Option<&[Uuid]> = reach.units.as_deref();
+    let rows = sqlx::query!(
+        r#"with alone as (
+               select min(f.control_id) as control_id
+               from findings f
+               join unnest($3::text[], $4::text[]) as g(control_id, score_group) on g.control_id = f.control_id
+               where f.tenant_id = $1 and f.status = 'unhealthy' and f.scored
+                 and ($2::uuid[] is null or f.unit_id = any($2)
+                      or (f.unit_id, f.namespace) in (select * from unnest($5::uuid[], $6::text[])))
+               group by f.resource_id, g.score_group
+               having min(f.control_id) = max(f.control_id)
+           )
+           select control_id as "control_id!", count(*) as "resources!" from alone group by control_id"#,
+        tenant,
+        units as _,
+        &controls,
+        &names,
+        &reach.namespace_clusters,
+        &reach.namespaces
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.control_id, row.resources)).collect())
+}

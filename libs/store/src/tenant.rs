@@ -1,0 +1,32 @@
+//! Tenants.
+
+use chrono::{DateTime, Utc};
+
+use crate::{StoreError, TenantTx};
+
+/// A customer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tenant {
+    /// Its id.
+    pub tenant_id: uuid::Uuid,
+    /// Its name.
+    pub name: String,
+    /// When it was created.
+    pub created_at: DateTime<Utc>,
+}
+
+/// The tenant of the transaction.
+pub async fn get(tx: &mut TenantTx) -> Result<Tenant, StoreError> {
+    let tenant = tx.tenant_uuid();
+    sqlx::query_as!(Tenant, "select tenant_id, name, created_at from tenants where tenant_id = $1", tenant)
+        .fetch_optional(tx.conn())
+        .await?
+        .ok_or(StoreError::NotFound { what: "tenant" })
+}
+
+/// Adds the row of the transaction's tenant.
+pub(crate) async fn insert(tx: &mut TenantTx, name: &str) -> Result<(), StoreError> {
+    let tenant = tx.tenant_uuid();
+    sqlx::query!("insert into tenants (tenant_id, name) values ($1, $2)", tenant, name).execute(tx.conn()).await?;
+    Ok(())
+}

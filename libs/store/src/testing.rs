@@ -1,0 +1,133 @@
+//! Databases for tests: each a clone of a migrated template, dropped at the end. Not part of the product.
+
+use std::str::FromStr as _;
+
+use secrecy::SecretString;
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection};
+use uuid::Uuid;
+
+use crate::{Store, migrate};
+
+/// Names a superuser URL of a Postgres on which databases and roles may be made.
+pub const SERVER_VARIABLE: &str = "RAMPART_TEST_DATABASE_URL";
+
+const OWNER: &str = "rampart_test_owner";
+const LOGIN: &str = "rampart_test_login";
+const PASSWORD: &str = "rampart";
+
+/// A database of its own with the schema in place.
+#[derive(Debug)]
+pub struct TestDatabase {
+    /// Connected as the application: a login that row-level security binds.
+    pub store: Store,
+    /// URL of the role that owns the tables, for set-up that the application may not do. Row-level security binds it too.
+    pub owner_url: String,
+    /// URL of a superuser, whom row-level security does not bind.
+    pub super_url: String,
+    /// URL that `store` is connected by, for a process under test.
+    pub app_url: String,
+    server_url: String,
+    name: String,
+}
+
+/// Makes a database. Panics with a clear message when there is no server to make it on.
+pub async fn database() -> TestDatabase {
+    let server_url = std::env::var(SERVER_VARIABLE).unwrap_or_else(|_| {
+        panic!("{SERVER_VARIABLE} must hold the URL of a superuser on a Postgres for tests; `cargo xtask test` sets it")
+    });
+    let mut server = PgConnection::connect(&server_url).await.expect("the Postgres for tests must be reachable");
+    let template = prepare_template(&mut server, &server_url).await;
+    let name = format!("rampart_test_{}", Uuid::new_v4().simple());
+    execute(&mut server, format!("create database {name} template {template} owner {OWNER}")).await;
+    server.close().await.expect("an idle connection closes");
+    let app_url = url(&server_url, &name, LOGIN);
+    let store = Store::connect(&SecretString::from(app_url.clone()), 8).await.expect("the clone accepts the login");
+    TestDatabase {
+        store,
+        owner_url: url(&server_url, &name, OWNER),
+        super_url: with_database(&server_url, &name),
+        app_url,
+        server_url,
+        name,
+    }
+}
+
+/// Makes the template once per set of migrations; a lock lets one process do it while others wait.
+async fn prepare_template(server: &mut PgConnection, server_url: &str) -> String {
+    let template = format!("rampart_template_{:016x}", migrate::fingerprint());
+    execute(server, "select pg_advisory_lock(7241873)".to_owned()).await;
+    for (role, rights) in [(OWNER, "createrole"), (LOGIN, "")] {
+        let exists: bool = sqlx::query_scalar("select exists (select from pg_roles where rolname = $1)")
+            .bind(role)
+            .fetch_one(&mut *server)
+            .await
+            .expect("roles can be listed");
+        if !exists {
+            execute(server, format!("create role {role} login {rights} password '{PASSWORD}'")).await;
+        }
+    }
+    let exists: bool = sqlx::query_scalar("select exists (select from pg_database where datname = $1)")
+        .bind(&template)
+        .fetch_one(&mut *server)
+        .await
+        .expect("databases can be listed");
+    if !exists {
+        // Roles that another installation on this server made belong to its owner.
+        for role in ["rampart_app", "rampart_search"] {
+            let exists: bool = sqlx::query_scalar("select exists (select from pg_roles where rolname = $1)")
+                .bind(role)
+                .fetch_one(&mut *server)
+                .await
+                .expect("roles can be listed");
+            if !exists {
+                execute(server, format!("create role {role} nologin")).await;
+            }
+        }
+        execute(server, format!("grant rampart_search to {OWNER} with admin option")).await;
+        execute(server, format!("grant rampart_app to {OWNER} with admin option")).await;
+        execute(server, format!("grant rampart_app to {LOGIN}")).await;
+        // Under a passing name, so that a half-made template is never cloned.
+        let unfinished = format!("{template}_{}", Uuid::new_v4().simple());
+        execute(server, format!("create database {unfinished} owner {OWNER}")).await;
+        let owner = SecretString::from(url(server_url, &unfinished, OWNER));
+        migrate(&owner, LOGIN).await.expect("migrations apply to an empty database");
+        execute(server, format!("alter database {unfinished} rename to {template}")).await;
+    }
+    execute(server, "select pg_advisory_unlock(7241873)".to_owned()).await;
+    template
+}
+
+async fn execute(conn: &mut PgConnection, statement: String) {
+    if let Err(error) = sqlx::query(AssertSqlSafe(statement.clone())).execute(conn).await {
+        panic!("{statement}: {error}");
+    }
+}
+
+fn url(server_url: &str, database: &str, role: &str) -> String {
+    let options = PgConnectOptions::from_str(server_url).expect("the server URL parses");
+    options.database(database).username(role).password(PASSWORD).to_url_lossy().to_string()
+}
+
+fn with_database(server_url: &str, database: &str) -> String {
+    let options = PgConnectOptions::from_str(server_url).expect("the server URL parses");
+    options.database(database).to_url_lossy().to_string()
+}
+
+impl Drop for TestDatabase {
+    fn drop(&mut self) {
+        let (server_url, name) = (self.server_url.clone(), self.name.clone());
+        // A runtime of its own: the test's may be shutting down.
+        let dropped = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
+            runtime.block_on(async {
+                let mut server = PgConnection::connect(&server_url).await.ok()?;
+                let statement = format!("drop database if exists {name} with (force)");
+                sqlx::query(AssertSqlSafe(statement)).execute(&mut server).await.ok()
+            })
+        });
+        if dropped.join().ok().flatten().is_none() {
+            tracing::warn!(database = self.name, "a test database was left behind");
+        }
+    }
+}

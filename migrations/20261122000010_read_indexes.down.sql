@@ -1,0 +1,2 @@
+drop index resources_changed;
+drop index resources_digest;
