@@ -56,7 +56,7 @@ async fn describe(postgres: &PrivatePostgres) -> anyhow::Result<BTreeMap<String,
     let source = File::options().append(true).open(root().join("libs/store/src/lib.rs"));
     source.and_then(|file| file.set_modified(SystemTime::now())).context("could not touch the store's sources")?;
     let mut check = cargo();
-    check.args(["check", "--workspace"]);
+    check.args(["check", "--package", "rampart-store"]);
     check.env("SQLX_OFFLINE", "false").env("SQLX_OFFLINE_DIR", fresh.path());
     check.env("DATABASE_URL", url.expose_secret());
     run(&mut check)?;
