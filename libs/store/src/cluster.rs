@@ -56,11 +56,7 @@ pub async fn get(tx: &mut TenantTx, visible: &Visible, cluster: ClusterId) -> Re
     let mut query = QueryBuilder::new(COLUMNS);
     query.push_bind(tx.tenant_uuid()).push(" and c.cluster_id = ").push_bind(cluster.0);
     visible.push_cluster(&mut query, "c");
-    query
-        .build_query_as::<Cluster>()
-        .fetch_optional(tx.conn())
-        .await?
-        .ok_or(StoreError::NotFound { what: "cluster" })
+    query.build_query_as::<Cluster>().fetch_optional(tx.conn()).await?.ok_or(StoreError::NotFound { what: "cluster" })
 }
 
 /// Clusters by name.

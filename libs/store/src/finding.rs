@@ -130,11 +130,7 @@ pub async fn get(
     query.push(" and f.ordinal = ").push_bind(ordinal);
     visible.push(&mut query, "f");
     query.push(") ").push(with_resource());
-    query
-        .build_query_as::<Finding>()
-        .fetch_optional(tx.conn())
-        .await?
-        .ok_or(StoreError::NotFound { what: "finding" })
+    query.build_query_as::<Finding>().fetch_optional(tx.conn()).await?.ok_or(StoreError::NotFound { what: "finding" })
 }
 
 /// A change of a finding's status.

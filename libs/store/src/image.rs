@@ -59,11 +59,7 @@ pub async fn list(
 pub async fn get(tx: &mut TenantTx, visible: &Visible, digest: &str) -> Result<Image, StoreError> {
     let mut query = select(tx.tenant_uuid(), visible);
     query.push(format!(" and {DIGEST} = ")).push_bind(digest.to_owned()).push(format!(" group by {DIGEST}"));
-    query
-        .build_query_as::<Image>()
-        .fetch_optional(tx.conn())
-        .await?
-        .ok_or(StoreError::NotFound { what: "image" })
+    query.build_query_as::<Image>().fetch_optional(tx.conn()).await?.ok_or(StoreError::NotFound { what: "image" })
 }
 
 /// What runs an image.

@@ -53,12 +53,7 @@ pub async fn list(tx: &mut TenantTx, page: &Page) -> Result<Listed<Initiative>, 
 }
 
 /// Makes a custom initiative.
-pub async fn create(
-    tx: &mut TenantTx,
-    name: &str,
-    title: &str,
-    definition: &Value,
-) -> Result<Initiative, StoreError> {
+pub async fn create(tx: &mut TenantTx, name: &str, title: &str, definition: &Value) -> Result<Initiative, StoreError> {
     let tenant = tx.tenant_uuid();
     sqlx::query!(
         "insert into initiatives (tenant_id, name, title, definition) values ($1, $2, $3, $4)",

@@ -61,9 +61,10 @@ async fn grant_membership(conn: &mut PgConnection, role: &str, member: &str) -> 
 /// Changes with every migration.
 #[cfg(feature = "testing")]
 pub(crate) fn fingerprint() -> u64 {
-    MIGRATIONS.iter().flat_map(|migration| migration.checksum.iter()).fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-    })
+    MIGRATIONS
+        .iter()
+        .flat_map(|migration| migration.checksum.iter())
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 /// Refuses a schema older than this binary. A newer one is fine: migrations expand before they contract.

@@ -65,10 +65,10 @@ impl Page {
     pub(crate) fn cut<T, K: Serialize>(&self, mut rows: Vec<T>, key: impl Fn(&T) -> K) -> Listed<T> {
         let more = rows.len() > usize::from(self.limit);
         rows.truncate(usize::from(self.limit));
-        let next = rows.last().filter(|_| more).map(|last| Cursor {
-            filters: self.filters.clone(),
-            key: serde_json::json!(key(last)),
-        });
+        let next = rows
+            .last()
+            .filter(|_| more)
+            .map(|last| Cursor { filters: self.filters.clone(), key: serde_json::json!(key(last)) });
         Listed { items: rows, next: next.map(|cursor| cursor.encode()) }
     }
 }

@@ -92,11 +92,7 @@ pub async fn request(tx: &mut TenantTx, connector: ConnectorId) -> Result<Prefli
 }
 
 /// One permission check of a connector.
-pub async fn get(
-    tx: &mut TenantTx,
-    connector: ConnectorId,
-    preflight: PreflightId,
-) -> Result<Preflight, StoreError> {
+pub async fn get(tx: &mut TenantTx, connector: ConnectorId, preflight: PreflightId) -> Result<Preflight, StoreError> {
     let tenant = tx.tenant_uuid();
     sqlx::query_as!(
         Preflight,
@@ -113,11 +109,7 @@ pub async fn get(
 }
 
 /// Permission checks of a connector, the latest first.
-pub async fn list(
-    tx: &mut TenantTx,
-    connector: ConnectorId,
-    page: &Page,
-) -> Result<Listed<Preflight>, StoreError> {
+pub async fn list(tx: &mut TenantTx, connector: ConnectorId, page: &Page) -> Result<Listed<Preflight>, StoreError> {
     let tenant = tx.tenant_uuid();
     let after = page.after::<(DateTime<Utc>, Uuid)>()?;
     let (at, id) = after.map_or((None, None), |(at, id)| (Some(at), Some(id)));

@@ -136,11 +136,7 @@ pub async fn request(tx: &mut TenantTx, connector: ConnectorId) -> Result<Scan, 
 pub async fn get(tx: &mut TenantTx, scan: ScanId) -> Result<Scan, StoreError> {
     let mut query = QueryBuilder::new(COLUMNS);
     query.push_bind(tx.tenant_uuid()).push(" and s.scan_id = ").push_bind(scan.0);
-    query
-        .build_query_as::<Scan>()
-        .fetch_optional(tx.conn())
-        .await?
-        .ok_or(StoreError::NotFound { what: "scan" })
+    query.build_query_as::<Scan>().fetch_optional(tx.conn()).await?.ok_or(StoreError::NotFound { what: "scan" })
 }
 
 /// Scans, the latest first.

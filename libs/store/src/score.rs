@@ -33,18 +33,18 @@ pub async fn reach(tx: &mut TenantTx, visible: &Visible, scope: &AccessScope) ->
     if *scope == AccessScope::Tenant && visible.all {
         return Ok(Reach::default());
     }
-    let clusters = sqlx::query!(
-        "select cluster_id, account from clusters where tenant_id = $1 and gone_at is null",
-        tenant
-    )
-    .fetch_all(tx.conn())
-    .await?;
+    let clusters =
+        sqlx::query!("select cluster_id, account from clusters where tenant_id = $1 and gone_at is null", tenant)
+            .fetch_all(tx.conn())
+            .await?;
     let whole = |cluster: Uuid, account: Option<&str>| visible.sees(account, Some(cluster), None);
-    let accounts = |account: &str| Cloud::ALL.iter().map(|cloud| UnitId::account(tenant_id, *cloud, account).0).collect();
+    let accounts =
+        |account: &str| Cloud::ALL.iter().map(|cloud| UnitId::account(tenant_id, *cloud, account).0).collect();
     let namespaces_of = |wanted: &dyn Fn(Uuid) -> bool| {
         let pairs = visible.namespace_clusters.iter().zip(&visible.namespaces);
         let pairs = pairs.filter(|(cluster, _)| {
-            let account = clusters.iter().find(|row| row.cluster_id == **cluster).and_then(|row| row.account.as_deref());
+            let account =
+                clusters.iter().find(|row| row.cluster_id == **cluster).and_then(|row| row.account.as_deref());
             wanted(**cluster) && !whole(**cluster, account)
         });
         pairs.map(|(cluster, namespace)| (*cluster, namespace.clone())).unzip()

@@ -174,7 +174,8 @@ impl<'a> Run<'a> {
         let (owned, judged): (Vec<_>, Vec<_>) = found.into_iter().partition(|resource| {
             resource.kind.is_workload() && resource.owner_id.is_some_and(|owner| owners.contains(&owner))
         });
-        let gone = ids.iter().copied().filter(|id| !judged.iter().any(|r| r.id == *id) && !owned.iter().any(|r| r.id == *id));
+        let gone =
+            ids.iter().copied().filter(|id| !judged.iter().any(|r| r.id == *id) && !owned.iter().any(|r| r.id == *id));
         let without: BTreeMap<Uuid, Cause> = gone
             .map(|id| (id, Cause::Gone))
             .chain(owned.iter().chain(&children).map(|resource| (resource.id, Cause::Resource)))
@@ -183,7 +184,8 @@ impl<'a> Run<'a> {
         all.extend(without.keys());
         let mut before: HashMap<Uuid, Before> = HashMap::new();
         for pack in verdict::packs_of(&mut tx, &all).await? {
-            before.entry(pack.resource_id).or_default().pack = Some(pack);
+            let id = pack.resource_id;
+            before.entry(id).or_default().pack = Some(pack);
         }
         for finding in verdict::findings_of(&mut tx, &all).await? {
             before.entry(finding.resource_id).or_default().add(&finding).map_err(StoreError::from)?;
@@ -250,7 +252,8 @@ impl<'a> Run<'a> {
         let ids: Vec<Uuid> = packs.iter().map(|pack| pack.resource_id).collect();
         let mut all: HashMap<Uuid, Before> = HashMap::new();
         for pack in packs {
-            all.entry(pack.resource_id).or_default().pack = Some(pack);
+            let id = pack.resource_id;
+            all.entry(id).or_default().pack = Some(pack);
         }
         for finding in verdict::findings_of(tx, &ids).await? {
             all.entry(finding.resource_id).or_default().add(&finding)?;

@@ -1,7 +1,9 @@
 use std::collections::BTreeMap;
 
 use rampart_domain::{Cause, Severity, Status, UnknownReason, Verdict};
-use rampart_store::verdict::{Bitmap, FindingPlace, FindingWrite, PackWrite, StoredFinding, StoredPack, StoredResource};
+use rampart_store::verdict::{
+    Bitmap, FindingPlace, FindingWrite, PackWrite, StoredFinding, StoredPack, StoredResource,
+};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
@@ -69,13 +71,7 @@ pub(crate) struct After {
 /// Compares new verdicts with stored ones.
 ///
 /// A verdict that can no longer be given because a read failed stays as it was: lost access never looks like improvement.
-pub(crate) fn after(
-    resource: &StoredResource,
-    judged: Judged,
-    before: &Before,
-    cause: Cause,
-    inputs: &[u8],
-) -> After {
+pub(crate) fn after(resource: &StoredResource, judged: Judged, before: &Before, cause: Cause, inputs: &[u8]) -> After {
     let (mut healthy, mut not_applicable, mut unknown) = (Bitmap::default(), Bitmap::default(), Bitmap::default());
     let mut reasons = Map::new();
     let mut out = After::default();

@@ -134,12 +134,7 @@ fn covers(assignment: &AssignmentRow, unit: UnitId, place: &UnitPlace) -> bool {
     }
 }
 
-fn apply(
-    catalogue: &Catalogue,
-    engine: &Engine,
-    inputs: &PolicyInputs,
-    assignment: &AssignmentRow,
-) -> Option<Applied> {
+fn apply(catalogue: &Catalogue, engine: &Engine, inputs: &PolicyInputs, assignment: &AssignmentRow) -> Option<Applied> {
     let own = inputs.initiatives.iter().find(|(name, _)| *name == assignment.initiative);
     let custom: Option<Initiative> = own.and_then(|(_, definition)| serde_json::from_value(definition.clone()).ok());
     let initiative = custom.as_ref().or_else(|| catalogue.initiative(&assignment.initiative));

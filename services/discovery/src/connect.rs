@@ -4,7 +4,7 @@ use std::sync::Arc;
 use rampart_connector::{ClusterAccess, Connector, DiscoveredCluster};
 use rampart_connector_aws::{AwsAuth, AwsConfig, AwsConfigError, AwsConnector, Partition, Regions, StaticKeys};
 use rampart_connector_kube::{KubeConnector, KubeIdentity, KubeconfigError, Options, StaticAccess, parse_kubeconfig};
-use rampart_domain::Cloud;
+use rampart_domain::{Cloud, TenantId};
 use rampart_store::connector::{AwsSettings, Connector as Row, KubernetesSettings, Settings};
 use rampart_store::inventory::ClusterSeen;
 use secrecy::{ExposeSecret, SecretString};
@@ -34,15 +34,14 @@ pub(crate) enum ConnectError {
     Kubeconfig(#[from] KubeconfigError),
     #[error("the connector lacks its credential `{0}`; supply it again")]
     MissingCredential(&'static str),
-    #[error("the server URL is not valid: {0}")]
-    Server(#[from] url::ParseError),
 }
 
 type Credentials = BTreeMap<String, SecretString>;
 
 /// Builds the connector of a stored row.
-pub(crate) async fn source(
+pub(crate) fn source(
     discovery: &Discovery,
+    tenant: TenantId,
     row: &Row,
     credentials: &Credentials,
     cancel: CancellationToken,
@@ -50,7 +49,7 @@ pub(crate) async fn source(
     match &row.settings {
         Settings::Aws(aws) => {
             let config = aws_config(discovery, row, aws, credentials)?;
-            let connector = AwsConnector::new(config, discovery.caller.with_cancel(cancel)).await?;
+            let connector = AwsConnector::new(config, discovery.caller.with_cancel(cancel))?;
             Ok(Source::Cloud(Box::new(connector)))
         }
         Settings::Kubernetes(kubernetes) => {
@@ -69,13 +68,18 @@ pub(crate) async fn source(
                 region: kubernetes.region.clone(),
                 ..ClusterSeen::default()
             };
-            Ok(Source::Cluster { connector: Box::new(kube(discovery, identity, access, cancel)), seen })
+            Ok(Source::Cluster { connector: Box::new(kube(discovery, tenant, identity, access, cancel)), seen })
         }
     }
 }
 
 /// Builds the connector of a cluster that a cloud connector found.
-pub(crate) fn cluster(discovery: &Discovery, found: &DiscoveredCluster, cancel: CancellationToken) -> KubeConnector {
+pub(crate) fn cluster(
+    discovery: &Discovery,
+    tenant: TenantId,
+    found: &DiscoveredCluster,
+    cancel: CancellationToken,
+) -> KubeConnector {
     let identity = KubeIdentity {
         native_id: Some(found.native_id.clone()),
         name: found.name.clone(),
@@ -83,17 +87,18 @@ pub(crate) fn cluster(discovery: &Discovery, found: &DiscoveredCluster, cancel: 
         account: found.account.clone(),
         region: found.region.clone(),
     };
-    kube(discovery, identity, found.access.clone(), cancel)
+    kube(discovery, tenant, identity, found.access.clone(), cancel)
 }
 
 fn kube(
     discovery: &Discovery,
+    tenant: TenantId,
     identity: KubeIdentity,
     access: Arc<dyn ClusterAccess>,
     cancel: CancellationToken,
 ) -> KubeConnector {
-    // Hashes of literal values are comparable inside an installation and useless outside it.
-    let options = Options { hash_key: discovery.keyring.derive("literal values"), ..Options::default() };
+    // Hashes of literal values are comparable inside a tenant and useless outside it.
+    let options = Options::new(discovery.keyring.redaction_key(tenant));
     KubeConnector::new(identity, access, discovery.egress.clone(), options, discovery.caller.with_cancel(cancel))
 }
 
@@ -138,12 +143,8 @@ fn kubernetes_access(
     }
     let server = kubernetes.server.as_deref().ok_or(ConnectError::MissingCredential("server"))?;
     let token = field(credentials, "token")?.clone();
-    Ok(Arc::new(StaticAccess::bearer(
-        server.parse()?,
-        kubernetes.ca_pem.as_deref(),
-        kubernetes.tls_server_name.clone(),
-        token,
-    )))
+    let access = StaticAccess::from_token(server, token, kubernetes.ca_pem.as_deref())?;
+    Ok(Arc::new(access.with_tls_server_name(kubernetes.tls_server_name.clone())))
 }
 
 fn field<'a>(credentials: &'a Credentials, name: &'static str) -> Result<&'a SecretString, ConnectError> {

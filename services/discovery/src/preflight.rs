@@ -21,7 +21,7 @@ pub(crate) async fn run(discovery: &Discovery, lease: &Lease, cancel: Cancellati
     let credentials = connector::credentials(&mut tx, &discovery.keyring, row.id).await;
     tx.commit().await?;
     let result = match credentials {
-        Ok(credentials) => match connect::source(discovery, &row, &credentials, cancel.clone()).await {
+        Ok(credentials) => match connect::source(discovery, lease.tenant, &row, &credentials, cancel.clone()) {
             Ok(source) => check(&source, &cancel).await,
             Err(error) => Err(error.to_string()),
         },

@@ -47,7 +47,7 @@ pub(crate) async fn run(discovery: &Discovery, lease: &Lease, cancel: Cancellati
     let stop = cancel.child_token();
     let reporter = tokio::spawn(report(discovery.clone(), lease.clone(), scan, progress.clone(), stop.clone()));
     let outcome = match credentials {
-        Ok(credentials) => match connect::source(discovery, &connector, &credentials, stop.clone()).await {
+        Ok(credentials) => match connect::source(discovery, lease.tenant, &connector, &credentials, stop.clone()) {
             Ok(source) => read(discovery, lease, &source, &connector, &progress, &stop).await,
             Err(error) => Err(error.into()),
         },
@@ -211,7 +211,7 @@ async fn read_cluster(
         region: cluster.region.clone(),
         ..ClusterSeen::default()
     };
-    let kube = connect::cluster(discovery, &cluster, cx.cancel.clone());
+    let kube = connect::cluster(discovery, lease.tenant, &cluster, cx.cancel.clone());
     let outcome = run_connector_found(discovery, lease, &kube, cx, progress, &cluster.name, Some(seen.clone())).await?;
     match outcome {
         Ok(found) => {

@@ -23,7 +23,7 @@ enum Action {
     CreateTenant(CreateTenantArgs),
     /// Create an owner's API token for a tenant and print it; it is shown only this once
     CreateToken(CreateTokenArgs),
-    /// Seal every stored credential anew with the first of the keys
+    /// Encrypt every stored credential anew with the current key
     RotateKey(RotateKeyArgs),
 }
 
@@ -92,14 +92,14 @@ async fn act(action: &Action, store: &Store) -> anyhow::Result<String> {
         }
         Action::CreateToken(args) => {
             let days = args.expires_in_days;
-            let (tenant, scope) = (args.tenant, AccessScope::Tenant);
-            let token = rampart_store::admin::create_token(store, tenant, &args.name, Role::Owner, scope, days).await;
+            let (role, scope) = (Role::Owner, AccessScope::Tenant);
+            let token = rampart_store::admin::create_token(store, args.tenant, &args.name, role, scope, days).await;
             Ok(token.context("could not create the token")?.expose_secret().to_owned())
         }
         Action::RotateKey(args) => {
             let keyring = args.keys.keyring(&args.shared.database.data_dir)?;
-            let rotated = rampart_store::admin::rotate_key(store, &keyring).await;
-            Ok(format!("{} credentials sealed anew", rotated.context("could not rotate the key")?))
+            let rotated = rampart_store::connector::reseal(store, &keyring).await;
+            Ok(format!("{} credentials encrypted anew", rotated.context("could not rotate the key")?))
         }
     }
 }

@@ -1,73 +1,67 @@
+use std::fs;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::Context as _;
-use rampart_store::keyring::{Keyring, generate_key_file};
+use rampart_store::keyring::{Keyring, KeyringError, generate_key_file};
 use secrecy::SecretString;
 
 /// The keys that seal stored credentials.
 #[derive(Debug, clap::Args)]
 pub(crate) struct KeyArgs {
-    /// The keys themselves, comma-separated: base64 of 32 bytes, or `id:base64`. The first seals, all open.
-    #[arg(long, env = "RAMPART_KEYS", value_name = "KEYS", conflicts_with = "key_file")]
-    pub(crate) keys: Option<SecretString>,
+    /// The keys themselves: base64 of 32 bytes each, `id:base64` to name them, separated by commas, the active one first.
+    #[arg(long, env = "RAMPART_KEY", value_name = "KEYS", conflicts_with = "key_file", hide_env_values = true)]
+    pub(crate) key: Option<SecretString>,
     /// File with the keys, one a line. Without either, `key` in the data directory, created at the first start.
     #[arg(long, env = "RAMPART_KEY_FILE", value_name = "FILE")]
     pub(crate) key_file: Option<PathBuf>,
 }
 
 impl KeyArgs {
-    /// The keys given, or the ones of this data directory.
-    pub(crate) fn keyring(&self, data_dir: &Path) -> anyhow::Result<Keyring> {
-        let keyring = match (&self.keys, &self.key_file) {
+    /// The keys to seal and open with.
+    pub(crate) fn keyring(&self, data_dir: &Path) -> anyhow::Result<Arc<Keyring>> {
+        let keyring = match (&self.key, &self.key_file) {
             (Some(keys), _) => Keyring::parse(keys),
             (None, Some(file)) => Keyring::from_file(file),
-            (None, None) => return load_or_create(&data_dir.join("key")),
+            (None, None) => load_or_create(&data_dir.join("key"))?,
         };
-        keyring.context("the keys that seal credentials are not usable")
+        Ok(Arc::new(keyring.context("the keys that seal credentials are not usable")?))
     }
 }
 
-fn load_or_create(path: &Path) -> anyhow::Result<Keyring> {
+fn load_or_create(path: &Path) -> anyhow::Result<Result<Keyring, KeyringError>> {
+    if let Some(dir) = path.parent() {
+        let created = fs::DirBuilder::new().recursive(true).mode(0o755).create(dir);
+        created.with_context(|| format!("could not create {}", dir.display()))?;
+    }
     if !path.exists() {
-        if let Some(dir) = path.parent() {
-            std::fs::create_dir_all(dir).with_context(|| format!("could not create {}", dir.display()))?;
-        }
         generate_key_file(path)?;
         tracing::info!(path = %path.display(), "generated the key that seals credentials: back it up");
     }
-    Ok(Keyring::from_file(path)?)
+    Ok(Keyring::from_file(path))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
-    fn check(args: &KeyArgs, dir: &Path) -> anyhow::Result<String> {
-        args.keyring(dir).map(|keyring| keyring.active().to_owned())
-    }
-
     #[test]
-    fn a_key_is_made_once() {
+    fn a_key_is_made_once_and_only_for_its_owner() {
         let dir = tempfile::tempdir().unwrap();
-        let data_dir = dir.path().join("data");
-        let args = KeyArgs { keys: None, key_file: None };
-        assert_eq!(check(&args, &data_dir).unwrap(), check(&args, &data_dir).unwrap());
+        let path = dir.path().join("data/key");
+        let first = load_or_create(&path).unwrap().unwrap();
+        let second = load_or_create(&path).unwrap().unwrap();
+        assert_eq!(first.active(), second.active());
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     }
 
     #[test]
-    fn a_missing_key_file_is_named_and_not_made() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("absent");
-        let args = KeyArgs { keys: None, key_file: Some(path.clone()) };
-        let error = check(&args, dir.path()).unwrap_err();
-        assert!(format!("{error:#}").contains("absent"), "{error:#}");
-        assert!(!path.exists());
-    }
-
-    #[test]
-    fn a_bad_key_is_not_repeated() {
-        let args = KeyArgs { keys: Some("hunter2".into()), key_file: None };
-        let error = check(&args, Path::new("/nowhere")).unwrap_err();
-        assert!(!format!("{error:#}").contains("hunter2"), "{error:#}");
+    fn a_missing_key_file_is_named() {
+        let args = KeyArgs { key: None, key_file: Some("/nowhere/key".into()) };
+        let error = args.keyring(Path::new("/nowhere")).unwrap_err();
+        assert!(format!("{error:#}").contains("/nowhere/key"));
     }
 }

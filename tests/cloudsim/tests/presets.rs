@@ -24,7 +24,12 @@ fn count(sizes: &BTreeMap<KindKey, Vec<usize>>, key: KindKey) -> usize {
 
 fn print(sizes: &BTreeMap<KindKey, Vec<usize>>) {
     for (key, sizes) in sizes {
-        println!("{:>6} {:<36} {:>7} bytes on average", sizes.len(), key.plural, sizes.iter().sum::<usize>() / sizes.len());
+        println!(
+            "{:>6} {:<36} {:>7} bytes on average",
+            sizes.len(),
+            key.plural,
+            sizes.iter().sum::<usize>() / sizes.len()
+        );
     }
 }
 
@@ -51,8 +56,10 @@ fn a_hundred_thousand_resources_are_large_and_mostly_judged() {
     let median = all[all.len() / 2];
     assert!(median >= 4_000, "median object has {median} bytes");
     assert!((10_000..10_400).contains(&all.len()), "{} objects in a tenth of the world", all.len());
-    let workloads: usize =
-        [kinds::DEPLOYMENT, kinds::STATEFUL_SET, kinds::DAEMON_SET, kinds::CRON_JOB].map(|key| count(&sizes, key)).iter().sum();
+    let workloads: usize = [kinds::DEPLOYMENT, kinds::STATEFUL_SET, kinds::DAEMON_SET, kinds::CRON_JOB]
+        .map(|key| count(&sizes, key))
+        .iter()
+        .sum();
     assert!(workloads * 100 >= all.len() * 30, "{workloads} workloads among {} objects", all.len());
 }
 
@@ -110,8 +117,11 @@ fn five_hundred_clusters_have_a_thousand_repositories() {
 fn one_seed_makes_one_world() {
     let all = |seed| {
         let world = World::new(WorldSpec { seed, preset: Preset::Demo });
-        let objects: Vec<String> =
-            world.clusters().flat_map(|cluster| world.kube_objects(cluster)).map(|(_, object)| object.to_string()).collect();
+        let objects: Vec<String> = world
+            .clusters()
+            .flat_map(|cluster| world.kube_objects(cluster))
+            .map(|(_, object)| object.to_string())
+            .collect();
         let repositories = format!("{:?}", world.registry(&world.accounts()[0].id, "eu-west-1"));
         (objects, repositories)
     };
@@ -142,7 +152,9 @@ fn the_demo_shows_what_real_estates_have() {
     let shop = world.cluster("storefront-prod").unwrap();
     let owned_by_rollout = world
         .kube_objects(shop)
-        .filter(|(key, object)| *key == kinds::REPLICA_SET && object["metadata"]["ownerReferences"][0]["kind"] == "Rollout")
+        .filter(|(key, object)| {
+            *key == kinds::REPLICA_SET && object["metadata"]["ownerReferences"][0]["kind"] == "Rollout"
+        })
         .count();
     assert!(owned_by_rollout > 0);
     let factory = world.cluster("factory-floor").unwrap();

@@ -136,7 +136,8 @@ impl World {
     /// itself differ between two calls; nothing else does.
     pub fn kube_objects<'a>(&'a self, cluster: &'a Cluster) -> impl Iterator<Item = (KindKey, Value)> + 'a {
         let read = self.reads.fetch_add(1, Ordering::Relaxed) + 1;
-        let time = draft::timestamp(0).replace("00:00:00Z", &format!("{:02}:{:02}:{:02}Z", read / 3_600 % 24, read / 60 % 60, read % 60));
+        let time = draft::timestamp(0)
+            .replace("00:00:00Z", &format!("{:02}:{:02}:{:02}Z", read / 3_600 % 24, read / 60 % 60, read % 60));
         let version = (2_000_000_000 + read).to_string();
         self.raw_objects(cluster).map(move |(key, mut object)| {
             settle(&mut object, &time, &version);
@@ -187,14 +188,25 @@ impl World {
             .iter()
             .filter(|cluster| cluster.plants)
             .flat_map(objects::plants::expected)
-            .chain(self.clusters.iter().filter(|cluster| cluster.access != Access::Unreachable).flat_map(|cluster| aws::expected_cluster(cluster, cluster.care)))
+            .chain(
+                self.clusters
+                    .iter()
+                    .filter(|cluster| cluster.access != Access::Unreachable)
+                    .flat_map(|cluster| aws::expected_cluster(cluster, cluster.care)),
+            )
             .collect();
         for (account, region, name, care) in &self.planted {
             let arn = format!("arn:aws:ecr:{region}:{account}:repository/{name}");
             let status = if *care == Care::Weak { Status::Unhealthy } else { Status::Healthy };
             expected.extend(
-                ["registry.image_scanning", "registry.tag_immutability", "registry.public_policy", "registry.customer_key", "registry.lifecycle"]
-                    .map(|control| Expected::new(Subject::Native(arn.clone()), control, status)),
+                [
+                    "registry.image_scanning",
+                    "registry.tag_immutability",
+                    "registry.public_policy",
+                    "registry.customer_key",
+                    "registry.lifecycle",
+                ]
+                .map(|control| Expected::new(Subject::Native(arn.clone()), control, status)),
             );
         }
         expected.retain(|expected| !self.deleted.contains(&expected.subject));
@@ -220,7 +232,8 @@ fn units(cluster: &Cluster) -> impl Iterator<Item = Unit> {
         cluster.plants.then_some(Unit::Plants),
     ];
     let spaces = cluster.spaces.iter().enumerate().flat_map(|(index, space)| {
-        std::iter::once(Unit::Space(index)).chain((0..space.workloads).map(move |workload| Unit::Workload(index, workload)))
+        std::iter::once(Unit::Space(index))
+            .chain((0..space.workloads).map(move |workload| Unit::Workload(index, workload)))
     });
     fixed.into_iter().flatten().chain((0..cluster.nodes).map(Unit::Nodes)).chain(spaces)
 }

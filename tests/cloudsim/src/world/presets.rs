@@ -129,20 +129,33 @@ fn demo(seed: Seed) -> Layout {
         },
         Cluster { access: Access::NoRbacObjects, ..eks(seed, MAIN, "eu-west-1", "data-staging") },
         Cluster { access: Access::Unmapped, ..eks(seed, MAIN, "ap-southeast-2", "analytics") },
-        Cluster { access: Access::Unreachable, care: Care::Sound, version: "1.34".to_owned(), ..eks(seed, MAIN, "us-east-1", "vaulted") },
+        Cluster {
+            access: Access::Unreachable,
+            care: Care::Sound,
+            version: "1.34".to_owned(),
+            ..eks(seed, MAIN, "us-east-1", "vaulted")
+        },
         Cluster { features: vec![Feature::Cilium], ..eks(seed, PARTNER, "eu-west-1", "partner-exchange") },
-        Cluster { nodes: 5, plants: true, spaces: spaces(8, 4, &["prod", "dev"]), ..on_premises(seed, "factory-floor") },
+        Cluster {
+            nodes: 5,
+            plants: true,
+            spaces: spaces(8, 4, &["prod", "dev"]),
+            ..on_premises(seed, "factory-floor")
+        },
     ];
     let mut registries = registries(seed, &accounts);
     let mut planted = Vec::new();
     let mut place = |account: &str, region: &str, name: &str, care: Care| {
-        let registry = registries.get_mut(&(account.to_owned(), region.to_owned())).expect("made for every region above");
+        let registry =
+            registries.get_mut(&(account.to_owned(), region.to_owned())).expect("made for every region above");
         registry.repositories.insert(name.to_owned(), repository(seed, account, region, name, care));
         if care != Care::Mixed {
             planted.push((account.to_owned(), region.to_owned(), name.to_owned(), care));
         }
     };
-    for (region, team) in [(REGIONS[0], "shop"), (REGIONS[0], "platform"), (REGIONS[1], "payments"), (REGIONS[1], "platform")] {
+    for (region, team) in
+        [(REGIONS[0], "shop"), (REGIONS[0], "platform"), (REGIONS[1], "payments"), (REGIONS[1], "platform")]
+    {
         for component in &COMPONENTS[..OWN] {
             place(MAIN, region, &format!("{team}/{component}"), Care::Mixed);
         }
@@ -197,7 +210,15 @@ fn resources_100k(seed: Seed) -> Layout {
         .map(|i| Cluster {
             nodes: 40,
             spaces: spaces(40, 84, &["prod", "dev", "staging"]),
-            mix: Mix { cron_jobs: 20, stateful_sets: 15, daemon_sets: 3, services: 10, replicas: (1, 1), revisions: 0, ..MIX },
+            mix: Mix {
+                cron_jobs: 20,
+                stateful_sets: 15,
+                daemon_sets: 3,
+                services: 10,
+                replicas: (1, 1),
+                revisions: 0,
+                ..MIX
+            },
             ..eks(seed, MAIN, REGIONS[i % REGIONS.len()], &format!("estate-{i}"))
         })
         .collect();

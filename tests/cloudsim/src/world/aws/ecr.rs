@@ -38,9 +38,10 @@ pub(crate) fn repository(world: Seed, account: &str, region: &str, name: &str, c
     let policy = match care {
         Care::Weak => Some(policy(&json!("*"), None)),
         Care::Sound => Some(policy(&json!("*"), Some("o-a1b2c3d4e5"))),
-        Care::Mixed => {
-            seed.child("policy").chance(40).then(|| policy(&json!({ "AWS": format!("arn:aws:iam::{account}:root") }), None))
-        }
+        Care::Mixed => seed
+            .child("policy")
+            .chance(40)
+            .then(|| policy(&json!({ "AWS": format!("arn:aws:iam::{account}:root") }), None)),
     };
     Repository {
         repository: value,

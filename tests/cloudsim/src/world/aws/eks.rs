@@ -110,7 +110,10 @@ impl Site<'_> {
                 "health": { "issues": [] }, "updateConfig": { "maxUnavailable": 1 }, "tags": { "pool": name },
             })
         };
-        let mut groups = BTreeMap::from([("workers".to_owned(), group("workers", "AL2023_x86_64_STANDARD", "m6i.2xlarge", self.cluster.nodes))]);
+        let mut groups = BTreeMap::from([(
+            "workers".to_owned(),
+            group("workers", "AL2023_x86_64_STANDARD", "m6i.2xlarge", self.cluster.nodes),
+        )]);
         if !self.good("remote-access") {
             let mut old = group("spot-old", "AL2_x86_64", "c5.large", 1);
             old["capacityType"] = json!("SPOT");
@@ -150,7 +153,10 @@ impl Site<'_> {
             addon("kube-proxy", "v1.33.3-eksbuild.6"),
         ]);
         if self.good("pod-identity") {
-            addons.extend([addon("eks-pod-identity-agent", "v1.3.8-eksbuild.2"), addon("aws-ebs-csi-driver", "v1.48.0-eksbuild.2")]);
+            addons.extend([
+                addon("eks-pod-identity-agent", "v1.3.8-eksbuild.2"),
+                addon("aws-ebs-csi-driver", "v1.48.0-eksbuild.2"),
+            ]);
         }
         addons
     }
@@ -162,7 +168,8 @@ impl Site<'_> {
         let iam = |path: &str| format!("arn:aws:iam::{}:{path}", self.account);
         let entry = |principal: String, kind: &str, username: &str, groups: &[&str]| {
             let seed = self.cluster.seed.child("entry").child(&principal);
-            let (sort, name) = principal.rsplit_once(':').map_or(("", ""), |(_, path)| path.split_once('/').unwrap_or(("", path)));
+            let (sort, name) =
+                principal.rsplit_once(':').map_or(("", ""), |(_, path)| path.split_once('/').unwrap_or(("", path)));
             let value = json!({
                 "clusterName": self.cluster.name, "principalArn": principal, "kubernetesGroups": groups, "username": username,
                 "accessEntryArn": self.part("access-entry", &format!("{sort}/{}/{name}/{}", self.account, seed.uuid())),
@@ -176,15 +183,25 @@ impl Site<'_> {
         };
         let whole = json!({ "type": "cluster", "namespaces": [] });
         let mut entries = Vec::new();
-        let (arn, node) = entry(iam(&format!("role/{}-workers", self.cluster.name)), "EC2_LINUX", "system:node:{{EC2PrivateDNSName}}", &["system:nodes"]);
+        let (arn, node) = entry(
+            iam(&format!("role/{}-workers", self.cluster.name)),
+            "EC2_LINUX",
+            "system:node:{{EC2PrivateDNSName}}",
+            &["system:nodes"],
+        );
         entries.push((arn, (node, vec![])));
         let (arn, admin) = entry(iam("role/PlatformAdmin"), "STANDARD", &iam("role/PlatformAdmin"), &[]);
         entries.push((arn, (admin, vec![policy("AmazonEKSClusterAdminPolicy", whole)])));
-        let (arn, developers) = entry(iam("role/Developers"), "STANDARD", &iam("role/Developers"), &["shop-developers"]);
+        let (arn, developers) =
+            entry(iam("role/Developers"), "STANDARD", &iam("role/Developers"), &["shop-developers"]);
         let scoped = json!({ "type": "namespace", "namespaces": ["shop-dev"] });
         entries.push((arn, (developers, vec![policy("AmazonEKSEditPolicy", scoped)])));
         if self.cluster.maps_reader() {
-            for principal in [iam(&format!("role/{READER_ROLE}")), iam(&format!("role/{}", super::OPEN_ROLE)), iam(&format!("user/{READER_USER}"))] {
+            for principal in [
+                iam(&format!("role/{READER_ROLE}")),
+                iam(&format!("role/{}", super::OPEN_ROLE)),
+                iam(&format!("user/{READER_USER}")),
+            ] {
                 let (arn, reader) = entry(principal.clone(), "STANDARD", &principal, &["rampart-readers"]);
                 entries.push((arn, (reader, vec![])));
             }

@@ -119,9 +119,16 @@ pub(crate) fn expected_cluster(cluster: &Cluster, care: Care) -> Vec<Expected> {
         Care::Mixed => return Vec::new(),
     };
     let Some(arn) = cluster.arn() else { return Vec::new() };
-    ["cluster.api.public_any", "cluster.audit_logs", "cluster.secrets_kms", "cluster.api.private_endpoint", CONFIG_MAP_AUTH, OLD_VERSION]
-        .map(|control| Expected::new(Subject::Native(arn.to_owned()), control, status))
-        .into()
+    [
+        "cluster.api.public_any",
+        "cluster.audit_logs",
+        "cluster.secrets_kms",
+        "cluster.api.private_endpoint",
+        CONFIG_MAP_AUTH,
+        OLD_VERSION,
+    ]
+    .map(|control| Expected::new(Subject::Native(arn.to_owned()), control, status))
+    .into()
 }
 
 /// Control on clusters whose identities come from the config map alone.

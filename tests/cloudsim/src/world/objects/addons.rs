@@ -63,24 +63,31 @@ pub(crate) fn objects(cluster: &Cluster) -> Vec<Object> {
     let everywhere = json!([{ "operator": "Exists" }]);
     let host = |name: &str, path: &str| json!({ "name": name, "hostPath": { "path": path, "type": "" } });
     let eks = cluster.region().map(|region| format!("602401143452.dkr.ecr.{region}.amazonaws.com/eks"));
-    let repository = |name: &str, public: &str| eks.as_ref().map_or_else(|| public.to_owned(), |prefix| format!("{prefix}/{name}"));
-    let (proxy, dns) = (repository("kube-proxy", "registry.k8s.io/kube-proxy"), repository("coredns", "registry.k8s.io/coredns/coredns"));
+    let repository =
+        |name: &str, public: &str| eks.as_ref().map_or_else(|| public.to_owned(), |prefix| format!("{prefix}/{name}"));
+    let (proxy, dns) = (
+        repository("kube-proxy", "registry.k8s.io/kube-proxy"),
+        repository("coredns", "registry.k8s.io/coredns/coredns"),
+    );
     let network = repository("amazon-k8s-cni", "quay.io/calico/node");
     let network_name = if eks.is_some() { "aws-node" } else { "calico-node" };
-    let mut objects = component(cluster, &Component {
-        namespace: "kube-system",
-        name: network_name,
-        team: "platform",
-        controller: Controller::DaemonSet,
-        image: (&network, "v1.20.3"),
-        replicas: cluster.nodes,
-        pod: json!({ "hostNetwork": true, "priorityClassName": "system-node-critical", "tolerations": everywhere,
+    let mut objects = component(
+        cluster,
+        &Component {
+            namespace: "kube-system",
+            name: network_name,
+            team: "platform",
+            controller: Controller::DaemonSet,
+            image: (&network, "v1.20.3"),
+            replicas: cluster.nodes,
+            pod: json!({ "hostNetwork": true, "priorityClassName": "system-node-critical", "tolerations": everywhere,
                      "volumes": [host("cni-bin-dir", "/opt/cni/bin"), host("cni-net-dir", "/etc/cni/net.d"), host("xtables-lock", "/run/xtables.lock")] }),
-        container: json!({ "securityContext": { "capabilities": { "add": ["NET_ADMIN", "NET_RAW"] } },
+            container: json!({ "securityContext": { "capabilities": { "add": ["NET_ADMIN", "NET_RAW"] } },
                            "resources": { "requests": { "cpu": "25m" } },
                            "volumeMounts": [{ "name": "cni-bin-dir", "mountPath": "/host/opt/cni/bin" }, { "name": "cni-net-dir", "mountPath": "/host/etc/cni/net.d" },
                                             { "name": "xtables-lock", "mountPath": "/run/xtables.lock" }] }),
-    });
+        },
+    );
     objects.extend(component(cluster, &Component {
         namespace: "kube-system",
         name: "kube-proxy",

@@ -17,7 +17,10 @@ pub(crate) fn namespace(cluster: &Cluster, name: &str, labels: &Value) -> Vec<Ob
         Draft::new(kinds::NAMESPACE, None, name, body).labels(all).managed_by("kubectl-create").build(cluster.seed),
         Draft::new(kinds::SERVICE_ACCOUNT, Some(name), "default", json!({})).build(cluster.seed),
         Draft::new(kinds::CONFIG_MAP, Some(name), "kube-root-ca.crt", bundle)
-            .annotation("kubernetes.io/description", "Contains a CA bundle that can be used to verify the kube-apiserver.")
+            .annotation(
+                "kubernetes.io/description",
+                "Contains a CA bundle that can be used to verify the kube-apiserver.",
+            )
             .build(cluster.seed),
     ]
 }
@@ -32,7 +35,10 @@ pub(crate) fn objects(cluster: &Cluster) -> Vec<Object> {
     objects.push(storage_class(cluster));
     objects.extend(leader_election(cluster));
     objects.extend(
-        kinds::ALL.iter().filter(|key| key.feature != Feature::Builtin && cluster.serves(**key)).map(|key| definition(cluster, key)),
+        kinds::ALL
+            .iter()
+            .filter(|key| key.feature != Feature::Builtin && cluster.serves(**key))
+            .map(|key| definition(cluster, key)),
     );
     if matches!(cluster.home, Home::Eks { .. }) && cluster.authentication_mode() != "API" {
         objects.push(identity_map(cluster));
@@ -109,7 +115,9 @@ fn identity_map(cluster: &Cluster) -> Object {
         "- rolearn: arn:aws:iam::{account}:role/{}-workers\n  username: system:node:{{{{EC2PrivateDNSName}}}}\n  groups:\n  - system:bootstrappers\n  - system:nodes\n",
         cluster.name
     );
-    let mut users = format!("- userarn: arn:aws:iam::{account}:user/break-glass\n  username: break-glass\n  groups:\n  - system:masters\n");
+    let mut users = format!(
+        "- userarn: arn:aws:iam::{account}:user/break-glass\n  username: break-glass\n  groups:\n  - system:masters\n"
+    );
     if cluster.maps_reader() {
         let entry = |arn: &str, name: &str| {
             format!("- {arn}: arn:aws:iam::{account}:{name}\n  username: rampart\n  groups:\n  - rampart-readers\n")
@@ -118,7 +126,12 @@ fn identity_map(cluster: &Cluster) -> Object {
         roles.push_str(&entry("rolearn", &format!("role/{}", aws::OPEN_ROLE)));
         users.push_str(&entry("userarn", &format!("user/{}", aws::READER_USER)));
     }
-    Draft::new(kinds::CONFIG_MAP, Some("kube-system"), "aws-auth", json!({ "data": { "mapRoles": roles, "mapUsers": users } }))
-        .managed_by("vpcLambda")
-        .build(cluster.seed)
+    Draft::new(
+        kinds::CONFIG_MAP,
+        Some("kube-system"),
+        "aws-auth",
+        json!({ "data": { "mapRoles": roles, "mapUsers": users } }),
+    )
+    .managed_by("vpcLambda")
+    .build(cluster.seed)
 }

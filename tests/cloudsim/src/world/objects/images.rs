@@ -2,8 +2,29 @@ use crate::world::seed::Seed;
 
 /// Components that teams build; the first [`OWN`] of them come from the team's own repositories.
 pub(crate) const COMPONENTS: &[&str] = &[
-    "api", "worker", "web", "ingest", "cache", "gateway", "search", "ledger", "mailer", "reports", "scheduler", "auth",
-    "catalog", "pricing", "billing", "events", "sync", "export", "quotes", "orders", "images", "metrics", "proxy",
+    "api",
+    "worker",
+    "web",
+    "ingest",
+    "cache",
+    "gateway",
+    "search",
+    "ledger",
+    "mailer",
+    "reports",
+    "scheduler",
+    "auth",
+    "catalog",
+    "pricing",
+    "billing",
+    "events",
+    "sync",
+    "export",
+    "quotes",
+    "orders",
+    "images",
+    "metrics",
+    "proxy",
     "archive",
 ];
 /// How many of the components have a repository per team.

@@ -40,7 +40,8 @@ pub(crate) fn objects(cluster: &Cluster, index: u64) -> [Object; 2] {
         .collect();
     let eks = matches!(cluster.home, Home::Eks { .. });
     let control_plane = !eks && index == 0;
-    let mut spec = json!({ "podCIDR": format!("10.{}.0.0/24", index % 200), "podCIDRs": [format!("10.{}.0.0/24", index % 200)] });
+    let mut spec =
+        json!({ "podCIDR": format!("10.{}.0.0/24", index % 200), "podCIDRs": [format!("10.{}.0.0/24", index % 200)] });
     if control_plane {
         spec["taints"] = json!([{ "key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule" }]);
     }

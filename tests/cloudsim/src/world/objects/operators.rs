@@ -23,7 +23,8 @@ pub(crate) fn objects(cluster: &Cluster) -> Vec<Object> {
     }
     let restricted = json!({ "securityContext": { "allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true,
         "capabilities": { "drop": ["ALL"] } }, "resources": { "requests": { "cpu": "10m", "memory": "32Mi" } } });
-    let nonroot = json!({ "securityContext": { "runAsNonRoot": true, "seccompProfile": { "type": "RuntimeDefault" } } });
+    let nonroot =
+        json!({ "securityContext": { "runAsNonRoot": true, "seccompProfile": { "type": "RuntimeDefault" } } });
     let parts = [
         ("cert-manager", "cert-manager", "quay.io/jetstack/cert-manager-controller", "v1.19.1"),
         ("cert-manager", "cert-manager-webhook", "quay.io/jetstack/cert-manager-webhook", "v1.19.1"),
@@ -34,16 +35,19 @@ pub(crate) fn objects(cluster: &Cluster) -> Vec<Object> {
         ("ingress-nginx", "ingress-nginx-controller", "registry.k8s.io/ingress-nginx/controller", "v1.13.3"),
     ];
     for (namespace, name, image, tag) in parts {
-        objects.extend(component(cluster, &Component {
-            namespace,
-            name,
-            team: "platform",
-            controller: Controller::Deployment,
-            image: (image, tag),
-            replicas: 1,
-            pod: nonroot.clone(),
-            container: restricted.clone(),
-        }));
+        objects.extend(component(
+            cluster,
+            &Component {
+                namespace,
+                name,
+                team: "platform",
+                controller: Controller::Deployment,
+                image: (image, tag),
+                replicas: 1,
+                pod: nonroot.clone(),
+                container: restricted.clone(),
+            },
+        ));
     }
     objects.extend(node_exporter(cluster));
     objects.extend(rights(cluster).into_iter().map(|draft| draft.managed_by("helm").build(cluster.seed)));
@@ -53,29 +57,49 @@ pub(crate) fn objects(cluster: &Cluster) -> Vec<Object> {
 }
 
 fn node_exporter(cluster: &Cluster) -> Vec<Object> {
-    component(cluster, &Component {
-        namespace: "monitoring",
-        name: "node-exporter",
-        team: "platform",
-        controller: Controller::DaemonSet,
-        image: ("quay.io/prometheus/node-exporter", "v1.9.1"),
-        replicas: cluster.nodes,
-        pod: json!({ "hostNetwork": true, "hostPID": true, "tolerations": [{ "operator": "Exists" }],
+    component(
+        cluster,
+        &Component {
+            namespace: "monitoring",
+            name: "node-exporter",
+            team: "platform",
+            controller: Controller::DaemonSet,
+            image: ("quay.io/prometheus/node-exporter", "v1.9.1"),
+            replicas: cluster.nodes,
+            pod: json!({ "hostNetwork": true, "hostPID": true, "tolerations": [{ "operator": "Exists" }],
                      "volumes": [{ "name": "root", "hostPath": { "path": "/", "type": "" } }],
                      "securityContext": { "runAsNonRoot": true, "runAsUser": 65_534 } }),
-        container: json!({ "args": ["--path.rootfs=/host/root"], "ports": [{ "name": "metrics", "containerPort": 9100, "hostPort": 9100, "protocol": "TCP" }],
+            container: json!({ "args": ["--path.rootfs=/host/root"], "ports": [{ "name": "metrics", "containerPort": 9100, "hostPort": 9100, "protocol": "TCP" }],
                            "volumeMounts": [{ "name": "root", "mountPath": "/host/root", "readOnly": true, "mountPropagation": "HostToContainer" }] }),
-    })
+        },
+    )
 }
 
 fn rights(_cluster: &Cluster) -> Vec<Draft> {
     vec![
-        cluster_role("cert-manager-controller", &[rule(&["cert-manager.io"], &["certificates", "issuers"], ALL), rule(&[""], &["secrets"], ALL)]),
-        cluster_binding("cert-manager-controller", "cert-manager-controller", &[subject("ServiceAccount", "cert-manager/cert-manager")]),
-        cluster_role("argo-rollouts", &[rule(&["argoproj.io"], &["rollouts"], ALL), rule(&["apps"], &["replicasets"], ALL)]),
+        cluster_role(
+            "cert-manager-controller",
+            &[rule(&["cert-manager.io"], &["certificates", "issuers"], ALL), rule(&[""], &["secrets"], ALL)],
+        ),
+        cluster_binding(
+            "cert-manager-controller",
+            "cert-manager-controller",
+            &[subject("ServiceAccount", "cert-manager/cert-manager")],
+        ),
+        cluster_role(
+            "argo-rollouts",
+            &[rule(&["argoproj.io"], &["rollouts"], ALL), rule(&["apps"], &["replicasets"], ALL)],
+        ),
         cluster_binding("argo-rollouts", "argo-rollouts", &[subject("ServiceAccount", "argo-rollouts/argo-rollouts")]),
-        cluster_role("prometheus-operator", &[rule(&["monitoring.coreos.com"], &["*"], &["*"]), rule(&[""], &["services", "endpoints"], ALL)]),
-        cluster_binding("prometheus-operator", "prometheus-operator", &[subject("ServiceAccount", "monitoring/prometheus-operator")]),
+        cluster_role(
+            "prometheus-operator",
+            &[rule(&["monitoring.coreos.com"], &["*"], &["*"]), rule(&[""], &["services", "endpoints"], ALL)],
+        ),
+        cluster_binding(
+            "prometheus-operator",
+            "prometheus-operator",
+            &[subject("ServiceAccount", "monitoring/prometheus-operator")],
+        ),
     ]
 }
 
@@ -95,14 +119,24 @@ fn webhooks(_cluster: &Cluster) -> Vec<Draft> {
         "validations": [{ "expression": "object.spec.replicas <= 50", "message": "at most fifty replicas" }],
     }, "status": { "observedGeneration": 1, "typeChecking": {} } });
     vec![
-        Draft::new(kinds::VALIDATING_WEBHOOK, None, "cert-manager-webhook", hook("webhook.cert-manager.io", "cert-manager-webhook", "Fail")),
+        Draft::new(
+            kinds::VALIDATING_WEBHOOK,
+            None,
+            "cert-manager-webhook",
+            hook("webhook.cert-manager.io", "cert-manager-webhook", "Fail"),
+        ),
         Draft::new(kinds::MUTATING_WEBHOOK, None, "cert-manager-webhook", {
             let mut body = hook("webhook.cert-manager.io", "cert-manager-webhook", "Ignore");
             body["webhooks"][0]["reinvocationPolicy"] = json!("Never");
             body
         }),
         Draft::new(kinds::ADMISSION_POLICY, None, "replica-limit", policy),
-        Draft::new(kinds::ADMISSION_BINDING, None, "replica-limit", json!({ "spec": { "policyName": "replica-limit", "validationActions": ["Deny"] } })),
+        Draft::new(
+            kinds::ADMISSION_BINDING,
+            None,
+            "replica-limit",
+            json!({ "spec": { "policyName": "replica-limit", "validationActions": ["Deny"] } }),
+        ),
     ]
 }
 

@@ -54,80 +54,179 @@ fn host_path(spec: &mut Value, path: &str) {
 }
 
 const WEAKNESSES: &[Weakness] = &[
-    Weakness { name: "node-tuner", controls: &["k8s.pod.privileged"], change: |spec| {
-        container(spec)["securityContext"]["privileged"] = json!(true);
-        container(spec)["securityContext"]["allowPrivilegeEscalation"] = json!(true);
-    } },
-    Weakness { name: "sudo-helper", controls: &["k8s.pod.allow_privilege_escalation"],
-        change: |spec| container(spec)["securityContext"]["allowPrivilegeEscalation"] = json!(true) },
-    Weakness { name: "legacy-batch", controls: &["k8s.pod.run_as_root"], change: |spec| {
-        spec["securityContext"]["runAsUser"] = json!(0);
-        spec["securityContext"]["runAsNonRoot"] = json!(false);
-        container(spec)["securityContext"]["runAsNonRoot"] = json!(false);
-    } },
-    Weakness { name: "scratch-writer", controls: &["k8s.pod.readonly_rootfs"],
-        change: |spec| container(spec)["securityContext"]["readOnlyRootFilesystem"] = json!(false) },
+    Weakness {
+        name: "node-tuner",
+        controls: &["k8s.pod.privileged"],
+        change: |spec| {
+            container(spec)["securityContext"]["privileged"] = json!(true);
+            container(spec)["securityContext"]["allowPrivilegeEscalation"] = json!(true);
+        },
+    },
+    Weakness {
+        name: "sudo-helper",
+        controls: &["k8s.pod.allow_privilege_escalation"],
+        change: |spec| container(spec)["securityContext"]["allowPrivilegeEscalation"] = json!(true),
+    },
+    Weakness {
+        name: "legacy-batch",
+        controls: &["k8s.pod.run_as_root"],
+        change: |spec| {
+            spec["securityContext"]["runAsUser"] = json!(0);
+            spec["securityContext"]["runAsNonRoot"] = json!(false);
+            container(spec)["securityContext"]["runAsNonRoot"] = json!(false);
+        },
+    },
+    Weakness {
+        name: "scratch-writer",
+        controls: &["k8s.pod.readonly_rootfs"],
+        change: |spec| container(spec)["securityContext"]["readOnlyRootFilesystem"] = json!(false),
+    },
     Weakness { name: "process-viewer", controls: &["k8s.pod.host_pid"], change: |spec| spec["hostPID"] = json!(true) },
     Weakness { name: "shm-bridge", controls: &["k8s.pod.host_ipc"], change: |spec| spec["hostIPC"] = json!(true) },
-    Weakness { name: "packet-relay", controls: &["k8s.pod.host_network"], change: |spec| {
-        spec["hostNetwork"] = json!(true);
-        for port in container(spec)["ports"].as_array_mut().into_iter().flatten() {
-            port["hostPort"] = port["containerPort"].clone();
-        }
-    } },
-    Weakness { name: "edge-listener", controls: &["k8s.pod.host_port"],
-        change: |spec| container(spec)["ports"][0]["hostPort"] = json!(8080) },
-    Weakness { name: "log-archiver", controls: &["k8s.pod.host_path", "k8s.pod.host_path_writable", "k8s.pod.volume_types"],
-        change: |spec| host_path(spec, "/var/log") },
-    Weakness { name: "image-builder", controls: &["k8s.pod.runtime_socket", "k8s.pod.host_path"],
-        change: |spec| host_path(spec, "/run/containerd/containerd.sock") },
-    Weakness { name: "volume-fixer", controls: &["k8s.pod.capability_sys_admin", "k8s.pod.capabilities_added"], change: |spec| {
-        add_capability(spec, "SYS_ADMIN");
-        container(spec)["securityContext"]["allowPrivilegeEscalation"] = json!(true);
-    } },
-    Weakness { name: "ping-monitor", controls: &["k8s.pod.capability_net_raw", "k8s.pod.capabilities_added"],
-        change: |spec| add_capability(spec, "NET_RAW") },
-    Weakness { name: "driver-loader", controls: &["k8s.pod.capability_sys_module", "k8s.pod.capabilities_added"],
-        change: |spec| add_capability(spec, "SYS_MODULE") },
-    Weakness { name: "keeps-caps", controls: &["k8s.pod.capabilities_drop_all"],
-        change: |spec| remove(&mut container(spec)["securityContext"], "capabilities") },
-    Weakness { name: "free-syscalls", controls: &["k8s.pod.seccomp"],
-        change: |spec| remove(&mut spec["securityContext"], "seccompProfile") },
-    Weakness { name: "no-armor", controls: &["k8s.pod.apparmor"],
-        change: |spec| spec["securityContext"]["appArmorProfile"] = json!({ "type": "Unconfined" }) },
-    Weakness { name: "relabeler", controls: &["k8s.pod.selinux"],
-        change: |spec| spec["securityContext"]["seLinuxOptions"] = json!({ "type": "spc_t" }) },
-    Weakness { name: "kernel-knobs", controls: &["k8s.pod.sysctls"],
-        change: |spec| spec["securityContext"]["sysctls"] = json!([{ "name": "kernel.msgmax", "value": "65536" }]) },
-    Weakness { name: "cpu-hog", controls: &["k8s.pod.cpu_limit"],
-        change: |spec| remove(&mut container(spec)["resources"]["limits"], "cpu") },
-    Weakness { name: "memory-hog", controls: &["k8s.pod.memory_limit"],
-        change: |spec| remove(&mut container(spec)["resources"]["limits"], "memory") },
-    Weakness { name: "best-effort", controls: &["k8s.pod.cpu_request", "k8s.pod.memory_request"],
-        change: |spec| container(spec)["resources"] = json!({}) },
-    Weakness { name: "never-checked", controls: &["k8s.pod.liveness_probe"],
-        change: |spec| remove(container(spec), "livenessProbe") },
-    Weakness { name: "never-ready", controls: &["k8s.pod.readiness_probe"],
-        change: |spec| remove(container(spec), "readinessProbe") },
-    Weakness { name: "floating-tag", controls: &["k8s.pod.image_tag_latest", "k8s.pod.image_digest_pinned"],
-        change: |spec| container(spec)["image"] = json!("docker.io/library/nginx:latest") },
-    Weakness { name: "unpinned", controls: &["k8s.pod.image_digest_pinned"],
-        change: |spec| container(spec)["image"] = json!("docker.io/library/nginx:1.27.3") },
-    Weakness { name: "cached-image", controls: &["k8s.pod.image_pull_always"],
-        change: |spec| container(spec)["imagePullPolicy"] = json!("IfNotPresent") },
-    Weakness { name: "token-holder", controls: &["k8s.pod.sa_token_automount"],
-        change: |spec| spec["automountServiceAccountToken"] = json!(true) },
-    Weakness { name: "nobody-in-particular", controls: &["k8s.pod.default_service_account", "k8s.pod.sa_token_automount"], change: |spec| {
-        remove(spec, "automountServiceAccountToken");
-        spec["serviceAccountName"] = json!("default");
-        spec["serviceAccount"] = json!("default");
-    } },
-    Weakness { name: "env-secrets", controls: &["k8s.pod.secret_env"], change: |spec| push(&mut container(spec)["env"],
-        json!({ "name": "API_KEY", "valueFrom": { "secretKeyRef": { "name": "partner", "key": "api-key" } } })) },
-    Weakness { name: "plain-password", controls: &["k8s.pod.credentials_in_env"], change: |spec| push(&mut container(spec)["env"],
-        json!({ "name": "DB_PASSWORD", "value": "correct-horse-battery-staple" })) },
-    Weakness { name: "hosts-editor", controls: &["k8s.pod.etc_hosts_alias"],
-        change: |spec| spec["hostAliases"] = json!([{ "ip": "10.9.8.7", "hostnames": ["registry.internal"] }]) },
+    Weakness {
+        name: "packet-relay",
+        controls: &["k8s.pod.host_network"],
+        change: |spec| {
+            spec["hostNetwork"] = json!(true);
+            for port in container(spec)["ports"].as_array_mut().into_iter().flatten() {
+                port["hostPort"] = port["containerPort"].clone();
+            }
+        },
+    },
+    Weakness {
+        name: "edge-listener",
+        controls: &["k8s.pod.host_port"],
+        change: |spec| container(spec)["ports"][0]["hostPort"] = json!(8080),
+    },
+    Weakness {
+        name: "log-archiver",
+        controls: &["k8s.pod.host_path", "k8s.pod.host_path_writable", "k8s.pod.volume_types"],
+        change: |spec| host_path(spec, "/var/log"),
+    },
+    Weakness {
+        name: "image-builder",
+        controls: &["k8s.pod.runtime_socket", "k8s.pod.host_path"],
+        change: |spec| host_path(spec, "/run/containerd/containerd.sock"),
+    },
+    Weakness {
+        name: "volume-fixer",
+        controls: &["k8s.pod.capability_sys_admin", "k8s.pod.capabilities_added"],
+        change: |spec| {
+            add_capability(spec, "SYS_ADMIN");
+            container(spec)["securityContext"]["allowPrivilegeEscalation"] = json!(true);
+        },
+    },
+    Weakness {
+        name: "ping-monitor",
+        controls: &["k8s.pod.capability_net_raw", "k8s.pod.capabilities_added"],
+        change: |spec| add_capability(spec, "NET_RAW"),
+    },
+    Weakness {
+        name: "driver-loader",
+        controls: &["k8s.pod.capability_sys_module", "k8s.pod.capabilities_added"],
+        change: |spec| add_capability(spec, "SYS_MODULE"),
+    },
+    Weakness {
+        name: "keeps-caps",
+        controls: &["k8s.pod.capabilities_drop_all"],
+        change: |spec| remove(&mut container(spec)["securityContext"], "capabilities"),
+    },
+    Weakness {
+        name: "free-syscalls",
+        controls: &["k8s.pod.seccomp"],
+        change: |spec| remove(&mut spec["securityContext"], "seccompProfile"),
+    },
+    Weakness {
+        name: "no-armor",
+        controls: &["k8s.pod.apparmor"],
+        change: |spec| spec["securityContext"]["appArmorProfile"] = json!({ "type": "Unconfined" }),
+    },
+    Weakness {
+        name: "relabeler",
+        controls: &["k8s.pod.selinux"],
+        change: |spec| spec["securityContext"]["seLinuxOptions"] = json!({ "type": "spc_t" }),
+    },
+    Weakness {
+        name: "kernel-knobs",
+        controls: &["k8s.pod.sysctls"],
+        change: |spec| spec["securityContext"]["sysctls"] = json!([{ "name": "kernel.msgmax", "value": "65536" }]),
+    },
+    Weakness {
+        name: "cpu-hog",
+        controls: &["k8s.pod.cpu_limit"],
+        change: |spec| remove(&mut container(spec)["resources"]["limits"], "cpu"),
+    },
+    Weakness {
+        name: "memory-hog",
+        controls: &["k8s.pod.memory_limit"],
+        change: |spec| remove(&mut container(spec)["resources"]["limits"], "memory"),
+    },
+    Weakness {
+        name: "best-effort",
+        controls: &["k8s.pod.cpu_request", "k8s.pod.memory_request"],
+        change: |spec| container(spec)["resources"] = json!({}),
+    },
+    Weakness {
+        name: "never-checked",
+        controls: &["k8s.pod.liveness_probe"],
+        change: |spec| remove(container(spec), "livenessProbe"),
+    },
+    Weakness {
+        name: "never-ready",
+        controls: &["k8s.pod.readiness_probe"],
+        change: |spec| remove(container(spec), "readinessProbe"),
+    },
+    Weakness {
+        name: "floating-tag",
+        controls: &["k8s.pod.image_tag_latest", "k8s.pod.image_digest_pinned"],
+        change: |spec| container(spec)["image"] = json!("docker.io/library/nginx:latest"),
+    },
+    Weakness {
+        name: "unpinned",
+        controls: &["k8s.pod.image_digest_pinned"],
+        change: |spec| container(spec)["image"] = json!("docker.io/library/nginx:1.27.3"),
+    },
+    Weakness {
+        name: "cached-image",
+        controls: &["k8s.pod.image_pull_always"],
+        change: |spec| container(spec)["imagePullPolicy"] = json!("IfNotPresent"),
+    },
+    Weakness {
+        name: "token-holder",
+        controls: &["k8s.pod.sa_token_automount"],
+        change: |spec| spec["automountServiceAccountToken"] = json!(true),
+    },
+    Weakness {
+        name: "nobody-in-particular",
+        controls: &["k8s.pod.default_service_account", "k8s.pod.sa_token_automount"],
+        change: |spec| {
+            remove(spec, "automountServiceAccountToken");
+            spec["serviceAccountName"] = json!("default");
+            spec["serviceAccount"] = json!("default");
+        },
+    },
+    Weakness {
+        name: "env-secrets",
+        controls: &["k8s.pod.secret_env"],
+        change: |spec| {
+            push(
+                &mut container(spec)["env"],
+                json!({ "name": "API_KEY", "valueFrom": { "secretKeyRef": { "name": "partner", "key": "api-key" } } }),
+            )
+        },
+    },
+    Weakness {
+        name: "plain-password",
+        controls: &["k8s.pod.credentials_in_env"],
+        change: |spec| {
+            push(&mut container(spec)["env"], json!({ "name": "DB_PASSWORD", "value": "correct-horse-battery-staple" }))
+        },
+    },
+    Weakness {
+        name: "hosts-editor",
+        controls: &["k8s.pod.etc_hosts_alias"],
+        change: |spec| spec["hostAliases"] = json!([{ "ip": "10.9.8.7", "hostnames": ["registry.internal"] }]),
+    },
 ];
 
 /// A cluster role with a binding of the same name; the verdict is about the binding.
@@ -141,21 +240,98 @@ struct Grant {
 
 const TOOL: (&str, &str) = ("ServiceAccount", "tooling/operator");
 const GRANTS: &[Grant] = &[
-    Grant { name: "tooling-admin", control: "k8s.rbac.cluster_admin", role: Some("cluster-admin"), rule: ("", "", ""), subject: TOOL },
+    Grant {
+        name: "tooling-admin",
+        control: "k8s.rbac.cluster_admin",
+        role: Some("cluster-admin"),
+        rule: ("", "", ""),
+        subject: TOOL,
+    },
     Grant { name: "do-anything", control: "k8s.rbac.wildcard", role: None, rule: ("*", "*", "*"), subject: TOOL },
-    Grant { name: "secret-backup", control: "k8s.rbac.read_secrets", role: None, rule: ("", "secrets", "list"), subject: TOOL },
-    Grant { name: "pod-starter", control: "k8s.rbac.create_pods", role: None, rule: ("", "pods", "create"), subject: TOOL },
-    Grant { name: "shell-access", control: "k8s.rbac.exec_pods", role: None, rule: ("", "pods/exec", "create"), subject: TOOL },
-    Grant { name: "tunnels", control: "k8s.rbac.port_forward", role: None, rule: ("", "pods/portforward", "create"), subject: TOOL },
-    Grant { name: "acts-as-others", control: "k8s.rbac.escalate_bind_impersonate", role: None, rule: ("", "users", "impersonate"), subject: TOOL },
-    Grant { name: "kubelet-access", control: "k8s.rbac.node_proxy", role: None, rule: ("", "nodes/proxy", "get"), subject: TOOL },
-    Grant { name: "token-minter", control: "k8s.rbac.token_create", role: None, rule: ("", "serviceaccounts/token", "create"), subject: TOOL },
-    Grant { name: "hook-editor", control: "k8s.rbac.webhook_config", role: None,
-        rule: ("admissionregistration.k8s.io", "mutatingwebhookconfigurations", "update"), subject: TOOL },
-    Grant { name: "volume-maker", control: "k8s.rbac.pv_create", role: None, rule: ("", "persistentvolumes", "create"), subject: TOOL },
-    Grant { name: "open-dashboard", control: "k8s.rbac.anonymous", role: None, rule: ("", "pods", "get"), subject: ("User", "system:anonymous") },
-    Grant { name: "everyone-reads", control: "k8s.rbac.authenticated_group", role: None, rule: ("", "pods", "get"), subject: ("Group", "system:authenticated") },
-    Grant { name: "second-masters", control: "k8s.rbac.system_masters", role: Some("view"), rule: ("", "", ""), subject: ("Group", "system:masters") },
+    Grant {
+        name: "secret-backup",
+        control: "k8s.rbac.read_secrets",
+        role: None,
+        rule: ("", "secrets", "list"),
+        subject: TOOL,
+    },
+    Grant {
+        name: "pod-starter",
+        control: "k8s.rbac.create_pods",
+        role: None,
+        rule: ("", "pods", "create"),
+        subject: TOOL,
+    },
+    Grant {
+        name: "shell-access",
+        control: "k8s.rbac.exec_pods",
+        role: None,
+        rule: ("", "pods/exec", "create"),
+        subject: TOOL,
+    },
+    Grant {
+        name: "tunnels",
+        control: "k8s.rbac.port_forward",
+        role: None,
+        rule: ("", "pods/portforward", "create"),
+        subject: TOOL,
+    },
+    Grant {
+        name: "acts-as-others",
+        control: "k8s.rbac.escalate_bind_impersonate",
+        role: None,
+        rule: ("", "users", "impersonate"),
+        subject: TOOL,
+    },
+    Grant {
+        name: "kubelet-access",
+        control: "k8s.rbac.node_proxy",
+        role: None,
+        rule: ("", "nodes/proxy", "get"),
+        subject: TOOL,
+    },
+    Grant {
+        name: "token-minter",
+        control: "k8s.rbac.token_create",
+        role: None,
+        rule: ("", "serviceaccounts/token", "create"),
+        subject: TOOL,
+    },
+    Grant {
+        name: "hook-editor",
+        control: "k8s.rbac.webhook_config",
+        role: None,
+        rule: ("admissionregistration.k8s.io", "mutatingwebhookconfigurations", "update"),
+        subject: TOOL,
+    },
+    Grant {
+        name: "volume-maker",
+        control: "k8s.rbac.pv_create",
+        role: None,
+        rule: ("", "persistentvolumes", "create"),
+        subject: TOOL,
+    },
+    Grant {
+        name: "open-dashboard",
+        control: "k8s.rbac.anonymous",
+        role: None,
+        rule: ("", "pods", "get"),
+        subject: ("User", "system:anonymous"),
+    },
+    Grant {
+        name: "everyone-reads",
+        control: "k8s.rbac.authenticated_group",
+        role: None,
+        rule: ("", "pods", "get"),
+        subject: ("Group", "system:authenticated"),
+    },
+    Grant {
+        name: "second-masters",
+        control: "k8s.rbac.system_masters",
+        role: Some("view"),
+        rule: ("", "", ""),
+        subject: ("Group", "system:masters"),
+    },
 ];
 /// The binding that every RBAC control must find healthy.
 const SOUND_BINDING: &str = "pod-viewer";
@@ -166,8 +342,12 @@ const NAMESPACE_CONTROLS: &[&str] =
 /// The planted objects of a cluster.
 pub(crate) fn objects(cluster: &Cluster) -> Vec<Object> {
     let mut objects = base::namespace(cluster, WEAK, &json!({ "team": "platform" }));
-    objects.extend(base::namespace(cluster, SOUND, &json!({ "team": "platform", "pod-security.kubernetes.io/enforce": "restricted",
-        "pod-security.kubernetes.io/enforce-version": "latest" })));
+    objects.extend(base::namespace(
+        cluster,
+        SOUND,
+        &json!({ "team": "platform", "pod-security.kubernetes.io/enforce": "restricted",
+        "pod-security.kubernetes.io/enforce-version": "latest" }),
+    ));
     objects.extend(team::guards(SOUND).into_iter().map(|draft| draft.build(cluster.seed)));
     for weakness in WEAKNESSES {
         let mut spec = hardened(cluster, weakness.name);
@@ -194,15 +374,18 @@ fn app<'a>(cluster: &Cluster, name: &'a str) -> App<'a> {
 
 fn deployment(cluster: &Cluster, namespace: &str, name: &str, spec: Value) -> Vec<Object> {
     let app = app(cluster, name);
-    workload_objects(cluster, &Workload {
-        namespace,
-        controller: Controller::Deployment,
-        app,
-        spec,
-        replicas: 1,
-        revisions: 0,
-        service: false,
-    })
+    workload_objects(
+        cluster,
+        &Workload {
+            namespace,
+            controller: Controller::Deployment,
+            app,
+            spec,
+            replicas: 1,
+            revisions: 0,
+            service: false,
+        },
+    )
 }
 
 fn naked_pod(cluster: &Cluster) -> Object {
@@ -238,7 +421,8 @@ fn network(cluster: &Cluster) -> Vec<Object> {
         if let Some(address) = external {
             spec["externalIPs"] = json!([address]);
         }
-        Draft::new(kinds::SERVICE, Some(namespace), name, json!({ "spec": spec, "status": { "loadBalancer": {} } })).applied()
+        Draft::new(kinds::SERVICE, Some(namespace), name, json!({ "spec": spec, "status": { "loadBalancer": {} } }))
+            .applied()
     };
     let ingress = |namespace: &str, name: &str, tls: bool| {
         let mut spec = json!({ "ingressClassName": "nginx", "rules": [{ "host": format!("{name}.example.com"), "http": { "paths": [{ "path": "/", "pathType": "Prefix",
@@ -246,14 +430,16 @@ fn network(cluster: &Cluster) -> Vec<Object> {
         if tls {
             spec["tls"] = json!([{ "hosts": [format!("{name}.example.com")], "secretName": "tls" }]);
         }
-        Draft::new(kinds::INGRESS, Some(namespace), name, json!({ "spec": spec, "status": { "loadBalancer": {} } })).applied()
+        Draft::new(kinds::INGRESS, Some(namespace), name, json!({ "spec": spec, "status": { "loadBalancer": {} } }))
+            .applied()
     };
     [
         service(WEAK, "external-ip", Some("203.0.113.9")),
         service(SOUND, "internal-only", None),
         ingress(WEAK, "plain-http", false),
         ingress(SOUND, "with-tls", true),
-        ingress(WEAK, "snippet", true).annotation("nginx.ingress.kubernetes.io/configuration-snippet", "proxy_set_header X-Debug 1;"),
+        ingress(WEAK, "snippet", true)
+            .annotation("nginx.ingress.kubernetes.io/configuration-snippet", "proxy_set_header X-Debug 1;"),
     ]
     .map(|draft| draft.build(cluster.seed))
     .into()
@@ -285,7 +471,13 @@ pub(crate) fn expected(cluster: &Cluster) -> Vec<Expected> {
         expected.push(about(kinds::DEPLOYMENT, Some(SOUND), SOUND_WORKLOAD, control, Status::Healthy));
     }
     expected.push(about(kinds::DEPLOYMENT, Some(WEAK), "node-tuner", "k8s.net.no_policy_for_pod", Status::Unhealthy));
-    expected.push(about(kinds::DEPLOYMENT, Some("default"), "left-behind", "k8s.pod.default_namespace", Status::Unhealthy));
+    expected.push(about(
+        kinds::DEPLOYMENT,
+        Some("default"),
+        "left-behind",
+        "k8s.pod.default_namespace",
+        Status::Unhealthy,
+    ));
     expected.push(about(kinds::POD, Some(WEAK), "debug-shell", "k8s.pod.naked", Status::Unhealthy));
     for grant in GRANTS {
         expected.push(about(kinds::CLUSTER_ROLE_BINDING, None, grant.name, grant.control, Status::Unhealthy));

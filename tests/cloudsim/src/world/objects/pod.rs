@@ -111,7 +111,8 @@ fn main_container(app: &App<'_>) -> Value {
     });
     if app.style != Style::Sloppy {
         container["readinessProbe"] = probe("/ready");
-        container["resources"] = json!({ "requests": { "cpu": "100m", "memory": "128Mi" }, "limits": { "memory": "256Mi" } });
+        container["resources"] =
+            json!({ "requests": { "cpu": "100m", "memory": "128Mi" }, "limits": { "memory": "256Mi" } });
     }
     if app.style == Style::Hardened {
         container["livenessProbe"] = probe("/healthz");
@@ -183,8 +184,13 @@ pub(crate) fn running(world: Seed, seed: Seed, template: &Value, labels: &Value,
         mount_token(&mut spec, &format!("kube-api-access-{}", at.child("token").suffix(5)));
     }
     let status = status(world, at, &spec);
-    let mut draft = Draft::new(kinds::POD, Some(placement.namespace), placement.name.clone(), json!({ "spec": spec, "status": status }))
-        .labels(labels.clone());
+    let mut draft = Draft::new(
+        kinds::POD,
+        Some(placement.namespace),
+        placement.name.clone(),
+        json!({ "spec": spec, "status": status }),
+    )
+    .labels(labels.clone());
     if let Some(owner) = &placement.owner {
         draft = draft.owned_by(owner.clone());
     }
@@ -193,7 +199,8 @@ pub(crate) fn running(world: Seed, seed: Seed, template: &Value, labels: &Value,
 
 /// The token volume that the service account admission plugin adds.
 fn mount_token(spec: &mut Value, volume: &str) {
-    let mount = json!({ "name": volume, "mountPath": "/var/run/secrets/kubernetes.io/serviceaccount", "readOnly": true });
+    let mount =
+        json!({ "name": volume, "mountPath": "/var/run/secrets/kubernetes.io/serviceaccount", "readOnly": true });
     for list in ["containers", "initContainers"] {
         for container in spec[list].as_array_mut().into_iter().flatten() {
             match &mut container["volumeMounts"] {

@@ -40,8 +40,12 @@ fn mirror(cluster: &Cluster, component: &str, host: &str) -> Object {
         name: host.to_owned(),
         uid: uid(cluster.seed, kinds::NODE, None, host),
     };
-    let placement =
-        Placement { namespace: "kube-system", name: format!("{component}-{host}"), node: host.to_owned(), owner: Some(owner) };
+    let placement = Placement {
+        namespace: "kube-system",
+        name: format!("{component}-{host}"),
+        node: host.to_owned(),
+        owner: Some(owner),
+    };
     let (key, mut pod) = pod::running(cluster.world, cluster.seed, &spec, &labels, &placement);
     let hash = cluster.seed.child("static").child(component).hex(32);
     pod["metadata"]["annotations"] = json!({

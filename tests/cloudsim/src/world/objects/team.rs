@@ -8,7 +8,8 @@ use crate::world::plan::{Cluster, Space};
 
 /// A team's namespace: labels, network policies, quota, limits, roles, ingress.
 pub(crate) fn objects(cluster: &Cluster, space: &Space) -> Vec<Object> {
-    let mut labels = json!({ "team": space.team, "environment": if space.guarded { "production" } else { "development" } });
+    let mut labels =
+        json!({ "team": space.team, "environment": if space.guarded { "production" } else { "development" } });
     if space.guarded {
         labels["pod-security.kubernetes.io/enforce"] = "baseline".into();
         labels["pod-security.kubernetes.io/enforce-version"] = "latest".into();
@@ -16,9 +17,27 @@ pub(crate) fn objects(cluster: &Cluster, space: &Space) -> Vec<Object> {
     }
     let mut objects = base::namespace(cluster, &space.name, &labels);
     let mut drafts = vec![
-        role(&space.name, "deployer", &[rule(&["apps"], &["deployments", "statefulsets"], &["get", "list", "watch", "create", "update", "patch"]),
-            rule(&[""], &["pods", "services"], &["get", "list", "watch"])]).applied(),
-        binding(&space.name, "deployer", "Role", "deployer", &[subject("Group", &format!("{}-developers", space.team))]).applied(),
+        role(
+            &space.name,
+            "deployer",
+            &[
+                rule(
+                    &["apps"],
+                    &["deployments", "statefulsets"],
+                    &["get", "list", "watch", "create", "update", "patch"],
+                ),
+                rule(&[""], &["pods", "services"], &["get", "list", "watch"]),
+            ],
+        )
+        .applied(),
+        binding(
+            &space.name,
+            "deployer",
+            "Role",
+            "deployer",
+            &[subject("Group", &format!("{}-developers", space.team))],
+        )
+        .applied(),
     ];
     if space.guarded {
         drafts.extend(guards(&space.name));
@@ -73,7 +92,15 @@ pub(crate) fn guards(namespace: &str) -> Vec<Draft> {
 pub(crate) fn shared(cluster: &Cluster) -> Vec<Object> {
     let mut drafts = Vec::new();
     if cluster.features.contains(&Feature::Gateway) {
-        drafts.push(Draft::new(kinds::GATEWAY_CLASS, None, "shared", json!({ "spec": { "controllerName": "gateway.envoyproxy.io/gatewayclass-controller" } })).applied());
+        drafts.push(
+            Draft::new(
+                kinds::GATEWAY_CLASS,
+                None,
+                "shared",
+                json!({ "spec": { "controllerName": "gateway.envoyproxy.io/gatewayclass-controller" } }),
+            )
+            .applied(),
+        );
         drafts.push(Draft::new(kinds::GATEWAY, Some("default"), "shared", json!({ "spec": { "gatewayClassName": "shared",
             "listeners": [{ "name": "http", "port": 80, "protocol": "HTTP", "allowedRoutes": { "namespaces": { "from": "All" } } }] } })).applied());
     }
@@ -82,9 +109,17 @@ pub(crate) fn shared(cluster: &Cluster) -> Vec<Object> {
             "egress": [{ "action": "Deny", "destination": { "nets": ["169.254.169.254/32"] } }, { "action": "Allow" }] } })).applied());
     }
     if cluster.features.contains(&Feature::AdminNetworkPolicy) {
-        drafts.push(Draft::new(kinds::ADMIN_POLICY, None, "isolate-legacy", json!({ "spec": { "priority": 20,
+        drafts.push(
+            Draft::new(
+                kinds::ADMIN_POLICY,
+                None,
+                "isolate-legacy",
+                json!({ "spec": { "priority": 20,
             "subject": { "namespaces": { "matchLabels": { "team": "legacy" } } },
-            "ingress": [{ "action": "Deny", "from": [{ "namespaces": {} }] }] } })).applied());
+            "ingress": [{ "action": "Deny", "from": [{ "namespaces": {} }] }] } }),
+            )
+            .applied(),
+        );
     }
     for index in 0..4 {
         let name = format!("pvc-{}", cluster.seed.child("volume").nth(index).uuid());

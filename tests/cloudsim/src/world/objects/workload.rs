@@ -59,7 +59,10 @@ pub(crate) fn of_team(cluster: &Cluster, space: &Space, index: u64) -> Vec<Objec
     let spec = pod::spec(&app);
     let replicas = mix.replicas.0 + seed.child("replicas").below(mix.replicas.1 - mix.replicas.0 + 1);
     let service = controller != Controller::CronJob && seed.child("service").chance(mix.services);
-    objects(cluster, &Workload { namespace: &space.name, controller, app, spec, replicas, revisions: mix.revisions, service })
+    objects(
+        cluster,
+        &Workload { namespace: &space.name, controller, app, spec, replicas, revisions: mix.revisions, service },
+    )
 }
 
 fn name(component: usize, round: u64) -> String {
@@ -84,7 +87,9 @@ pub(crate) fn objects(cluster: &Cluster, workload: &Workload<'_>) -> Vec<Object>
     let owner = draft.as_owner(seed);
     objects.push(draft.build(seed));
     match workload.controller {
-        Controller::Deployment | Controller::Rollout => objects.extend(replica_sets(cluster, workload, &owner, &labels)),
+        Controller::Deployment | Controller::Rollout => {
+            objects.extend(replica_sets(cluster, workload, &owner, &labels))
+        }
         Controller::StatefulSet => {
             let names = (0..workload.replicas).map(|i| format!("{}-{i}", workload.app.name));
             objects.extend(pods(cluster, workload, names, &owner, &labels));
@@ -124,50 +129,67 @@ fn controller(workload: &Workload<'_>, labels: &Value) -> Draft {
                   "message": format!("ReplicaSet \"{}\" has successfully progressed.", workload.app.name),
                   "lastUpdateTime": "2026-09-01T10:00:00Z", "lastTransitionTime": "2026-09-01T10:00:00Z" },
             ]);
-            (kinds::DEPLOYMENT, json!({
-                "spec": { "replicas": replicas, "selector": selector, "template": template, "revisionHistoryLimit": 10,
-                          "progressDeadlineSeconds": 600,
-                          "strategy": { "type": "RollingUpdate", "rollingUpdate": { "maxSurge": "25%", "maxUnavailable": "25%" } } },
-                "status": status,
-            }))
+            (
+                kinds::DEPLOYMENT,
+                json!({
+                    "spec": { "replicas": replicas, "selector": selector, "template": template, "revisionHistoryLimit": 10,
+                              "progressDeadlineSeconds": 600,
+                              "strategy": { "type": "RollingUpdate", "rollingUpdate": { "maxSurge": "25%", "maxUnavailable": "25%" } } },
+                    "status": status,
+                }),
+            )
         }
-        Controller::Rollout => (kinds::ROLLOUT, json!({
-            "spec": { "replicas": replicas, "selector": selector, "template": template,
-                      "strategy": { "canary": { "steps": [{ "setWeight": 20 }, { "pause": {} }] } } },
-            "status": { "phase": "Healthy", "replicas": replicas },
-        })),
+        Controller::Rollout => (
+            kinds::ROLLOUT,
+            json!({
+                "spec": { "replicas": replicas, "selector": selector, "template": template,
+                          "strategy": { "canary": { "steps": [{ "setWeight": 20 }, { "pause": {} }] } } },
+                "status": { "phase": "Healthy", "replicas": replicas },
+            }),
+        ),
         Controller::StatefulSet => {
             let mut status = counts;
             status["currentReplicas"] = json!(replicas);
-            (kinds::STATEFUL_SET, json!({
-                "spec": { "replicas": replicas, "selector": selector, "template": template, "serviceName": workload.app.name,
-                          "podManagementPolicy": "OrderedReady", "revisionHistoryLimit": 10,
-                          "updateStrategy": { "type": "RollingUpdate", "rollingUpdate": { "partition": 0 } } },
-                "status": status,
-            }))
+            (
+                kinds::STATEFUL_SET,
+                json!({
+                    "spec": { "replicas": replicas, "selector": selector, "template": template, "serviceName": workload.app.name,
+                              "podManagementPolicy": "OrderedReady", "revisionHistoryLimit": 10,
+                              "updateStrategy": { "type": "RollingUpdate", "rollingUpdate": { "partition": 0 } } },
+                    "status": status,
+                }),
+            )
         }
-        Controller::DaemonSet => (kinds::DAEMON_SET, json!({
-            "spec": { "selector": selector, "template": template, "revisionHistoryLimit": 10,
-                      "updateStrategy": { "type": "RollingUpdate", "rollingUpdate": { "maxUnavailable": 1, "maxSurge": 0 } } },
-            "status": { "observedGeneration": 3, "currentNumberScheduled": replicas, "desiredNumberScheduled": replicas,
-                        "numberAvailable": replicas, "numberMisscheduled": 0, "numberReady": replicas,
-                        "updatedNumberScheduled": replicas },
-        })),
+        Controller::DaemonSet => (
+            kinds::DAEMON_SET,
+            json!({
+                "spec": { "selector": selector, "template": template, "revisionHistoryLimit": 10,
+                          "updateStrategy": { "type": "RollingUpdate", "rollingUpdate": { "maxUnavailable": 1, "maxSurge": 0 } } },
+                "status": { "observedGeneration": 3, "currentNumberScheduled": replicas, "desiredNumberScheduled": replicas,
+                            "numberAvailable": replicas, "numberMisscheduled": 0, "numberReady": replicas,
+                            "updatedNumberScheduled": replicas },
+            }),
+        ),
         Controller::CronJob => {
             let mut template = template;
             template["spec"]["restartPolicy"] = json!("OnFailure");
-            (kinds::CRON_JOB, json!({
-                "spec": { "schedule": "15 3 * * *", "concurrencyPolicy": "Forbid", "suspend": false,
-                          "successfulJobsHistoryLimit": 3, "failedJobsHistoryLimit": 1,
-                          "jobTemplate": { "metadata": { "creationTimestamp": null, "labels": labels },
-                                           "spec": { "backoffLimit": 2, "template": template } } },
-                "status": { "lastScheduleTime": "2026-10-01T03:15:00Z", "lastSuccessfulTime": "2026-10-01T03:16:12Z" },
-            }))
+            (
+                kinds::CRON_JOB,
+                json!({
+                    "spec": { "schedule": "15 3 * * *", "concurrencyPolicy": "Forbid", "suspend": false,
+                              "successfulJobsHistoryLimit": 3, "failedJobsHistoryLimit": 1,
+                              "jobTemplate": { "metadata": { "creationTimestamp": null, "labels": labels },
+                                               "spec": { "backoffLimit": 2, "template": template } } },
+                    "status": { "lastScheduleTime": "2026-10-01T03:15:00Z", "lastSuccessfulTime": "2026-10-01T03:16:12Z" },
+                }),
+            )
         }
     };
     let draft = Draft::new(key, Some(workload.namespace), workload.app.name, body);
     match workload.controller {
-        Controller::Deployment => draft.annotation("deployment.kubernetes.io/revision", (workload.revisions + 1).to_string()),
+        Controller::Deployment => {
+            draft.annotation("deployment.kubernetes.io/revision", (workload.revisions + 1).to_string())
+        }
         _ => draft,
     }
 }
@@ -216,8 +238,12 @@ fn pods(
             Controller::DaemonSet => index as u64,
             _ => cluster.seed.child("placement").child(workload.namespace).child(&name).below(cluster.nodes),
         };
-        let placement =
-            Placement { namespace: workload.namespace, name, node: node::name(cluster, at), owner: Some(owner.clone()) };
+        let placement = Placement {
+            namespace: workload.namespace,
+            name,
+            node: node::name(cluster, at),
+            owner: Some(owner.clone()),
+        };
         pod::running(cluster.world, cluster.seed, &workload.spec, labels, &placement)
     };
     names.enumerate().map(place).collect()
@@ -225,9 +251,10 @@ fn pods(
 
 fn service_account(cluster: &Cluster, workload: &Workload<'_>) -> Object {
     let body = json!({ "automountServiceAccountToken": workload.app.style != Style::Hardened });
-    let mut draft = Draft::new(kinds::SERVICE_ACCOUNT, Some(workload.namespace), workload.app.service_account.clone(), body)
-        .labels(pod::labels(&workload.app))
-        .managed_by("helm");
+    let mut draft =
+        Draft::new(kinds::SERVICE_ACCOUNT, Some(workload.namespace), workload.app.service_account.clone(), body)
+            .labels(pod::labels(&workload.app))
+            .managed_by("helm");
     if let Some(account) = cluster.account() {
         draft = draft.annotation(
             "eks.amazonaws.com/role-arn",
