@@ -150,13 +150,8 @@ mod tests {
     #[test]
     fn a_stat_line_with_a_strange_name() {
         let line = "42 (post) gres (x) S 7 42 42 0 -1 4194560 1 2 3 4 100 20 300 4 20 0 1 0 5 6 7";
-        let expected = Stat {
-            pid: 42,
-            name: "post) gres (x".to_owned(),
-            parent: 7,
-            own_ticks: 120,
-            ended_children_ticks: 304,
-        };
+        let expected =
+            Stat { pid: 42, name: "post) gres (x".to_owned(), parent: 7, own_ticks: 120, ended_children_ticks: 304 };
         assert_eq!(Stat::parse(line), Some(expected));
         assert_eq!(Stat::parse("nonsense"), None);
     }
