@@ -1,5 +1,6 @@
 //! The rules that keep the workspace's shape: who may depend on whom, what the pure crates may not know, how large a
 //! file may grow, what lies at the top.
+#![expect(clippy::unwrap_used, reason = "what a test cannot read fails it")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -20,7 +21,8 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("azure_*", &["rampart-connector-azure"]),
     ("google-cloud-*", &["rampart-connector-gcp"]),
     ("kube", &["rampart-connector-kube"]),
-    ("k8s-openapi", &["rampart-connector-kube"]),
+    // The simulator is held to the providers' own models, and its tests speak to it over HTTP.
+    ("k8s-openapi", &["rampart-connector-kube", "cloudsim"]),
     ("axum", &["rampart-api", "rampart-chassis", "cloudsim"]),
     ("axum-server", &["cloudsim"]),
     ("utoipa*", &["rampart-api"]),
@@ -30,7 +32,7 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("opentelemetry*", &["rampart-chassis"]),
     ("tracing-opentelemetry", &["rampart-chassis"]),
     // Production code reaches the outside through its connectors' own guarded clients; the chassis exports traces.
-    ("reqwest", &["rampart-chassis", "platform-tests", "xtask"]),
+    ("reqwest", &["rampart-chassis", "cloudsim", "platform-tests", "xtask"]),
     ("insta", &["*"]),
 ];
 
@@ -55,6 +57,9 @@ const IMPURE: &[&str] = &[
     "tower-http",
     "tracing",
 ];
+
+/// Where a pure crate may do what it otherwise may not: content overrides are a folder of files.
+const DOORS: &[(&str, &str)] = &[("libs/content/src/source.rs", "std::fs")];
 
 const LONGEST_FILE: usize = 500;
 
@@ -235,8 +240,18 @@ fn services_never_depend_on_services() {
 
 #[test]
 fn pure_crates_read_no_clock_and_no_files() {
-    let forbidden =
-        ["SystemTime::now", "Instant::now", "Utc::now", "Local::now", "std::fs", "std::net", "std::env::var"];
+    let forbidden = [
+        "SystemTime::now",
+        "Instant::now",
+        "Utc::now",
+        "Local::now",
+        "std::fs",
+        "std::net::Tcp",
+        "std::net::Udp",
+        "TcpStream",
+        "UdpSocket",
+        "std::env::var",
+    ];
     let pure = ["libs/domain/src", "libs/content/src", "libs/graph/src", "libs/posture/src"];
     let mut problems = Vec::new();
     for (name, text) in sources() {
@@ -245,6 +260,7 @@ fn pure_crates_read_no_clock_and_no_files() {
         if pure.iter().any(|dir| name.starts_with(dir)) && !name.contains("/tests") {
             let code: Vec<_> = code.collect();
             let used = forbidden.iter().filter(|word| code.iter().any(|line| line.contains(**word)));
+            let used = used.filter(|word| !DOORS.contains(&(name.as_str(), **word)));
             problems.extend(used.map(|word| format!("{name} uses {word}")));
         }
     }
