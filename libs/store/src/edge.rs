@@ -1,6 +1,8 @@
 //! Edges of the security graph, derived from resources by the assessment of their unit.
 
-use rampart_domain::{NativeId, ResourceId, UnitId};
+use std::collections::HashMap;
+
+use rampart_domain::{Kind, NativeId, ResourceId, UnitId};
 use uuid::Uuid;
 
 use crate::{StoreError, TenantTx};
@@ -16,28 +18,44 @@ pub struct EdgeWrite {
     pub to: NativeId,
 }
 
-/// Makes `edges` of the given kinds the only ones that start at `from`. Writes only what differs.
+/// Whose edges are replaced.
+#[derive(Debug, Clone, Copy)]
+pub enum Ends<'a> {
+    /// Edges that start at these resources.
+    From(&'a [Uuid]),
+    /// Edges that end at these resources.
+    To(&'a [Uuid]),
+}
+
+/// Makes `edges` the only ones of the given kinds that start or end at some resources. Writes only what differs.
 pub async fn replace(
     tx: &mut TenantTx,
     unit: UnitId,
-    from: &[Uuid],
+    ends: Ends<'_>,
     kinds: &[&str],
     edges: &[EdgeWrite],
 ) -> Result<(), StoreError> {
     let tenant = tx.tenant_uuid();
-    let to: Vec<Uuid> = edges.iter().map(|edge| ResourceId::derive(tx.tenant(), &edge.to).0).collect();
+    let (from, to) = match ends {
+        Ends::From(ids) => (Some(ids), None),
+        Ends::To(ids) => (None, Some(ids)),
+    };
+    let targets: Vec<Uuid> = edges.iter().map(|edge| ResourceId::derive(tx.tenant(), &edge.to).0).collect();
     let starts: Vec<Uuid> = edges.iter().map(|edge| edge.from).collect();
     let words: Vec<&str> = edges.iter().map(|edge| edge.kind).collect();
     sqlx::query!(
-        "delete from edges e where tenant_id = $1 and from_id = any($2) and kind = any($3)
-           and not exists (select from unnest($4::uuid[], $5::text[], $6::uuid[]) as i(start, kind, target)
+        "delete from edges e
+         where tenant_id = $1 and ($2::uuid[] is null or from_id = any($2)) and ($3::uuid[] is null or to_id = any($3))
+           and kind = any($4)
+           and not exists (select from unnest($5::uuid[], $6::text[], $7::uuid[]) as i(start, kind, target)
                            where i.start = e.from_id and i.kind = e.kind and i.target = e.to_id)",
         tenant,
         from,
+        to,
         kinds as _,
         &starts,
         &words as _,
-        &to
+        &targets
     )
     .execute(tx.conn())
     .await?;
@@ -50,10 +68,44 @@ pub async fn replace(
         unit.0,
         &starts,
         &words as _,
-        &to,
+        &targets,
         &edges.iter().map(|edge| edge.to.as_str()).collect::<Vec<_>>() as _
     )
     .execute(tx.conn())
     .await?;
     Ok(())
+}
+
+/// Native ids of resources, where they are in the inventory.
+pub async fn native_ids(tx: &mut TenantTx, ids: &[Uuid]) -> Result<HashMap<Uuid, NativeId>, StoreError> {
+    let tenant = tx.tenant_uuid();
+    let rows = sqlx::query!(
+        "select resource_id, native_id from resources where tenant_id = $1 and resource_id = any($2)",
+        tenant,
+        ids
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.resource_id, NativeId::new(row.native_id))).collect())
+}
+
+/// Ids of the resources of some kinds in some namespaces that nothing controls.
+pub async fn uncontrolled(
+    tx: &mut TenantTx,
+    unit: UnitId,
+    kinds: &[Kind],
+    namespaces: &[String],
+) -> Result<Vec<Uuid>, StoreError> {
+    let tenant = tx.tenant_uuid();
+    let kinds: Vec<&str> = kinds.iter().map(|kind| kind.as_str()).collect();
+    Ok(sqlx::query_scalar!(
+        "select resource_id from resources
+         where tenant_id = $1 and unit_id = $2 and kind = any($3) and namespace = any($4) and owner_id is null",
+        tenant,
+        unit.0,
+        &kinds as _,
+        namespaces
+    )
+    .fetch_all(tx.conn())
+    .await?)
 }
