@@ -171,9 +171,7 @@ async fn small_pages_cover_everything_once() {
         assert!(page.len() <= 7);
         seen.extend(page);
         match answer["nextToken"].as_str() {
-            Some(next) => {
-                token = format!("&nextToken={}", next.replace('=', "%3D").replace('+', "%2B").replace('/', "%2F"))
-            }
+            Some(next) => token = format!("&nextToken={}", escaped(next)),
             None => break,
         }
     }
