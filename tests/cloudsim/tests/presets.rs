@@ -1,4 +1,5 @@
 //! Presets have the size and mix that they promise, and the same seed gives the same world.
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -22,22 +23,10 @@ fn count(sizes: &BTreeMap<KindKey, Vec<usize>>, key: KindKey) -> usize {
     sizes.get(&key).map_or(0, Vec::len)
 }
 
-fn print(sizes: &BTreeMap<KindKey, Vec<usize>>) {
-    for (key, sizes) in sizes {
-        println!(
-            "{:>6} {:<36} {:>7} bytes on average",
-            sizes.len(),
-            key.plural,
-            sizes.iter().sum::<usize>() / sizes.len()
-        );
-    }
-}
-
 #[test]
 fn ten_thousand_pods_make_about_twenty_five_thousand_objects() {
     let world = world(Preset::Pods10k);
     let sizes = measure(&world, world.cluster("big").unwrap());
-    print(&sizes);
     let total: usize = sizes.values().map(Vec::len).sum();
     let pods = count(&sizes, kinds::POD);
     assert!((10_000..10_300).contains(&pods), "{pods} pods");
@@ -50,7 +39,6 @@ fn a_hundred_thousand_resources_are_large_and_mostly_judged() {
     let clusters: Vec<&Cluster> = world.clusters().collect();
     assert_eq!(clusters.len(), 10);
     let sizes = measure(&world, clusters[0]);
-    print(&sizes);
     let mut all: Vec<usize> = sizes.values().flatten().copied().collect();
     all.sort_unstable();
     let median = all[all.len() / 2];
