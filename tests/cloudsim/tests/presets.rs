@@ -1,8 +1,9 @@
 //! Presets have the size and mix that they promise, and the same seed gives the same world.
+#![expect(clippy::unwrap_used, reason = "tests")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
-use cloudsim::world::{Cluster, KindKey, Preset, World, WorldSpec, kinds};
+use cloudsim::world::{Cluster, KindKey, Preset, Status, Subject, World, WorldSpec, kinds};
 use serde_json::Value;
 
 fn world(preset: Preset) -> World {
@@ -22,22 +23,10 @@ fn count(sizes: &BTreeMap<KindKey, Vec<usize>>, key: KindKey) -> usize {
     sizes.get(&key).map_or(0, Vec::len)
 }
 
-fn print(sizes: &BTreeMap<KindKey, Vec<usize>>) {
-    for (key, sizes) in sizes {
-        println!(
-            "{:>6} {:<36} {:>7} bytes on average",
-            sizes.len(),
-            key.plural,
-            sizes.iter().sum::<usize>() / sizes.len()
-        );
-    }
-}
-
 #[test]
 fn ten_thousand_pods_make_about_twenty_five_thousand_objects() {
     let world = world(Preset::Pods10k);
     let sizes = measure(&world, world.cluster("big").unwrap());
-    print(&sizes);
     let total: usize = sizes.values().map(Vec::len).sum();
     let pods = count(&sizes, kinds::POD);
     assert!((10_000..10_300).contains(&pods), "{pods} pods");
@@ -50,7 +39,6 @@ fn a_hundred_thousand_resources_are_large_and_mostly_judged() {
     let clusters: Vec<&Cluster> = world.clusters().collect();
     assert_eq!(clusters.len(), 10);
     let sizes = measure(&world, clusters[0]);
-    print(&sizes);
     let mut all: Vec<usize> = sizes.values().flatten().copied().collect();
     all.sort_unstable();
     let median = all[all.len() / 2];
@@ -109,7 +97,7 @@ fn five_hundred_clusters_have_a_thousand_repositories() {
     let repositories: usize =
         account.regions.iter().map(|region| world.registry(&account.id, region).unwrap().repositories.len()).sum();
     assert_eq!((account.regions.len(), repositories), (3, 1_000));
-    let (small, _) = (measure(&world, world.clusters().nth(7).unwrap()), ());
+    let small = measure(&world, world.clusters().nth(7).unwrap());
     assert!(small.values().map(Vec::len).sum::<usize>() < 250);
 }
 
@@ -163,4 +151,80 @@ fn the_demo_shows_what_real_estates_have() {
         .filter(|(_, object)| object["metadata"]["annotations"]["kubernetes.io/config.mirror"].is_string())
         .count();
     assert_eq!(mirrors, 4);
+}
+
+#[test]
+fn what_verdicts_are_known_of_exists() {
+    let world = world(Preset::Demo);
+    let mut present: HashSet<Subject> = HashSet::new();
+    for cluster in world.clusters() {
+        present.extend(cluster.arn().map(|arn| Subject::Native(arn.to_owned())));
+        present.extend(world.kube_objects(cluster).map(|(kind, object)| Subject::Kube {
+            cluster: cluster.name.clone(),
+            kind,
+            namespace: object["metadata"]["namespace"].as_str().map(ToOwned::to_owned),
+            name: object["metadata"]["name"].as_str().unwrap().to_owned(),
+        }));
+    }
+    for account in world.accounts() {
+        for region in &account.regions {
+            for repository in world.registry(&account.id, region).unwrap().repositories.values() {
+                present.insert(Subject::Native(repository.repository["repositoryArn"].as_str().unwrap().to_owned()));
+            }
+        }
+    }
+    let mut verdicts: HashMap<(Subject, &str), Status> = HashMap::new();
+    for expected in world.expected() {
+        assert!(present.contains(&expected.subject), "{expected}");
+        assert_eq!(
+            verdicts.insert((expected.subject.clone(), expected.control_id), expected.status),
+            None,
+            "{expected}"
+        );
+    }
+}
+
+#[test]
+fn weaknesses_have_healthy_counterparts() {
+    let expected = world(Preset::Demo).expected();
+    let with = |status: Status| -> HashSet<&str> {
+        expected.iter().filter(|expected| expected.status == status).map(|expected| expected.control_id).collect()
+    };
+    let (weak, sound) = (with(Status::Unhealthy), with(Status::Healthy));
+    assert!(weak.len() >= 60, "{} controls have a plant", weak.len());
+    let alone: Vec<&&str> = weak.difference(&sound).collect();
+    assert_eq!(alone, [&"k8s.pod.naked"], "a naked pod's counterpart is every other pod");
+}
+
+#[test]
+fn a_weak_workload_is_the_sound_one_with_one_thing_changed() {
+    let world = world(Preset::Demo);
+    let cluster = world.cluster("payments-prod").unwrap();
+    let spec = |name: &str| {
+        let found = world
+            .kube_objects(cluster)
+            .find(|(key, object)| *key == kinds::DEPLOYMENT && object["metadata"]["name"] == name);
+        found.unwrap().1["spec"]["template"]["spec"].clone()
+    };
+    let changed = |name: &str| {
+        let (weak, sound) = (spec(name), spec("signer"));
+        let text = |value: &Value| value.to_string().replace(name, "signer");
+        let sound: HashMap<&String, String> =
+            sound.as_object().unwrap().iter().map(|(key, value)| (key, text(value))).collect();
+        let mut fields: Vec<String> = weak
+            .as_object()
+            .unwrap()
+            .iter()
+            .filter(|(key, value)| sound.get(key) != Some(&text(value)))
+            .map(|(key, _)| key.clone())
+            .collect();
+        fields.retain(|field| field != "containers");
+        fields
+    };
+    assert_eq!(changed("node-tuner"), [] as [String; 0]);
+    assert_eq!(changed("process-viewer"), ["hostPID"]);
+    assert_eq!(changed("free-syscalls"), ["securityContext"]);
+    assert_eq!(changed("log-archiver"), ["volumes"]);
+    assert_eq!(spec("process-viewer")["hostPID"], Value::Bool(true));
+    assert_eq!(spec("node-tuner")["containers"][0]["securityContext"]["privileged"], Value::Bool(true));
 }

@@ -56,7 +56,6 @@ fn typed(key: KindKey, object: &Value) -> Option<Result<Value, String>> {
 /// Pointers of members that the type does not know. Nulls, empty lists and maps may go.
 fn lost(before: &Value, after: Option<&Value>, at: &str, found: &mut Vec<String>) {
     match (before, after) {
-        (Value::Null, _) => {}
         (Value::Object(fields), after) if !fields.is_empty() => {
             for (name, value) in fields {
                 lost(value, after.and_then(|after| after.get(name)), &format!("{at}/{name}"), found);
@@ -67,7 +66,7 @@ fn lost(before: &Value, after: Option<&Value>, at: &str, found: &mut Vec<String>
                 lost(value, after.and_then(|after| after.get(index)), &format!("{at}/{index}"), found);
             }
         }
-        (Value::Object(_) | Value::Array(_), _) | (_, Some(_)) => {}
+        (Value::Null | Value::Object(_) | Value::Array(_), _) | (_, Some(_)) => {}
         (_, None) => found.push(at.to_owned()),
     }
 }

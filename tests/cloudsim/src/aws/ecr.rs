@@ -138,8 +138,8 @@ fn scanning(registry: &Registry, request: &Value) -> Value {
             .filter(|filter| filter["filter"].as_str().is_some_and(|text| name.starts_with(text.trim_end_matches('*'))))
             .collect();
         let own = repository.repository["imageScanningConfiguration"]["scanOnPush"] == Value::Bool(true);
-        let ruled = registry.scanning["rules"].as_array().is_some_and(|rules| !rules.is_empty());
-        let on_push = if ruled { !applied.is_empty() } else { own };
+        let by_registry = registry.scanning["rules"].as_array().is_some_and(|rules| !rules.is_empty());
+        let on_push = if by_registry { !applied.is_empty() } else { own };
         configurations.push(json!({
             "repositoryArn": repository.repository["repositoryArn"], "repositoryName": name, "scanOnPush": on_push,
             "scanFrequency": if on_push { "SCAN_ON_PUSH" } else { "MANUAL" }, "appliedScanFilters": applied,

@@ -11,7 +11,7 @@ use crate::world::draft::{CHURN_TIME, CHURN_VERSION};
 use crate::world::{KindKey, World};
 
 /// How many clusters' objects stay in memory.
-const KEPT: usize = 16;
+const KEPT: usize = 64;
 
 /// An object, serialised once.
 #[derive(Debug)]

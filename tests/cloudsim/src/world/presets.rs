@@ -208,13 +208,13 @@ fn resources_100k(seed: Seed) -> Layout {
     let accounts = vec![Account::new(seed, MAIN, &REGIONS)];
     let clusters = (0..10)
         .map(|i| Cluster {
-            nodes: 40,
-            spaces: spaces(40, 72, &["prod", "dev", "staging"]),
+            nodes: 30,
+            spaces: spaces(40, 77, &["prod", "dev", "staging"]),
             mix: Mix {
-                cron_jobs: 20,
+                cron_jobs: 32,
                 stateful_sets: 15,
                 daemon_sets: 3,
-                services: 10,
+                services: 8,
                 replicas: (1, 1),
                 revisions: 0,
                 ..MIX

@@ -1,14 +1,12 @@
 //! Kubernetes APIs as clients see them: types, paging, tokens, rights, faults.
 
-mod support;
-
 use std::collections::HashSet;
 
+use crate::support::{Aws, Kube, simulator};
 use chrono::{TimeDelta, Utc};
 use cloudsim::world::{Preset, Subject, kinds};
 use cloudsim::{Fault, FaultKind, Target};
 use serde_json::Value;
-use support::{Aws, Kube, simulator};
 
 /// All pages of a list.
 async fn read(kube: &Kube, path: &str, limit: usize) -> Vec<Value> {
@@ -180,7 +178,7 @@ async fn faults_hit_paths() {
     let simulator = simulator(Preset::Demo).await;
     let kube = Kube::on_premises(&simulator);
     let inject = |kind, times| {
-        simulator.faults().inject(Fault { target: Target::kube("factory-floor", "/api/v1/pods"), kind, times })
+        simulator.faults().inject(Fault { target: Target::kube("factory-floor", "/api/v1/pods"), kind, times });
     };
     inject(FaultKind::Throttle { retry_after: Some(1) }, Some(1));
     let throttled = kube.send("/api/v1/pods").await.unwrap();

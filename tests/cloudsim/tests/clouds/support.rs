@@ -1,5 +1,4 @@
 //! Clients that speak to a simulator without any provider's SDK.
-#![allow(dead_code, clippy::allow_attributes, reason = "every test file uses its part")]
 
 use chrono::Utc;
 use cloudsim::world::{Preset, WorldSpec};
@@ -7,23 +6,23 @@ use cloudsim::{Keys, Simulator};
 use reqwest::{Certificate, Client, Response};
 use serde_json::{Value, json};
 
-pub async fn simulator(preset: Preset) -> Simulator {
+pub(crate) async fn simulator(preset: Preset) -> Simulator {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     Simulator::start(WorldSpec { seed: 42, preset }).await.unwrap()
 }
 
 /// A client of AWS in one region.
 #[derive(Clone)]
-pub struct Aws {
-    pub client: Client,
-    pub endpoint: String,
-    pub keys: Keys,
-    pub region: String,
+pub(crate) struct Aws {
+    pub(crate) client: Client,
+    pub(crate) endpoint: String,
+    pub(crate) keys: Keys,
+    pub(crate) region: String,
 }
 
 impl Aws {
     /// With the static keys of an account.
-    pub fn new(simulator: &Simulator, account: usize, region: &str) -> Self {
+    pub(crate) fn new(simulator: &Simulator, account: usize, region: &str) -> Self {
         let account = &simulator.accounts()[account];
         let keys = Keys {
             access_key_id: account.access_key_id.clone(),
@@ -33,13 +32,13 @@ impl Aws {
         Self::with_keys(simulator, keys, region)
     }
 
-    pub fn with_keys(simulator: &Simulator, keys: Keys, region: &str) -> Self {
+    pub(crate) fn with_keys(simulator: &Simulator, keys: Keys, region: &str) -> Self {
         let client = Client::builder().build().unwrap();
         Self { client, endpoint: simulator.aws_endpoint(), keys, region: region.to_owned() }
     }
 
     /// `path` may carry a query.
-    pub async fn send(
+    pub(crate) async fn send(
         &self,
         service: &str,
         method: &str,
@@ -61,26 +60,26 @@ impl Aws {
         request.send().await.unwrap()
     }
 
-    pub async fn eks(&self, target: &str) -> (u16, Value) {
+    pub(crate) async fn eks(&self, target: &str) -> (u16, Value) {
         let response = self.send("eks", "GET", target, &[], "").await;
         (response.status().as_u16(), response.json().await.unwrap_or_default())
     }
 
-    pub async fn ecr(&self, operation: &str, members: &Value) -> (u16, Value) {
+    pub(crate) async fn ecr(&self, operation: &str, members: &Value) -> (u16, Value) {
         let target = format!("AmazonEC2ContainerRegistry_V20150921.{operation}");
         let headers = [("x-amz-target", target.as_str()), ("content-type", "application/x-amz-json-1.1")];
         let response = self.send("ecr", "POST", "/", &headers, &members.to_string()).await;
         (response.status().as_u16(), response.json().await.unwrap_or_default())
     }
 
-    pub async fn sts(&self, form: &str) -> (u16, String) {
+    pub(crate) async fn sts(&self, form: &str) -> (u16, String) {
         let headers = [("content-type", "application/x-www-form-urlencoded")];
         let response = self.send("sts", "POST", "/", &headers, form).await;
         (response.status().as_u16(), response.text().await.unwrap())
     }
 
     /// Keys of a role.
-    pub async fn assume(&self, role: &str, external_id: Option<&str>) -> Result<Keys, String> {
+    pub(crate) async fn assume(&self, role: &str, external_id: Option<&str>) -> Result<Keys, String> {
         let external = external_id.map(|id| format!("&ExternalId={id}")).unwrap_or_default();
         let form = format!("Action=AssumeRole&Version=2011-06-15&RoleArn={role}&RoleSessionName=test{external}");
         match self.sts(&form).await {
@@ -95,39 +94,39 @@ impl Aws {
 }
 
 /// Text of the first element of this name.
-pub fn element(xml: &str, name: &str) -> String {
+pub(crate) fn element(xml: &str, name: &str) -> String {
     let (_, rest) = xml.split_once(&format!("<{name}>")).unwrap();
     rest.split_once("</").unwrap().0.to_owned()
 }
 
 /// A client of one cluster's API.
 #[derive(Clone)]
-pub struct Kube {
-    pub client: Client,
-    pub url: String,
-    pub token: Option<String>,
+pub(crate) struct Kube {
+    pub(crate) client: Client,
+    pub(crate) url: String,
+    pub(crate) token: Option<String>,
 }
 
 impl Kube {
-    pub fn new(simulator: &Simulator, cluster: &str, token: Option<String>) -> Self {
+    pub(crate) fn new(simulator: &Simulator, cluster: &str, token: Option<String>) -> Self {
         let ca = Certificate::from_pem(simulator.ca_pem().as_bytes()).unwrap();
         let client = Client::builder().tls_certs_only([ca]).build().unwrap();
         Self { client, url: simulator.cluster_url(cluster).unwrap(), token }
     }
 
     /// With the static token of a cluster on premises.
-    pub fn on_premises(simulator: &Simulator) -> Self {
+    pub(crate) fn on_premises(simulator: &Simulator) -> Self {
         Self::new(simulator, "factory-floor", simulator.bearer_token("factory-floor"))
     }
 
     /// With an EKS token of the account's static keys.
-    pub fn eks(simulator: &Simulator, region: &str, cluster: &str) -> Self {
+    pub(crate) fn eks(simulator: &Simulator, region: &str, cluster: &str) -> Self {
         let keys = Aws::new(simulator, 0, region).keys;
         let token = keys.eks_token(region, &simulator.aws_endpoint(), cluster, Utc::now(), 900);
         Self::new(simulator, cluster, Some(token))
     }
 
-    pub async fn send(&self, path: &str) -> reqwest::Result<Response> {
+    pub(crate) async fn send(&self, path: &str) -> reqwest::Result<Response> {
         let mut request = self.client.get(format!("{}{path}", self.url));
         if let Some(token) = &self.token {
             request = request.bearer_auth(token);
@@ -135,13 +134,13 @@ impl Kube {
         request.send().await
     }
 
-    pub async fn get(&self, path: &str) -> (u16, Value) {
+    pub(crate) async fn get(&self, path: &str) -> (u16, Value) {
         let response = self.send(path).await.unwrap();
         (response.status().as_u16(), response.json().await.unwrap_or_default())
     }
 
     /// Whether an access review allows this.
-    pub async fn may(&self, verb: &str, group: &str, resource: &str) -> bool {
+    pub(crate) async fn may(&self, verb: &str, group: &str, resource: &str) -> bool {
         let review = json!({ "apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview",
             "spec": { "resourceAttributes": { "verb": verb, "group": group, "resource": resource } } });
         let url = format!("{}/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", self.url);

@@ -1,13 +1,11 @@
 //! AWS as clients see it: models, paging, accounts, roles, faults.
 
-mod support;
-
+use crate::support::{Aws, simulator};
 use chrono::{TimeDelta, Utc};
 use cloudsim::models::Model;
 use cloudsim::world::{Preset, Subject};
 use cloudsim::{Fault, FaultKind, Target};
 use serde_json::{Value, json};
-use support::{Aws, simulator};
 
 const REGIONS: [&str; 3] = ["eu-west-1", "us-east-1", "ap-southeast-2"];
 
@@ -171,9 +169,7 @@ async fn small_pages_cover_everything_once() {
         assert!(page.len() <= 7);
         seen.extend(page);
         match answer["nextToken"].as_str() {
-            Some(next) => {
-                token = format!("&nextToken={}", next.replace('=', "%3D").replace('+', "%2B").replace('/', "%2F"))
-            }
+            Some(next) => token = format!("&nextToken={}", escaped(next)),
             None => break,
         }
     }
@@ -202,7 +198,7 @@ async fn roles_want_their_external_id() {
 
     let assumed = Aws::with_keys(&simulator, keys.clone(), "eu-west-1");
     let (_, identity) = assumed.sts("Action=GetCallerIdentity&Version=2011-06-15").await;
-    assert_eq!(support::element(&identity, "Account"), account.id);
+    assert_eq!(crate::support::element(&identity, "Account"), account.id);
     assert_eq!(assumed.eks("/clusters").await.1, json!({ "clusters": ["partner-exchange"] }));
     let first = Aws::new(&simulator, 0, "eu-west-1").eks("/clusters").await.1;
     assert_eq!(first, json!({ "clusters": ["data-staging", "storefront-prod"] }));

@@ -1,0 +1,6 @@
+//! A running simulator, as clients see it.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod aws;
+mod kube;
+mod support;
