@@ -45,17 +45,17 @@ mod tests {
     use super::selects;
 
     #[track_caller]
-    fn check(selector: Value, labels: Value, expected: bool) {
+    fn check(selector: &Value, labels: &Value, expected: bool) {
         let labels = labels.as_object().cloned().unwrap();
-        assert_eq!(selects(&selector, &labels), expected, "{selector} on {labels:?}");
+        assert_eq!(selects(selector, &labels), expected, "{selector} on {labels:?}");
     }
 
     #[test]
     fn empty_selects_all_and_null_none() {
-        check(json!({}), json!({}), true);
-        check(json!({}), json!({"app": "web"}), true);
-        check(json!({"matchLabels": null, "matchExpressions": []}), json!({"app": "web"}), true);
-        check(Value::Null, json!({"app": "web"}), false);
+        check(&json!({}), &json!({}), true);
+        check(&json!({}), &json!({"app": "web"}), true);
+        check(&json!({"matchLabels": null, "matchExpressions": []}), &json!({"app": "web"}), true);
+        check(&Value::Null, &json!({"app": "web"}), false);
     }
 
     #[test]
@@ -64,36 +64,36 @@ mod tests {
             "matchLabels": {"app": "web"},
             "matchExpressions": [{"key": "tier", "operator": "In", "values": ["front", "back"]}],
         });
-        check(selector.clone(), json!({"app": "web", "tier": "back", "other": "x"}), true);
-        check(selector.clone(), json!({"app": "web"}), false);
-        check(selector, json!({"app": "db", "tier": "back"}), false);
+        check(&selector, &json!({"app": "web", "tier": "back", "other": "x"}), true);
+        check(&selector, &json!({"app": "web"}), false);
+        check(&selector, &json!({"app": "db", "tier": "back"}), false);
     }
 
     #[test]
     fn absent_labels_satisfy_negative_operators() {
         let not_in = json!({"matchExpressions": [{"key": "env", "operator": "NotIn", "values": ["prod"]}]});
-        check(not_in.clone(), json!({}), true);
-        check(not_in.clone(), json!({"env": "dev"}), true);
-        check(not_in, json!({"env": "prod"}), false);
-        check(json!({"matchExpressions": [{"key": "env", "operator": "DoesNotExist"}]}), json!({}), true);
-        check(json!({"matchExpressions": [{"key": "env", "operator": "DoesNotExist"}]}), json!({"env": ""}), false);
-        check(json!({"matchExpressions": [{"key": "env", "operator": "Exists"}]}), json!({"env": ""}), true);
+        check(&not_in, &json!({}), true);
+        check(&not_in, &json!({"env": "dev"}), true);
+        check(&not_in, &json!({"env": "prod"}), false);
+        check(&json!({"matchExpressions": [{"key": "env", "operator": "DoesNotExist"}]}), &json!({}), true);
+        check(&json!({"matchExpressions": [{"key": "env", "operator": "DoesNotExist"}]}), &json!({"env": ""}), false);
+        check(&json!({"matchExpressions": [{"key": "env", "operator": "Exists"}]}), &json!({"env": ""}), true);
     }
 
     #[test]
     fn what_the_api_server_refuses_selects_nothing() {
         check(
-            json!({"matchExpressions": [{"key": "env", "operator": "Gt", "values": ["1"]}]}),
-            json!({"env": "2"}),
+            &json!({"matchExpressions": [{"key": "env", "operator": "Gt", "values": ["1"]}]}),
+            &json!({"env": "2"}),
             false,
         );
         check(
-            json!({"matchExpressions": [{"key": "env", "operator": "In", "values": []}]}),
-            json!({"env": "2"}),
+            &json!({"matchExpressions": [{"key": "env", "operator": "In", "values": []}]}),
+            &json!({"env": "2"}),
             false,
         );
-        check(json!({"matchExpressions": [{"key": "env", "operator": "NotIn"}]}), json!({}), false);
-        check(json!({"matchExpressions": [{"operator": "Exists"}]}), json!({"env": "2"}), false);
-        check(json!({"matchLabels": "app=web"}), json!({"app": "web"}), false);
+        check(&json!({"matchExpressions": [{"key": "env", "operator": "NotIn"}]}), &json!({}), false);
+        check(&json!({"matchExpressions": [{"operator": "Exists"}]}), &json!({"env": "2"}), false);
+        check(&json!({"matchLabels": "app=web"}), &json!({"app": "web"}), false);
     }
 }
