@@ -103,12 +103,7 @@ fn examples(lint: &mut Lint<'_>, control: &Control) {
     }
 }
 
-fn parameters(
-    lint: &mut Lint<'_>,
-    control: &Control,
-    params: &BTreeMap<String, serde_json::Value>,
-    field: &str,
-) {
+fn parameters(lint: &mut Lint<'_>, control: &Control, params: &BTreeMap<String, serde_json::Value>, field: &str) {
     for (name, value) in params {
         let declared = control.parameters.get(name);
         lint.require(declared.is_some(), field, || format!("`{}` has no parameter `{name}`", control.id));

@@ -141,8 +141,7 @@ impl Engine {
         let index = self.by_id.get(&selection.control_id).copied();
         let index = index.ok_or_else(|| SelectionError::UnknownControl { control: control() })?;
         let compiled = &self.controls[index];
-        let given =
-            selection.params.as_object().ok_or_else(|| SelectionError::NotAnObject { control: control() })?;
+        let given = selection.params.as_object().ok_or_else(|| SelectionError::NotAnObject { control: control() })?;
         let mut params: Map<String, Value> =
             compiled.parameters.iter().map(|(name, p)| (name.clone(), p.default.clone())).collect();
         for (name, value) in given {

@@ -32,11 +32,8 @@ pub(crate) enum Origin<'a> {
 }
 
 /// The three lists of containers, and the levels of their members.
-pub(crate) const CONTAINER_LISTS: [(&str, &str); 3] = [
-    ("containers", "container"),
-    ("initContainers", "init_container"),
-    ("ephemeralContainers", "ephemeral_container"),
-];
+pub(crate) const CONTAINER_LISTS: [(&str, &str); 3] =
+    [("containers", "container"), ("initContainers", "init_container"), ("ephemeralContainers", "ephemeral_container")];
 
 /// The containers of the pod template.
 pub(crate) fn containers() -> Vec<Elements> {

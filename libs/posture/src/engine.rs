@@ -115,9 +115,7 @@ impl Engine {
         self.controls.iter().flat_map(move |control| {
             let distances: BTreeSet<Within> =
                 control.neighbours.iter().filter(|n| n.kinds.contains(&kind)).map(|n| n.within).collect();
-            distances
-                .into_iter()
-                .map(|within| Dependent { control_id: &control.id, judged: &control.kinds, within })
+            distances.into_iter().map(|within| Dependent { control_id: &control.id, judged: &control.kinds, within })
         })
     }
 

@@ -256,12 +256,7 @@ impl<'a> Run<'a> {
         Ok(Val::List(list.into()))
     }
 
-    fn map(
-        &self,
-        entries: &'a [(Node, Node, Optional)],
-        node: &Node,
-        scope: Option<&Scope<'_, 'a>>,
-    ) -> Outcome<'a> {
+    fn map(&self, entries: &'a [(Node, Node, Optional)], node: &Node, scope: Option<&Scope<'_, 'a>>) -> Outcome<'a> {
         let mut map: Vec<(Val<'a>, Val<'a>)> = Vec::with_capacity(entries.len());
         for (key_node, value_node, optional) in entries {
             let key = self.eval(key_node, scope)?;
