@@ -31,6 +31,12 @@ impl Catalogue {
         Self::parse(&files)
     }
 
+    /// The content of `files` alone, keyed by path below the content folder (`controls/…`, `initiatives/…`,
+    /// `groups.yaml`). Nothing built in is added.
+    pub fn of_files(files: &BTreeMap<String, String>) -> Result<Self, ContentError> {
+        Self::parse(files)
+    }
+
     fn parse(files: &Files) -> Result<Self, ContentError> {
         let mut problems = Vec::new();
         let mut catalogue = Self {

@@ -100,10 +100,10 @@ fn mistakes_are_named_with_file_and_field() {
 
 #[test]
 fn initiatives_select_what_exists() {
-    let initiative = |id: &str| {
-        format!("id: own\nversion: 1\ntitle: Own\ndescription: Ours.\ncontrols: [{{ id: {id} }}]\n")
-    };
-    let with = |id: &str| problems(&[("controls/test/widget/open.yaml", CONTROL), ("initiatives/own.yaml", &initiative(id))]);
+    let initiative =
+        |id: &str| format!("id: own\nversion: 1\ntitle: Own\ndescription: Ours.\ncontrols: [{{ id: {id} }}]\n");
+    let with =
+        |id: &str| problems(&[("controls/test/widget/open.yaml", CONTROL), ("initiatives/own.yaml", &initiative(id))]);
     assert_eq!(with("test.gadget.*"), ["initiatives/own.yaml: controls.0.id: `test.gadget.*` selects no control"]);
     let dir = folder(&[("controls/test/widget/open.yaml", CONTROL), ("initiatives/own.yaml", &initiative("test.*"))]);
     assert!(Catalogue::with_overrides(dir.path()).is_ok());

@@ -94,7 +94,8 @@ impl Comparison<'_> {
         }
         let guards = compiled.not_applicable.iter().map(|(program, _)| program);
         self.all(guards, &run, &known, compiled, example);
-        let judged = || compiled.unknown.iter().map(|(program, _)| program).chain([&compiled.violation, &compiled.message]);
+        let judged =
+            || compiled.unknown.iter().map(|(program, _)| program).chain([&compiled.violation, &compiled.message]);
         if compiled.sets.is_empty() {
             self.all(judged(), &run, &known, compiled, example);
         }

@@ -59,3 +59,49 @@ fn containers<'a>(spec: &'a Value, list: &str) -> impl Iterator<Item = &'a Value
 fn context(container: &Value) -> String {
     container.get("securityContext").map_or_else(|| "{}".to_owned(), canonical_json)
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::{LivePod, differences};
+
+    #[track_caller]
+    fn check(template: Value, pods: &[Value], expected: Value) {
+        let ids: Vec<_> = (0..pods.len()).map(|index| format!("pod-{index}")).collect();
+        let mut live: Vec<_> = pods.iter().zip(&ids).map(|(spec, native_id)| LivePod { native_id, spec }).collect();
+        assert_eq!(differences(Some(&template), &live), expected);
+        live.reverse();
+        assert_eq!(differences(Some(&template), &live), expected, "the order of pods does not matter");
+    }
+
+    #[test]
+    fn what_the_template_states_is_no_difference() {
+        let template = json!({"containers": [{"name": "web", "image": "web:1"}]});
+        let defaulted =
+            json!({"containers": [{"name": "web", "image": "web:1", "resources": {}, "securityContext": {}}]});
+        check(template, &[defaulted], json!([]));
+    }
+
+    #[test]
+    fn injected_and_changed_containers_are_listed_once_with_three_pods() {
+        let web = json!({"name": "web"});
+        let changed = json!({"name": "web", "securityContext": {"privileged": true}});
+        let sidecar = json!({"name": "proxy"});
+        let debug = json!({"name": "debug"});
+        let plain = json!({"containers": [web, sidecar]});
+        let odd = json!({"containers": [changed], "ephemeralContainers": [debug]});
+        let at = |pod: usize, pointer: &str| json!({"native_id": format!("pod-{pod}"), "pointer": pointer});
+        let proxies: Vec<_> = [0, 1, 2].map(|pod| at(pod, "/spec/containers/1")).into();
+        check(
+            json!({"containers": [{"name": "web"}]}),
+            &[plain.clone(), plain.clone(), plain.clone(), plain, odd],
+            json!([
+                {"name": "proxy", "level": "container", "container": sidecar, "pods": proxies},
+                {"name": "web", "level": "container", "container": changed, "pods": [at(4, "/spec/containers/0")]},
+                {"name": "debug", "level": "ephemeral_container", "container": debug,
+                 "pods": [at(4, "/spec/ephemeralContainers/0")]},
+            ]),
+        );
+    }
+}

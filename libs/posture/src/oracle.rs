@@ -95,7 +95,9 @@ pub(crate) fn describe(value: &Val<'_>) -> String {
         Val::Json(_) => unreachable!("scalars are unpacked"),
         Val::Neighbours(items) => list(items.iter().map(|item| describe(&Val::of(item.config)))),
         Val::List(items) => list(items.iter().map(describe)),
-        Val::Map(map) => entries(map.iter().map(|(key, item)| format!("{}:{}", describe(key), describe(item))).collect()),
+        Val::Map(map) => {
+            entries(map.iter().map(|(key, item)| format!("{}:{}", describe(key), describe(item))).collect())
+        }
         Val::Optional(None) => "none".into(),
         Val::Optional(Some(inner)) => format!("some({})", describe(inner)),
         Val::Timestamp(at) => format!("at {}", at.to_rfc3339()),

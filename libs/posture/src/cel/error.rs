@@ -24,11 +24,11 @@ impl fmt::Display for SyntaxError {
     }
 }
 
-/// Line and column, both from 1, of a character offset.
+/// Line and column, both from 1, of a byte offset.
 pub(super) fn position(source: &str, offset: usize) -> (usize, usize) {
     let mut line = 1;
     let mut column = 1;
-    for c in source.chars().take(offset) {
+    for (_, c) in source.char_indices().take_while(|(at, _)| *at < offset) {
         if c == '\n' {
             line += 1;
             column = 1;
@@ -42,7 +42,7 @@ pub(super) fn position(source: &str, offset: usize) -> (usize, usize) {
 /// Why an expression gave no value. Cheap to make: `&&` and `||` absorb errors as a matter of course.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct EvalError {
-    /// Character offset of the failing node in its expression.
+    /// Byte offset of the failing node in its expression.
     pub(crate) at: u32,
     /// Which expression of the control `at` is in: `0` the one that was run, `n + 1` the `n`-th `let`.
     pub(crate) in_let: u16,
@@ -101,7 +101,8 @@ impl ErrorKind {
 
 /// Text around `offset`, for messages.
 pub(super) fn excerpt(source: &str, offset: usize) -> String {
-    source.chars().skip(offset).take_while(|c| *c != '\n').take(40).collect()
+    let rest = source.get(offset..).unwrap_or_default();
+    rest.chars().take_while(|c| *c != '\n').take(40).collect()
 }
 
 impl EvalError {

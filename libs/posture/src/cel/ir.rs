@@ -28,7 +28,7 @@ pub(crate) struct Reads {
 
 #[derive(Debug)]
 pub(super) struct Node {
-    /// Character offset in the source.
+    /// Byte offset in the source.
     pub(super) at: u32,
     pub(super) op: Op,
 }

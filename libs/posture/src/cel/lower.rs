@@ -54,7 +54,7 @@ fn parse(source: &str, names: &dyn Names) -> Result<Program, SyntaxError> {
     let (ast, info) = parser.parse_with_source_info(source).map_err(|errors| match errors.errors.first() {
         Some(error) => SyntaxError {
             line: usize::try_from(error.pos.0).unwrap_or(1),
-            column: usize::try_from(error.pos.1).unwrap_or(0) + 1,
+            column: usize::try_from(error.pos.1).unwrap_or(1),
             message: error.msg.clone(),
         },
         None => SyntaxError::at(source, 0, "does not parse"),

@@ -16,10 +16,10 @@ mod lower;
 mod macros;
 mod operators;
 mod strings;
-mod time;
-mod value;
 #[cfg(test)]
 mod tests;
+mod time;
+mod value;
 
 pub(crate) use error::{ErrorKind, EvalError, SyntaxError};
 pub(crate) use eval::{Run, Variables};
