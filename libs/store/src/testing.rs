@@ -114,6 +114,16 @@ fn with_database(server_url: &str, database: &str) -> String {
     options.database(database).to_url_lossy().to_string()
 }
 
+impl TestDatabase {
+    /// Runs statements as a superuser: for rows that no function of this crate writes.
+    pub async fn run(&self, statements: &str) {
+        let mut conn = PgConnection::connect(&self.super_url).await.expect("the database is there");
+        if let Err(error) = sqlx::raw_sql(AssertSqlSafe(statements.to_owned())).execute(&mut conn).await {
+            panic!("{statements}: {error}");
+        }
+    }
+}
+
 impl Drop for TestDatabase {
     fn drop(&mut self) {
         let (server_url, name) = (self.server_url.clone(), self.name.clone());

@@ -1,0 +1,170 @@
+use axum::http::{Method, StatusCode};
+use rampart_store::Role;
+use serde_json::{Value, json};
+
+use crate::document::{Operation, operations};
+use crate::support::{Answered, TestApi, World, start};
+
+/// The operation on what a world has.
+fn path(operation: &Operation, world: &World) -> String {
+    let path = operation
+        .path
+        .replace("{connector}", &world.connector.to_string())
+        .replace("{preflight_id}", &world.preflight.to_string())
+        .replace("{scan_id}", &world.scan.to_string())
+        .replace("{cluster_id}", &world.cluster.to_string())
+        .replace("{resource_id}", &world.resource.to_string())
+        .replace("{finding_id}", &format!("{}.0", world.resource))
+        .replace("{control_id}", "k8s.pod.privileged")
+        .replace("{digest}", &world.digest)
+        .replace("{name}", &world.initiative)
+        .replace("{assignment_id}", &world.assignment.to_string())
+        .replace("{token_id}", &world.token.to_string());
+    assert!(!path.contains('{'), "{path}: say what stands for the parameter");
+    if operation.is_list { format!("{path}?limit=100") } else { path }
+}
+
+fn body(operation: &Operation, world: &World) -> Option<Value> {
+    match operation.id.as_str() {
+        "create_connector" => Some(json!({"name": "new", "source": {"provider": "kubernetes",
+            "server": "https://k.example", "token": "t"}})),
+        "create_initiative" => Some(json!({"name": "new", "title": "t", "controls": [{"id": "*"}]})),
+        "update_initiative" => Some(json!({"title": "t", "controls": [{"id": "*"}]})),
+        "create_assignment" | "update_assignment" => Some(json!({"name": "new", "initiative": "pss-baseline",
+            "scope": {"type": "cluster", "cluster_id": world.cluster}})),
+        "create_token" => Some(json!({"name": "new", "grants": [{"role": "owner", "scope": {"type": "tenant"}}]})),
+        _ if operation.method == Method::GET || operation.method == Method::DELETE => None,
+        _ => Some(json!({})),
+    }
+}
+
+async fn call(api: &TestApi, operation: &Operation, world: &World, token: &str) -> Answered {
+    let headers: &[_] =
+        if matches!(operation.method, Method::PUT | Method::PATCH) { &[("if-match", "*")] } else { &[] };
+    api.call(operation.method.clone(), &path(operation, world), token, headers, body(operation, world)).await
+}
+
+#[tokio::test]
+async fn nothing_answers_without_a_valid_token() {
+    let api = start().await;
+    let world = api.world("alpha").await;
+    let expired = api.scoped(&world, Role::Owner, world.cluster).await;
+    let hash: String = rampart_store::token::hash(&expired).iter().map(|byte| format!("{byte:02x}")).collect();
+    api.db.run(&format!("update tokens set expires_at = now() where hash = '\\x{hash}'")).await;
+    let revoked = api
+        .post(
+            "/v1/tokens",
+            &world.owner,
+            json!({"name": "gone",
+        "grants": [{"role": "owner", "scope": {"type": "tenant"}}]}),
+        )
+        .await
+        .json();
+    let place = format!("/v1/tokens/{}", revoked["id"].as_str().unwrap());
+    api.call(Method::DELETE, &place, &world.owner, &[], None).await.expect(StatusCode::NO_CONTENT);
+    let unknown = format!("rmp_{}", "A".repeat(43));
+    let tokens = [
+        ("none", ""),
+        ("expired", &expired),
+        ("revoked", revoked["secret"].as_str().unwrap()),
+        ("unknown", &unknown),
+        ("garbage", "x"),
+    ];
+    for operation in operations() {
+        for (what, token) in tokens {
+            let answered = call(&api, &operation, &world, token).await;
+            assert_eq!(answered.status, StatusCode::UNAUTHORIZED, "{} with {what} token", operation.id);
+            assert_eq!(answered.code(), "unauthenticated");
+            assert!(answered.headers["www-authenticate"].to_str().unwrap().starts_with("Bearer"), "{}", operation.id);
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_owner_may_do_everything() {
+    let api = start().await;
+    for operation in operations() {
+        // Each on a world of its own: some operations take away what others need.
+        let world = api.world(&operation.id.replace('_', "-")).await;
+        let answered = call(&api, &operation, &world, &world.owner).await;
+        assert!(answered.status.is_success(), "{}: {} {}", operation.id, answered.status, answered.text);
+    }
+}
+
+#[tokio::test]
+async fn what_belongs_to_another_tenant_is_not_there() {
+    let api = start().await;
+    let (own, foreign) = (api.world("alpha").await, api.world("beta").await);
+    for operation in operations() {
+        let answered = call(&api, &operation, &foreign, &own.owner).await;
+        let text = answered.text.to_lowercase();
+        assert!(!text.contains("beta") && !text.contains(&foreign.tenant.to_string()), "{}: {text}", operation.id);
+        // Controls are the product's, the same for every tenant.
+        if operation.path.contains('{') && !operation.path.contains("{control_id}") {
+            assert_eq!(answered.status, StatusCode::NOT_FOUND, "{}: {}", operation.id, answered.text);
+            assert_eq!(answered.code(), "not_found", "{}", operation.id);
+        }
+    }
+    let left = api.get(&format!("/v1/connectors/{}", foreign.connector), &foreign.owner).await.json();
+    assert_eq!(left["deleting"], false, "another tenant's token deleted it");
+}
+
+#[tokio::test]
+async fn what_lies_outside_the_scope_is_not_there() {
+    let api = start().await;
+    let world = api.world("alpha").await;
+    let elsewhere = api.scoped(&world, Role::Owner, world.other_cluster).await;
+    let whole_tenant = ["get_tenant", "list_controls", "get_control", "list_initiatives", "get_initiative"];
+    for operation in operations() {
+        let answered = call(&api, &operation, &world, &elsewhere).await;
+        assert!(!answered.text.contains("alpha-one"), "{}: {}", operation.id, answered.text);
+        assert!(!answered.text.contains(&world.resource.to_string()), "{}: {}", operation.id, answered.text);
+        let refused = matches!(answered.status, StatusCode::NOT_FOUND | StatusCode::FORBIDDEN);
+        let named = operation.path.contains('{') && !operation.path.contains("{control_id}");
+        let writes = operation.method != Method::GET;
+        if (named || writes) && !whole_tenant.contains(&operation.id.as_str()) {
+            assert!(refused, "{}: {} {}", operation.id, answered.status, answered.text);
+        } else {
+            assert_eq!(answered.status, StatusCode::OK, "{}: {}", operation.id, answered.text);
+        }
+    }
+    let own = api.get("/v1/resources?limit=10", &elsewhere).await.json();
+    assert_eq!(own["items"].as_array().unwrap().len(), 1, "{own}");
+    assert_eq!(own["items"][0]["id"], world.other_resource.to_string());
+}
+
+#[tokio::test]
+async fn a_role_allows_what_it_says_and_no_more() {
+    let api = start().await;
+    let world = api.world("alpha").await;
+    let token = |role| api.token(world.tenant, role, rampart_store::AccessScope::Tenant);
+    let reader = token(Role::SecurityReader).await;
+    let connectors = token(Role::ConnectorAdmin).await;
+    let admin = token(Role::SecurityAdmin).await;
+    for operation in operations() {
+        let writes = operation.method != Method::GET;
+        let tag = operation.path.split('/').nth(2).unwrap();
+        let findings =
+            matches!(tag, "findings" | "recommendations" | "secure-score") || operation.id.contains("verdicts");
+        let forbidden = [
+            ("reader", &reader, writes || tag == "tokens"),
+            (
+                "connector admin",
+                &connectors,
+                findings || tag == "tokens" || (writes && !matches!(tag, "connectors" | "scans")),
+            ),
+            ("security admin", &admin, tag == "tokens" || (writes && matches!(tag, "connectors" | "scans"))),
+        ];
+        for (who, token, forbidden) in forbidden {
+            if forbidden {
+                let answered = call(&api, &operation, &world, token).await.expect(StatusCode::FORBIDDEN);
+                assert_eq!(answered.code(), "forbidden", "{} as {who}", operation.id);
+            } else if !writes {
+                let answered = call(&api, &operation, &world, token).await;
+                assert_eq!(answered.status, StatusCode::OK, "{} as {who}: {}", operation.id, answered.text);
+            }
+        }
+    }
+    let seen = api.get(&format!("/v1/resources/{}", world.resource), &connectors).await.json();
+    assert_eq!(seen["health"], Value::Null, "a connector admin may not read findings: {seen}");
+}

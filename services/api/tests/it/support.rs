@@ -1,0 +1,239 @@
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::http::{HeaderMap, Method, Request, StatusCode, header};
+use rampart_api::{App, Config};
+use rampart_content::Catalogue;
+use rampart_domain::{ClusterId, TenantId};
+use rampart_store::keyring::Keyring;
+use rampart_store::testing::{TestDatabase, database};
+use rampart_store::{AccessScope, Role, admin};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::{Value, json};
+use tower::ServiceExt as _;
+use uuid::Uuid;
+
+/// The API on a database of its own.
+pub(crate) struct TestApi {
+    pub db: TestDatabase,
+    pub router: Router,
+}
+
+/// An answer, read to the end.
+#[derive(Debug)]
+pub(crate) struct Answered {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub text: String,
+}
+
+impl Answered {
+    #[track_caller]
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error} in `{}`", self.text))
+    }
+
+    /// The code of the problem that this must be.
+    #[track_caller]
+    pub(crate) fn code(&self) -> String {
+        let kind = self.headers.get(header::CONTENT_TYPE).map(|value| value.to_str().unwrap().to_owned());
+        assert_eq!(kind.as_deref(), Some("application/problem+json"), "{} {}", self.status, self.text);
+        let problem = self.json();
+        assert_eq!(problem["status"], self.status.as_u16(), "{problem}");
+        assert_eq!(problem["request_id"], self.headers["x-request-id"].to_str().unwrap(), "{problem}");
+        problem["code"].as_str().unwrap().to_owned()
+    }
+
+    #[track_caller]
+    pub(crate) fn expect(self, status: StatusCode) -> Self {
+        assert_eq!(self.status, status, "{}", self.text);
+        self
+    }
+}
+
+/// What one tenant has: two clusters in two accounts, and a row of everything.
+#[derive(Debug, Clone)]
+pub(crate) struct World {
+    pub tenant: TenantId,
+    pub owner: String,
+    /// Cluster in account 111, and what lies in it.
+    pub cluster: Uuid,
+    pub resource: Uuid,
+    pub digest: String,
+    /// Cluster in account 222.
+    pub other_cluster: Uuid,
+    pub other_resource: Uuid,
+    pub connector: Uuid,
+    pub scan: Uuid,
+    pub preflight: Uuid,
+    pub initiative: String,
+    pub assignment: Uuid,
+    pub token: Uuid,
+}
+
+pub(crate) async fn start() -> TestApi {
+    start_with(Config { rate_limit: 10_000, ..Config::default() }).await
+}
+
+pub(crate) async fn start_with(config: Config) -> TestApi {
+    let db = database().await;
+    let key = SecretString::from("test:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=");
+    let keyring = Arc::new(Keyring::parse(&key).unwrap());
+    let app = App::new(&config, db.store.clone(), keyring, Catalogue::embedded().unwrap());
+    TestApi { router: rampart_api::router(app), db }
+}
+
+impl TestApi {
+    pub(crate) async fn send(&self, request: Request<Body>) -> Answered {
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let bytes = to_bytes(body, 16 << 20).await.unwrap();
+        Answered { status: parts.status, headers: parts.headers, text: String::from_utf8(bytes.to_vec()).unwrap() }
+    }
+
+    pub(crate) async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        token: &str,
+        headers: &[(&str, &str)],
+        body: Option<Value>,
+    ) -> Answered {
+        let mut request = Request::builder().method(method).uri(path);
+        if !token.is_empty() {
+            request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let body = match body {
+            Some(body) => {
+                request = request.header(header::CONTENT_TYPE, "application/json");
+                Body::from(body.to_string())
+            }
+            None => Body::empty(),
+        };
+        self.send(request.body(body).unwrap()).await
+    }
+
+    pub(crate) async fn get(&self, path: &str, token: &str) -> Answered {
+        self.call(Method::GET, path, token, &[], None).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, token: &str, body: Value) -> Answered {
+        self.call(Method::POST, path, token, &[], Some(body)).await
+    }
+
+    pub(crate) async fn token(&self, tenant: TenantId, role: Role, scope: AccessScope) -> String {
+        let secret = admin::create_token(&self.db.store, tenant, "test", role, scope, 30).await.unwrap();
+        secret.expose_secret().to_owned()
+    }
+
+    pub(crate) async fn scoped(&self, world: &World, role: Role, cluster: Uuid) -> String {
+        self.token(world.tenant, role, AccessScope::Cluster(ClusterId(cluster))).await
+    }
+
+    /// A tenant with a row of everything. `name` marks its names, so that a leak shows.
+    pub(crate) async fn world(&self, name: &str) -> World {
+        let tenant = admin::create_tenant(&self.db.store, name).await.unwrap();
+        let owner = self.token(tenant, Role::Owner, AccessScope::Tenant).await;
+        let made = |answered: Answered| {
+            let body = answered.json();
+            assert!(answered.status.is_success(), "{body}");
+            body["id"].as_str().map(|id| id.parse::<Uuid>().unwrap()).unwrap_or_default()
+        };
+        let connector = self
+            .post(
+                "/v1/connectors",
+                &owner,
+                json!({"name": format!("{name}-aws"), "source": {"provider": "aws",
+                "role_arn": "arn:aws:iam::111111111111:role/rampart"}}),
+            )
+            .await;
+        let connector = made(connector);
+        let scan = made(self.post(&format!("/v1/connectors/{connector}/scans"), &owner, json!({})).await);
+        let preflight = made(self.post(&format!("/v1/connectors/{connector}/test"), &owner, json!({})).await);
+        let initiative = format!("{name}-initiative");
+        let custom = json!({"name": initiative, "title": "Own", "controls": [{"id": "*"}]});
+        made(self.post("/v1/initiatives", &owner, custom).await);
+        let mut world = World {
+            tenant,
+            owner,
+            cluster: Uuid::new_v4(),
+            resource: Uuid::new_v4(),
+            digest: format!("sha256:{}", Uuid::new_v4().simple().to_string().repeat(2)),
+            other_cluster: Uuid::new_v4(),
+            other_resource: Uuid::new_v4(),
+            connector,
+            scan,
+            preflight,
+            initiative,
+            assignment: Uuid::nil(),
+            token: Uuid::nil(),
+        };
+        self.seed(&world, name).await;
+        let assignment = json!({"name": format!("{name}-assignment"), "initiative": "rampart-default",
+            "scope": {"type": "cluster", "cluster_id": world.cluster}});
+        world.assignment = made(self.post("/v1/assignments", &world.owner, assignment).await);
+        let token = json!({"name": format!("{name}-token"),
+            "grants": [{"role": "security_reader", "scope": {"type": "tenant"}}]});
+        world.token = made(self.post("/v1/tokens", &world.owner, token).await);
+        world
+    }
+
+    async fn seed(&self, world: &World, name: &str) {
+        let World { tenant, cluster, resource, digest, other_cluster, other_resource, connector, .. } = world;
+        let image = Uuid::new_v4();
+        let mut sql = format!(
+            "insert into checks (tenant_id, ordinal, control_id, params_hash, params) values
+                ('{tenant}', 0, 'k8s.pod.privileged', 'x', '{{}}'), ('{tenant}', 9, 'k8s.pod.host_network', 'x', '{{}}');"
+        );
+        for (cluster, resource, account, label) in
+            [(cluster, resource, "111111111111", "one"), (other_cluster, other_resource, "222222222222", "two")]
+        {
+            sql += &format!(
+                "insert into clusters (tenant_id, cluster_id, name, cloud, account, region, native_id)
+                 values ('{tenant}', '{cluster}', '{name}-{label}', 'aws', '{account}', 'eu-west-1', '{cluster}');
+                 insert into resources (tenant_id, resource_id, unit_id, cluster_id, native_id, kind, name, name_lower,
+                    cloud, account, region, namespace, labels, managed_by, active, config, hash, connector_id, scope,
+                    first_seen, changed_at)
+                 values ('{tenant}', '{resource}', '{cluster}', '{cluster}', 'k8s://{name}/{label}/web',
+                    'k8s.deployment', '{name}-{label}-Web', '{name}-{label}-web', 'aws', '{account}', 'eu-west-1',
+                    'shop', '{{\"app\": \"web\"}}', 'customer', true, '{{\"spec\": {{}}}}', 'x', '{connector}',
+                    'cluster/{cluster}', now(), now());
+                 insert into verdicts (tenant_id, resource_id, unit_id, inputs, revision, healthy, not_applicable,
+                    unknown, scored, evaluated_at)
+                 values ('{tenant}', '{resource}', '{cluster}', 'x', 1, '\\x0002', '\\x', '\\x', true, now());
+                 insert into findings (tenant_id, resource_id, ordinal, control_id, severity, status, cause, unit_id,
+                    cluster_id, account, namespace, kind, first_seen, since, changed_at, evidence, scored)
+                 values ('{tenant}', '{resource}', 0, 'k8s.pod.privileged', 4, 'unhealthy', 'discovered', '{cluster}',
+                    '{cluster}', '{account}', 'shop', 'k8s.deployment', now(), now(), now(),
+                    '{{\"message\": \"container {name}-{label} is privileged\", \"facts\": []}}', true);
+                 insert into finding_events (tenant_id, resource_id, ordinal, at, from_status, to_status, cause)
+                 values ('{tenant}', '{resource}', 0, now(), 'healthy', 'unhealthy', 'resource');
+                 insert into resource_versions (tenant_id, resource_id, revision, kind, native_id, config, valid_from,
+                    valid_to, gone)
+                 values ('{tenant}', '{resource}', 1, 'k8s.deployment', 'x', '{{}}', now() - interval '1 h', now(), false);
+                 insert into coverage (tenant_id, connector_id, scope, kind, cloud, account, cluster_id, state,
+                    attempted_at, whole_at)
+                 values ('{tenant}', '{connector}', 'cluster/{cluster}', 'k8s.deployment', 'aws', '{account}',
+                    '{cluster}', 'read', now(), now());
+                 insert into verdict_counts (tenant_id, unit_id, ordinal, healthy, unhealthy)
+                 values ('{tenant}', '{cluster}', 0, 0, 1), ('{tenant}', '{cluster}', 9, 1, 0);
+                 insert into score_counts (tenant_id, unit_id, score_group, healthy, unhealthy)
+                 values ('{tenant}', '{cluster}', 'security_configurations', 0, 1);
+                 insert into assessments (tenant_id, unit_id, assessed_at) values ('{tenant}', '{cluster}', now());"
+            );
+        }
+        sql += &format!(
+            "insert into resources (tenant_id, resource_id, unit_id, native_id, kind, name, name_lower, cloud, managed_by,
+                active, config, hash, connector_id, scope, first_seen, changed_at)
+             values ('{tenant}', '{image}', '{cluster}', 'image://{digest}', 'image.running', '{name}-one-image',
+                '{name}-one-image', 'aws', 'customer', true, '{{}}', 'x', '{connector}', 'x', now(), now());
+             insert into edges (tenant_id, kind, from_id, to_id, unit_id, to_native)
+             values ('{tenant}', 'runs_image', '{resource}', '{image}', '{cluster}', 'image://{digest}');"
+        );
+        self.db.run(&sql).await;
+    }
+}
