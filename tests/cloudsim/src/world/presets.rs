@@ -209,7 +209,7 @@ fn resources_100k(seed: Seed) -> Layout {
     let clusters = (0..10)
         .map(|i| Cluster {
             nodes: 30,
-            spaces: spaces(40, 77, &["prod", "dev", "staging"]),
+            spaces: spaces(40, 79, &["prod", "dev", "staging"]),
             mix: Mix {
                 cron_jobs: 32,
                 stateful_sets: 15,
