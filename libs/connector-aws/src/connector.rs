@@ -3,7 +3,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures::{StreamExt, stream};
 use rampart_connector::{
-    Bucket, Caller, Connector, ConnectorError, Event, Listing, Outcome, Permission, PermissionCheck, ScanContext, Sink,
+    Bucket, Caller, Connector, ConnectorError, ErrorKind, Event, Listing, Outcome, Permission, PermissionCheck,
+    ScanContext, Sink,
 };
 use rampart_domain::Kind;
 use tokio::sync::OnceCell;
@@ -92,6 +93,9 @@ impl Connector for AwsConnector {
         let run = self.run(cancel.clone()).await?;
         let identity = run.calls.identity().await?;
         let reach = reach(&self.config.regions, self.partition, &run.calls, &run.line).await;
+        if cancel.is_cancelled() {
+            return Err(ConnectorError::new(ErrorKind::Cancelled, "scan", "the scan was told to stop"));
+        }
         let place = |region: &String| Place {
             partition: self.partition,
             account: identity.account.clone(),

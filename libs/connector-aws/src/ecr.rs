@@ -79,8 +79,13 @@ impl EcrScan<'_> {
     }
 
     async fn repository(&self, described: Value) {
-        let name = described["repositoryName"].as_str().unwrap_or_default().to_owned();
-        let id = NativeId::new(described["repositoryArn"].as_str().unwrap_or_default());
+        let (Some(name), Some(id)) = (described["repositoryName"].as_str(), described["repositoryArn"].as_str()) else {
+            let message = "a repository without a name or ARN was returned";
+            let error = ConnectorError::new(ErrorKind::Permanent, api::DESCRIBE_REPOSITORIES, message);
+            self.repositories.fail(error.clone());
+            return self.images.fail(error);
+        };
+        let (name, id) = (name.to_owned(), NativeId::new(id));
         tokio::join!(self.with_policies(&name, described), self.images(&name, &id));
     }
 

@@ -10,13 +10,18 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use chrono::{DateTime, Utc};
 use rampart_connector::{ConnectorError, ErrorKind};
 
+/// Stands for the call in errors of the transport, which does not know it.
+pub(crate) const TRANSPORT: &str = "aws";
+
 /// What became of a failed call of `api`.
 pub(crate) fn from_sdk<E>(api: &str, error: &SdkError<E, HttpResponse>) -> ConnectorError
 where
     E: ProvideErrorMetadata + Error + 'static,
 {
-    // The body cap and the role's credentials fail with our own error, deep inside the SDK's.
+    // The body cap and the role's credentials fail with our own error, deep inside the SDK's. The first does not know which
+    // call it was; the second names the call that really failed.
     if let Some(own) = sources(error).find_map(|source| source.downcast_ref::<ConnectorError>()) {
+        let api = if own.api == TRANSPORT { api } else { own.api.as_str() };
         return ConnectorError::new(own.kind, api, own.message.clone());
     }
     match error {

@@ -13,6 +13,8 @@ use aws_smithy_types::byte_stream::ByteStream;
 use futures::stream;
 use rampart_connector::{ConnectorError, read_capped};
 
+use crate::errors::TRANSPORT;
+
 /// The one HTTP client of a connector: a shared pool, and bodies that are read whole up to a cap.
 #[derive(Debug)]
 pub(crate) struct CappedClient {
@@ -62,6 +64,6 @@ async fn read(mut response: HttpResponse, max: usize) -> Result<HttpResponse, Ht
     let body = ByteStream::new(std::mem::replace(response.body_mut(), SdkBody::taken()));
     let chunks = stream::unfold(body, |mut body| async move { body.next().await.map(|chunk| (chunk, body)) });
     let refused = |error: ConnectorError| HttpError::other(error.into(), None);
-    *response.body_mut() = SdkBody::from(read_capped("aws", chunks, max).await.map_err(refused)?);
+    *response.body_mut() = SdkBody::from(read_capped(TRANSPORT, chunks, max).await.map_err(refused)?);
     Ok(response)
 }

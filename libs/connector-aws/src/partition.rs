@@ -99,7 +99,7 @@ impl Partition {
         self.facts().default_regions
     }
 
-    /// Whether a name has the form of a region of this partition. New regions appear without a release of Rampart.
+    /// Whether a name has the form of a region of this partition: what a customer may choose.
     pub fn has_region(self, region: &str) -> bool {
         let facts = self.facts();
         let Some((rest, number)) = region.rsplit_once('-') else { return false };

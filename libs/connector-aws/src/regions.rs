@@ -1,4 +1,5 @@
-use rampart_connector::ConnectorError;
+use rampart_connector::{ConnectorError, ErrorKind};
+use serde_json::Value;
 
 use crate::calls::account::{AccountCalls, LIST_REGIONS};
 use crate::calls::{Line, all, pages};
@@ -18,15 +19,25 @@ pub(crate) struct Reach {
 
 pub(crate) async fn reach(wanted: &Regions, partition: Partition, calls: &AccountCalls, line: &Line) -> Reach {
     if let Regions::Chosen(regions) = wanted {
-        return Reach { regions: regions.clone(), doubt: None };
+        let mut regions = regions.clone();
+        regions.sort_unstable();
+        // One listing per region and kind, however often it was chosen.
+        regions.dedup();
+        return Reach { regions, doubt: None };
     }
     let listed = all(pages(line, LIST_REGIONS, "Regions", PAGE, |page| calls.regions(page))).await;
     match listed {
         Ok(listed) => {
-            let names = listed.iter().filter_map(|region| region["RegionName"].as_str());
-            let mut regions: Vec<_> = names.filter(|name| partition.has_region(name)).map(str::to_owned).collect();
+            let name =
+                |region: &Value| region["RegionName"].as_str().filter(|name| is_host_label(name)).map(str::to_owned);
+            let mut regions: Vec<_> = listed.iter().filter_map(name).collect();
             regions.sort_unstable();
-            Reach { regions, doubt: None }
+            let unread = listed.len() - regions.len();
+            let doubt = (unread > 0).then(|| {
+                let message = format!("{unread} of the listed regions have no usable name");
+                ConnectorError::new(ErrorKind::Permanent, LIST_REGIONS, message)
+            });
+            Reach { regions, doubt }
         }
         Err(error) => {
             let message = format!(
@@ -38,4 +49,9 @@ pub(crate) async fn reach(wanted: &Regions, partition: Partition, calls: &Accoun
             Reach { regions, doubt: Some(ConnectorError::new(error.kind, error.api, message)) }
         }
     }
+}
+
+/// A region becomes a part of host names. AWS may name new areas at any time, so only the form is checked.
+fn is_host_label(name: &str) -> bool {
+    (1..=63).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
 }

@@ -182,7 +182,9 @@ impl Scan<'_> {
             move |items: Vec<Value>| {
                 if indexed {
                     let mut owners = owners.write().unwrap_or_else(PoisonError::into_inner);
-                    items.iter().for_each(|item| owners.note(entry.kind, item));
+                    for item in &items {
+                        owners.note(entry.kind, item);
+                    }
                 }
                 let version = api_version(source);
                 let mut resources = normalize::page(&cluster, entry, source.group, &version, items);

@@ -32,6 +32,8 @@ pub(crate) struct Compiled {
     pub(crate) live: bool,
     pub(crate) neighbours: Vec<CompiledNeighbour>,
     pub(crate) lets: Vec<Program>,
+    /// Their names, for messages.
+    pub(crate) let_names: Vec<String>,
     pub(crate) not_applicable: Vec<(Program, String)>,
     pub(crate) unknown: Vec<(Program, String)>,
     pub(crate) violation: Program,
@@ -237,6 +239,7 @@ impl Compiler<'_> {
             sets,
             neighbours,
             lets,
+            let_names: control.r#let.keys().cloned().collect(),
             not_applicable,
             unknown,
             violation,

@@ -14,10 +14,10 @@ use crate::input::{Completeness, Input, NeighbourItem, NeighbourQuery, Neighbour
 const STEPS: u32 = 1_000_000;
 
 /// What is worked out once per resource.
-struct Subject<'a> {
+pub(crate) struct Subject<'a> {
     input: &'a Input<'a>,
-    pod: Option<&'a Value>,
-    template: &'a Value,
+    pub(crate) pod: Option<&'a Value>,
+    pub(crate) template: &'a Value,
     /// The containers of the template and of live pods.
     containers: Vec<Element<'a>>,
 }
@@ -61,7 +61,7 @@ impl Engine {
 }
 
 impl<'a> Subject<'a> {
-    fn of(input: &'a Input<'a>, empty: &'a Value, sets: &[Elements]) -> Self {
+    pub(crate) fn of(input: &'a Input<'a>, empty: &'a Value, sets: &[Elements]) -> Self {
         let pointer = input.facts.kind.pod_spec_pointer();
         let pod = pointer.and_then(|pointer| input.config.pointer(pointer));
         let template = pointer.and_then(|pointer| pointer.strip_suffix("/spec"));
@@ -82,12 +82,12 @@ impl<'a> Subject<'a> {
 }
 
 /// The neighbours of one control, fetched once.
-struct Fetched<'a> {
+pub(crate) struct Fetched<'a> {
     sets: Vec<NeighbourSet<'a>>,
 }
 
 impl<'a> Fetched<'a> {
-    fn lists(&'a self, control: &Compiled) -> Vec<Option<&'a [NeighbourItem<'a>]>> {
+    pub(crate) fn lists(&'a self, control: &Compiled) -> Vec<Option<&'a [NeighbourItem<'a>]>> {
         let known = |(set, neighbour): (&'a NeighbourSet<'a>, &CompiledNeighbour)| {
             let usable = set.completeness == Completeness::Complete || !neighbour.complete;
             usable.then_some(set.items.as_slice())
@@ -123,9 +123,9 @@ fn judge<'a>(
     judge.verdict(violates)
 }
 
-type Failed<'a> = (EvalError, &'a Program);
+pub(crate) type Failed<'a> = (EvalError, &'a Program);
 
-fn fetch<'a>(
+pub(crate) fn fetch<'a>(
     control: &'a Compiled,
     input: &'a Input<'a>,
     run: impl Fn() -> Run<'a>,
@@ -151,11 +151,11 @@ fn unknown(control: &Compiled, error: EvalError, program: &Program, sets: &[Neig
     {
         return Verdict::Unknown(UnknownReason::Unread { kind: *kind, state: *state });
     }
-    let source = match error.in_let.checked_sub(1) {
-        Some(index) => &control.lets[usize::from(index)].source,
-        None => &program.source,
+    let message = match error.in_let.checked_sub(1).map(usize::from) {
+        Some(index) => format!("{}: {}", control.let_names[index], error.render(&control.lets[index].source)),
+        None => error.render(&program.source),
     };
-    Verdict::Unknown(UnknownReason::Error { message: error.render(source) })
+    Verdict::Unknown(UnknownReason::Error { message })
 }
 
 /// A workload whose template was never seen cannot be judged by it.

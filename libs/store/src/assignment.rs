@@ -215,7 +215,7 @@ async fn accounts_of_clusters(tx: &mut TenantTx) -> Result<Vec<(Uuid, String)>, 
 pub async fn update(
     tx: &mut TenantTx,
     assignment: AssignmentId,
-    version: i64,
+    version: Option<i64>,
     new: &NewAssignment,
 ) -> Result<Assignment, StoreError> {
     let before = lock(tx, assignment, version).await?;
@@ -249,7 +249,7 @@ pub async fn update(
 }
 
 /// Removes an assignment.
-pub async fn delete(tx: &mut TenantTx, assignment: AssignmentId, version: i64) -> Result<(), StoreError> {
+pub async fn delete(tx: &mut TenantTx, assignment: AssignmentId, version: Option<i64>) -> Result<(), StoreError> {
     let before = lock(tx, assignment, version).await?;
     let tenant = tx.tenant_uuid();
     sqlx::query!("delete from assignments where tenant_id = $1 and assignment_id = $2", tenant, assignment.0)
@@ -258,7 +258,7 @@ pub async fn delete(tx: &mut TenantTx, assignment: AssignmentId, version: i64) -
     reassess(tx, &before.scope).await
 }
 
-async fn lock(tx: &mut TenantTx, assignment: AssignmentId, version: i64) -> Result<Assignment, StoreError> {
+async fn lock(tx: &mut TenantTx, assignment: AssignmentId, version: Option<i64>) -> Result<Assignment, StoreError> {
     let tenant = tx.tenant_uuid();
     let current = sqlx::query_scalar!(
         "select version from assignments where tenant_id = $1 and assignment_id = $2 for update",
@@ -268,7 +268,7 @@ async fn lock(tx: &mut TenantTx, assignment: AssignmentId, version: i64) -> Resu
     .fetch_optional(tx.conn())
     .await?
     .ok_or(NOT_FOUND)?;
-    if current != version {
+    if version.is_some_and(|seen| seen != current) {
         return Err(StoreError::VersionMismatch { what: "assignment", current });
     }
     get(tx, assignment).await

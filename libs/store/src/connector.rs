@@ -40,6 +40,15 @@ impl Settings {
             Self::Kubernetes(kubernetes) => &kubernetes.kinds,
         }
     }
+
+    /// The same source with other kinds to read.
+    #[must_use]
+    pub fn with_kinds(self, kinds: Vec<Kind>) -> Self {
+        match self {
+            Self::Aws(aws) => Self::Aws(AwsSettings { kinds, ..aws }),
+            Self::Kubernetes(kubernetes) => Self::Kubernetes(KubernetesSettings { kinds, ..kubernetes }),
+        }
+    }
 }
 
 /// How to read an AWS account.

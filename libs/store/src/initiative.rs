@@ -72,7 +72,7 @@ pub async fn create(tx: &mut TenantTx, name: &str, title: &str, definition: &Val
 pub async fn update(
     tx: &mut TenantTx,
     name: &str,
-    version: i64,
+    version: Option<i64>,
     title: &str,
     definition: &Value,
 ) -> Result<Initiative, StoreError> {
@@ -95,7 +95,7 @@ pub async fn update(
 }
 
 /// Removes a custom initiative. [`StoreError::InUse`] while it is assigned.
-pub async fn delete(tx: &mut TenantTx, name: &str, version: i64) -> Result<(), StoreError> {
+pub async fn delete(tx: &mut TenantTx, name: &str, version: Option<i64>) -> Result<(), StoreError> {
     lock(tx, name, version).await?;
     if let Some(user) = assignment::all(tx).await?.into_iter().find(|user| user.initiative == name) {
         return Err(StoreError::InUse { what: "initiative", by: format!("assignment `{}`", user.name) });
@@ -105,7 +105,7 @@ pub async fn delete(tx: &mut TenantTx, name: &str, version: i64) -> Result<(), S
     Ok(())
 }
 
-async fn lock(tx: &mut TenantTx, name: &str, version: i64) -> Result<(), StoreError> {
+async fn lock(tx: &mut TenantTx, name: &str, version: Option<i64>) -> Result<(), StoreError> {
     let tenant = tx.tenant_uuid();
     let current = sqlx::query_scalar!(
         "select version from initiatives where tenant_id = $1 and name = $2 for update",
@@ -115,5 +115,9 @@ async fn lock(tx: &mut TenantTx, name: &str, version: i64) -> Result<(), StoreEr
     .fetch_optional(tx.conn())
     .await?
     .ok_or(StoreError::NotFound { what: "initiative" })?;
-    if current == version { Ok(()) } else { Err(StoreError::VersionMismatch { what: "initiative", current }) }
+    if version.is_none_or(|seen| seen == current) {
+        Ok(())
+    } else {
+        Err(StoreError::VersionMismatch { what: "initiative", current })
+    }
 }

@@ -73,6 +73,20 @@ impl Page {
     }
 }
 
+impl Page {
+    /// A page of rows that are at hand, already in ascending order of `key`.
+    pub fn slice<T, K: Ord + Serialize + DeserializeOwned>(
+        &self,
+        rows: impl IntoIterator<Item = T>,
+        key: impl Fn(&T) -> K,
+    ) -> Result<Listed<T>, StoreError> {
+        let after = self.after::<K>()?;
+        let rest = rows.into_iter().filter(|row| after.as_ref().is_none_or(|after| key(row) > *after));
+        let rows = rest.take(usize::from(self.limit) + 1).collect();
+        Ok(self.cut(rows, key))
+    }
+}
+
 /// One page of a list.
 #[derive(Debug, Clone)]
 pub struct Listed<T> {

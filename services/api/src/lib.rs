@@ -1,1 +1,76 @@
-//! .
+//! The REST API, version 1.
+//!
+//! ```text
+//! request ─▶ envelope (request id, timeout, panic, log) ─▶ route ─▶ Caller (token, rate, permission) ─▶ handler
+//!         ◀─ problem+json or view ◀─────────────────────────────── rampart_store, filtered by what the caller sees
+//! ```
+//! Handlers read rows, map them to views and answer. None calls a cloud or evaluates a control: what takes such work is
+//! a row that a worker picks up, answered with 202 and the place to look.
+
+mod app;
+mod document;
+mod http;
+mod routes;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use rampart_chassis::Ctx;
+use rampart_content::Catalogue;
+use rampart_store::Store;
+use rampart_store::keyring::Keyring;
+
+pub use app::App;
+pub use document::openapi;
+
+/// Options of the API.
+#[derive(Debug, Clone, clap::Args)]
+#[group(skip)]
+pub struct Config {
+    /// Address that the API listens on.
+    #[arg(long, env = "RAMPART_LISTEN", default_value = "127.0.0.1:8080")]
+    pub listen: SocketAddr,
+    /// Largest request body in bytes.
+    #[arg(long, env = "RAMPART_BODY_LIMIT", default_value_t = 1 << 20)]
+    pub body_limit: usize,
+    /// Requests per second that one token may make; short bursts may be four times as many.
+    #[arg(long, env = "RAMPART_RATE_LIMIT", default_value = "50", value_parser = clap::value_parser!(u32).range(1..))]
+    pub rate_limit: u32,
+    /// Seconds after which a request is given up. Requests that wait for work may take 30 seconds of it.
+    #[arg(long, env = "RAMPART_REQUEST_TIMEOUT", default_value_t = 45)]
+    pub request_timeout_s: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { listen: ([127, 0, 0, 1], 8080).into(), body_limit: 1 << 20, rate_limit: 50, request_timeout_s: 45 }
+    }
+}
+
+/// Serves until the process is asked to stop, then finishes what runs.
+pub async fn run(config: Config, ctx: Ctx, store: Store, keyring: Arc<Keyring>) -> anyhow::Result<()> {
+    let catalogue = Catalogue::embedded().context("could not load the content")?;
+    let listener = tokio::net::TcpListener::bind(config.listen)
+        .await
+        .with_context(|| format!("could not listen on {}", config.listen))?;
+    tracing::info!(address = %listener.local_addr()?, "the API listens");
+    let app = App::new(&config, store, keyring, catalogue);
+    let cancel = ctx.cancel.clone();
+    axum::serve(listener, router(app)).with_graceful_shutdown(cancel.cancelled_owned()).await.context("could not serve")
+}
+
+/// The whole API as a service, with its documentation.
+pub fn router(app: App) -> axum::Router {
+    let limit = app.body_limit();
+    let timeout: Duration = app.request_timeout();
+    let (router, _) = routes::all().split_for_parts();
+    let router = router
+        .fallback(http::no_such_path)
+        .method_not_allowed_fallback(http::no_such_method)
+        .with_state(app)
+        .layer(axum::extract::DefaultBodyLimit::max(limit))
+        .merge(utoipa_swagger_ui::SwaggerUi::new("/docs").url("/openapi.json", openapi()));
+    http::wrap(router, timeout)
+}

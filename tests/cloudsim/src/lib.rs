@@ -5,4 +5,18 @@
 //!                            └─▶ kube: one API per cluster, own CA ┴─▶ faults ─▶ calls ─▶ loopback
 //! ```
 
+mod answer;
+mod aws;
+mod calls;
+mod faults;
+mod kube;
+mod kubeconfig;
+pub mod models;
+mod shared;
+mod simulator;
 pub mod world;
+
+pub use aws::sigv4::Keys;
+pub use calls::Calls;
+pub use faults::{Fault, FaultKind, Faults, Target};
+pub use simulator::Simulator;

@@ -1,11 +1,3 @@
-/// The digest at the end of a container status's `imageID`: `sha256:` and 64 hexadecimal digits. It may be that of an
-/// index, of a platform's manifest, or of an image configuration, as the container runtime chose.
-pub(crate) fn digest(image_id: &str) -> Option<&str> {
-    let digest = &image_id[image_id.rfind("sha256:")?..];
-    let hex = &digest["sha256:".len()..];
-    (hex.len() == 64 && hex.bytes().all(|byte| byte.is_ascii_hexdigit())).then_some(digest)
-}
-
 /// The repository of an image reference in its long form, without tag and digest: `nginx:1.27` is
 /// `docker.io/library/nginx`. `None` for a bare digest.
 pub(crate) fn repository(reference: &str) -> Option<String> {
@@ -29,7 +21,7 @@ pub(crate) fn repository(reference: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{digest, repository};
+    use super::repository;
 
     #[test]
     fn repositories_in_their_long_form() {
@@ -46,16 +38,5 @@ mod tests {
             "602401143452.dkr.ecr.us-east-1.amazonaws.com/eks/coredns",
         );
         assert_eq!(repository("sha256:0011"), None);
-    }
-
-    #[test]
-    fn digests_as_runtimes_spell_them() {
-        let hex = "a".repeat(64);
-        for id in [format!("sha256:{hex}"), format!("nginx@sha256:{hex}"), format!("docker://sha256:{hex}")] {
-            assert_eq!(digest(&id), Some(&*format!("sha256:{hex}")));
-        }
-        assert_eq!(digest("nginx:1.27"), None);
-        assert_eq!(digest("sha256:abc"), None);
-        assert_eq!(digest(""), None);
     }
 }

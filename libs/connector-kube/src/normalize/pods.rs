@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use rampart_domain::{Kind, ManagedBy, NativeId, Resource};
+use rampart_domain::{Kind, ManagedBy, NativeId, Resource, image_digest};
 use serde_json::{Map, Value, json};
 
-use super::image::{digest, repository};
+use super::image::repository;
 use super::managed::is_operator_group;
 use super::{Cluster, OwnerRef, object};
 use crate::kinds::PODS;
@@ -233,7 +233,7 @@ impl Pods {
                 // An init container that has ended runs no more; one that restarts always is a sidecar.
                 let runs = list == "containerStatuses" || status.pointer("/state/running").is_some();
                 let Some(image_id) = text("imageID").filter(|_| runs) else { continue };
-                let Some(digest) = digest(image_id) else { continue };
+                let Some(digest) = image_digest(image_id) else { continue };
                 if !self.images.contains_key(digest) {
                     if self.images.len() >= MAX_IMAGES {
                         self.too_many_images = true;

@@ -108,7 +108,7 @@ impl<'a> Run<'a> {
             Op::Select(operand, field) => match eval(operand)? {
                 Val::Optional(None) => Val::NONE,
                 Val::Optional(Some(inner)) => match self.select(&inner, field, node) {
-                    Err(EvalError { kind: ErrorKind::NoSuchKey, .. }) => Val::NONE,
+                    Err(_) if inner.list_len().is_some() || inner.map_len().is_some() => Val::NONE,
                     selected => selected?.some(),
                 },
                 value => self.select(&value, field, node)?,
@@ -120,6 +120,7 @@ impl<'a> Run<'a> {
             },
             Op::Has(operand, field) => match eval(operand)? {
                 Val::Optional(None) => Val::Bool(false),
+                Val::Optional(Some(inner)) if inner.list_len().is_some() => Val::Bool(false),
                 Val::Optional(Some(inner)) => Val::Bool(self.has(&inner, field, node)?),
                 value => Val::Bool(self.has(&value, field, node)?),
             },

@@ -439,3 +439,27 @@ pub async fn findings_of(tx: &mut TenantTx, ids: &[Uuid]) -> Result<Vec<StoredFi
     .fetch_all(tx.conn())
     .await?)
 }
+
+/// The counters of a unit that are not all zero: verdicts by control, then resources by score group, each as
+/// `[healthy, unhealthy, not applicable, unknown]`.
+pub async fn counters(
+    tx: &mut TenantTx,
+    unit: UnitId,
+) -> Result<std::collections::BTreeMap<String, [i64; 4]>, StoreError> {
+    let tenant = tx.tenant_uuid();
+    let rows = sqlx::query!(
+        r#"select k.control_id || '/' || encode(k.params_hash, 'hex') as "name!", c.healthy as "healthy!",
+             c.unhealthy as "unhealthy!", c.not_applicable as "not_applicable!", c.unknown as "unknown!"
+           from verdict_counts c join checks k using (tenant_id, ordinal)
+           where c.tenant_id = $1 and c.unit_id = $2
+           union all
+           select 'group/' || score_group, healthy, unhealthy, 0, unknown from score_counts
+           where tenant_id = $1 and unit_id = $2"#,
+        tenant,
+        unit.0
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    let counted = rows.into_iter().map(|r| (r.name, [r.healthy, r.unhealthy, r.not_applicable, r.unknown]));
+    Ok(counted.filter(|(_, counts)| counts.iter().any(|count| *count != 0)).collect())
+}

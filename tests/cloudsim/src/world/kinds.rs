@@ -1,3 +1,5 @@
+//! The kinds that simulated clusters serve.
+
 /// An API of the Kubernetes type system that a simulated cluster serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct KindKey {

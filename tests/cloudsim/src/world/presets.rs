@@ -1,11 +1,14 @@
 //! The worlds that can be asked for.
 
+use std::collections::BTreeMap;
+
+use serde_json::json;
+
 use super::aws::{Account, Care, Registry, registry, repository};
 use super::kinds::Feature;
 use super::objects::images::{COMPONENTS, OWN};
 use super::plan::{Access, Cluster, Home, Mix, Space};
 use super::seed::Seed;
-use std::collections::BTreeMap;
 
 /// A size and shape of world.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,17 +93,11 @@ fn on_premises(world: Seed, name: &str) -> Cluster {
     }
 }
 
-fn registries(seed: Seed, accounts: &[Account]) -> BTreeMap<(String, String), Registry> {
+fn registries(accounts: &[Account]) -> BTreeMap<(String, String), Registry> {
     let mut registries = BTreeMap::new();
     for account in accounts {
         for region in &account.regions {
             registries.insert((account.id.clone(), region.clone()), registry());
-        }
-    }
-    for (_, registry) in registries.iter_mut().skip(1) {
-        let rules = serde_json::json!([{ "scanFrequency": "SCAN_ON_PUSH", "repositoryFilters": [{ "filter": "data/*", "filterType": "WILDCARD" }] }]);
-        if seed.child("registry").chance(50) {
-            registry.scanning = serde_json::json!({ "scanType": "BASIC", "rules": rules });
         }
     }
     registries
@@ -143,7 +140,10 @@ fn demo(seed: Seed) -> Layout {
             ..on_premises(seed, "factory-floor")
         },
     ];
-    let mut registries = registries(seed, &accounts);
+    let mut registries = registries(&accounts);
+    let filters = ["golden/*", "shop/*"].map(|filter| json!({ "filter": filter, "filterType": "WILDCARD" }));
+    registries.get_mut(&(MAIN.to_owned(), REGIONS[0].to_owned())).expect("made for every region above").scanning =
+        json!({ "scanType": "BASIC", "rules": [{ "scanFrequency": "SCAN_ON_PUSH", "repositoryFilters": filters }] });
     let mut planted = Vec::new();
     let mut place = |account: &str, region: &str, name: &str, care: Care| {
         let registry =
@@ -170,13 +170,13 @@ fn pods_10k(seed: Seed) -> Layout {
     let accounts = vec![Account::new(seed, MAIN, &REGIONS)];
     let cluster = Cluster {
         nodes: 200,
-        spaces: spaces(60, 45, &["prod", "dev", "staging"]),
-        mix: Mix { replicas: (3, 4), services: 50, ..MIX },
+        spaces: spaces(60, 50, &["prod", "dev", "staging"]),
+        mix: Mix { replicas: (3, 4), services: 75, ..MIX },
         features: vec![Feature::ArgoRollouts, Feature::CertManager, Feature::Prometheus],
         operators: true,
         ..eks(seed, MAIN, REGIONS[0], "big")
     };
-    let registries = registries(seed, &accounts);
+    let registries = registries(&accounts);
     Layout { accounts, clusters: vec![cluster], registries, planted: Vec::new() }
 }
 
@@ -190,7 +190,7 @@ fn clusters_500(seed: Seed) -> Layout {
             ..eks(seed, MAIN, REGIONS[i % REGIONS.len()], &format!("fleet-{i:03}"))
         })
         .collect();
-    let mut registries = registries(seed, &accounts);
+    let mut registries = registries(&accounts);
     for i in 0..1_000 {
         let region = REGIONS[i % REGIONS.len()];
         let team = TEAMS[i % TEAMS.len()];
@@ -209,7 +209,7 @@ fn resources_100k(seed: Seed) -> Layout {
     let clusters = (0..10)
         .map(|i| Cluster {
             nodes: 40,
-            spaces: spaces(40, 84, &["prod", "dev", "staging"]),
+            spaces: spaces(40, 72, &["prod", "dev", "staging"]),
             mix: Mix {
                 cron_jobs: 20,
                 stateful_sets: 15,
@@ -222,6 +222,6 @@ fn resources_100k(seed: Seed) -> Layout {
             ..eks(seed, MAIN, REGIONS[i % REGIONS.len()], &format!("estate-{i}"))
         })
         .collect();
-    let registries = registries(seed, &accounts);
+    let registries = registries(&accounts);
     Layout { accounts, clusters, registries, planted: Vec::new() }
 }

@@ -3,16 +3,16 @@ use std::fmt::Write as _;
 /// A point in a tree of seeds: every object's randomness comes from the names on its path, never from the order in
 /// which objects are made, so that any one of them can be made alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Seed(u64);
+pub(crate) struct Seed(u64);
 
 impl Seed {
     /// The root.
-    pub const fn new(seed: u64) -> Self {
+    pub(crate) const fn new(seed: u64) -> Self {
         Self(mix(seed ^ 0x9e37_79b9_7f4a_7c15))
     }
 
     /// The seed of a named child.
-    pub fn child(self, label: &str) -> Self {
+    pub(crate) fn child(self, label: &str) -> Self {
         let hash = label.bytes().fold(self.0 ^ 0xcbf2_9ce4_8422_2325, |hash, byte| {
             (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
         });
@@ -20,32 +20,32 @@ impl Seed {
     }
 
     /// The seed of a numbered child.
-    pub const fn nth(self, index: u64) -> Self {
+    pub(crate) const fn nth(self, index: u64) -> Self {
         Self(mix(self.0 ^ index.wrapping_mul(0xd1b5_4a32_d192_ed03)))
     }
 
     /// A number below `bound`; zero when the bound is.
-    pub const fn below(self, bound: u64) -> u64 {
+    pub(crate) const fn below(self, bound: u64) -> u64 {
         if bound == 0 { 0 } else { self.0 % bound }
     }
 
     /// True in `percent` of one hundred cases.
-    pub const fn chance(self, percent: u64) -> bool {
+    pub(crate) const fn chance(self, percent: u64) -> bool {
         self.below(100) < percent
     }
 
     /// A number in `[0, 1)`.
-    pub fn unit(self) -> f64 {
+    pub(crate) fn unit(self) -> f64 {
         (self.0 >> 11) as f64 / (1_u64 << 53) as f64
     }
 
     /// One of `items`, which is not empty.
-    pub fn pick<T>(self, items: &[T]) -> &T {
+    pub(crate) fn pick<T>(self, items: &[T]) -> &T {
         &items[self.below(items.len() as u64) as usize]
     }
 
     /// `digits` lower-case hexadecimal digits.
-    pub fn hex(self, digits: usize) -> String {
+    pub(crate) fn hex(self, digits: usize) -> String {
         let mut text = String::with_capacity(digits + 16);
         let mut part = self;
         while text.len() < digits {
@@ -57,19 +57,19 @@ impl Seed {
     }
 
     /// Letters and digits as Kubernetes appends them to generated names.
-    pub fn suffix(self, length: usize) -> String {
+    pub(crate) fn suffix(self, length: usize) -> String {
         const LETTERS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
         (0..length as u64).map(|i| char::from(*self.nth(i).pick(LETTERS))).collect()
     }
 
     /// Upper-case letters and digits as AWS uses them in ids.
-    pub fn upper(self, length: usize) -> String {
+    pub(crate) fn upper(self, length: usize) -> String {
         const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
         (0..length as u64).map(|i| char::from(*self.nth(i).pick(LETTERS))).collect()
     }
 
     /// A version-4 shaped UUID.
-    pub fn uuid(self) -> String {
+    pub(crate) fn uuid(self) -> String {
         let hex = self.hex(32);
         format!("{}-{}-4{}-a{}-{}", &hex[..8], &hex[8..12], &hex[13..16], &hex[17..20], &hex[20..32])
     }

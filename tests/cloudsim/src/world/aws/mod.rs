@@ -132,9 +132,9 @@ pub(crate) fn expected_cluster(cluster: &Cluster, care: Care) -> Vec<Expected> {
 }
 
 /// Control on clusters whose identities come from the config map alone.
-pub(crate) const CONFIG_MAP_AUTH: &str = "cluster.auth.config_map";
+pub(crate) const CONFIG_MAP_AUTH: &str = "eks.authentication_mode";
 /// Control on clusters whose version is out of standard support.
-pub(crate) const OLD_VERSION: &str = "cluster.version.unsupported";
+pub(crate) const OLD_VERSION: &str = "eks.unsupported_version";
 
 /// Epoch seconds as AWS puts them into JSON.
 pub(crate) fn epoch(seed: Seed, days: u64) -> Value {

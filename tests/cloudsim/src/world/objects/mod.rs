@@ -10,4 +10,5 @@ pub(crate) mod pod;
 pub(crate) mod rbac;
 pub(crate) mod static_pods;
 pub(crate) mod team;
+pub(crate) mod weaknesses;
 pub(crate) mod workload;

@@ -50,8 +50,8 @@ pub(crate) fn objects(cluster: &Cluster) -> Vec<Object> {
         ));
     }
     objects.extend(node_exporter(cluster));
-    objects.extend(rights(cluster).into_iter().map(|draft| draft.managed_by("helm").build(cluster.seed)));
-    objects.extend(webhooks(cluster).into_iter().map(|draft| draft.managed_by("helm").build(cluster.seed)));
+    objects.extend(rights().into_iter().map(|draft| draft.managed_by("helm").build(cluster.seed)));
+    objects.extend(webhooks().into_iter().map(|draft| draft.managed_by("helm").build(cluster.seed)));
     objects.push(prometheus(cluster));
     objects
 }
@@ -75,7 +75,7 @@ fn node_exporter(cluster: &Cluster) -> Vec<Object> {
     )
 }
 
-fn rights(_cluster: &Cluster) -> Vec<Draft> {
+fn rights() -> Vec<Draft> {
     vec![
         cluster_role(
             "cert-manager-controller",
@@ -103,7 +103,7 @@ fn rights(_cluster: &Cluster) -> Vec<Draft> {
     ]
 }
 
-fn webhooks(_cluster: &Cluster) -> Vec<Draft> {
+fn webhooks() -> Vec<Draft> {
     let hook = |name: &str, service: &str, failure: &str| {
         json!({ "webhooks": [{
             "name": name, "admissionReviewVersions": ["v1"], "sideEffects": "None", "failurePolicy": failure, "timeoutSeconds": 30,

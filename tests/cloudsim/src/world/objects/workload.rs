@@ -88,7 +88,7 @@ pub(crate) fn objects(cluster: &Cluster, workload: &Workload<'_>) -> Vec<Object>
     objects.push(draft.build(seed));
     match workload.controller {
         Controller::Deployment | Controller::Rollout => {
-            objects.extend(replica_sets(cluster, workload, &owner, &labels))
+            objects.extend(replica_sets(cluster, workload, &owner, &labels));
         }
         Controller::StatefulSet => {
             let names = (0..workload.replicas).map(|i| format!("{}-{i}", workload.app.name));

@@ -1,0 +1,85 @@
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use governor::clock::{Clock as _, DefaultClock};
+use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use rampart_content::{Catalogue, Control};
+use rampart_domain::TokenId;
+use rampart_store::keyring::Keyring;
+use rampart_store::{Store, TenantTx};
+
+use crate::Config;
+use crate::http::{ApiError, Caller};
+
+/// What every handler is given.
+#[derive(Clone)]
+pub struct App(Arc<Inner>);
+
+struct Inner {
+    store: Store,
+    keyring: Arc<Keyring>,
+    catalogue: Catalogue,
+    limiter: DefaultKeyedRateLimiter<TokenId>,
+    clock: DefaultClock,
+    body_limit: usize,
+    request_timeout: Duration,
+}
+
+impl App {
+    /// Puts the parts together.
+    pub fn new(config: &Config, store: Store, keyring: Arc<Keyring>, catalogue: Catalogue) -> Self {
+        let rate = NonZeroU32::new(config.rate_limit).unwrap_or(NonZeroU32::MIN);
+        let quota = Quota::per_second(rate).allow_burst(rate.saturating_mul(NonZeroU32::MIN.saturating_add(3)));
+        Self(Arc::new(Inner {
+            store,
+            keyring,
+            catalogue,
+            limiter: RateLimiter::keyed(quota),
+            clock: DefaultClock::default(),
+            body_limit: config.body_limit,
+            request_timeout: Duration::from_secs(config.request_timeout_s),
+        }))
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.0.store
+    }
+
+    pub(crate) fn keyring(&self) -> &Keyring {
+        &self.0.keyring
+    }
+
+    pub(crate) fn catalogue(&self) -> &Catalogue {
+        &self.0.catalogue
+    }
+
+    pub(crate) fn body_limit(&self) -> usize {
+        self.0.body_limit
+    }
+
+    pub(crate) fn request_timeout(&self) -> Duration {
+        self.0.request_timeout
+    }
+
+    /// A transaction that sees the caller's tenant.
+    pub(crate) async fn tx<P>(&self, caller: &Caller<P>) -> Result<TenantTx, ApiError> {
+        Ok(self.0.store.tenant(caller.access.tenant).await?)
+    }
+
+    /// Counts a request of a token; the seconds to wait when there were too many.
+    pub(crate) fn admit(&self, token: TokenId) -> Result<(), u64> {
+        let refused = self.0.limiter.check_key(&token).err();
+        refused.map_or(Ok(()), |until| Err(until.wait_time_from(self.0.clock.now()).as_secs() + 1))
+    }
+
+    /// The score group of every control.
+    pub(crate) fn groups(&self) -> Vec<(String, String)> {
+        self.catalogue().controls().map(|control| (control.id.clone(), control.group.clone())).collect()
+    }
+
+    /// The title of a control; its id when the catalogue does not have it any more.
+    pub(crate) fn control_title(&self, id: &str) -> String {
+        self.catalogue().control(id).map_or_else(|| id.to_owned(), |control: &Control| control.title.clone())
+    }
+}

@@ -1,0 +1,84 @@
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{MatchedPath, Request};
+use axum::http::{HeaderName, HeaderValue, header};
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse as _, Response};
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
+use tracing::Instrument as _;
+use uuid::Uuid;
+
+use super::{ApiError, Code};
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Puts around the routes what every request gets.
+pub(crate) fn wrap(router: Router, timeout: Duration) -> Router {
+    router
+        .layer(CatchPanicLayer::custom(|_| panicked()))
+        .layer(from_fn(move |request, next| envelope(request, next, timeout)))
+        .layer(CompressionLayer::new())
+}
+
+/// The panic itself is in the log through the panic hook; the caller learns nothing of it.
+fn panicked() -> Response {
+    ApiError::new(Code::Internal, "the request could not be completed").into_response()
+}
+
+pub(crate) async fn no_such_path() -> ApiError {
+    ApiError::new(Code::NotFound, "there is nothing at this path")
+}
+
+pub(crate) async fn no_such_method() -> ApiError {
+    ApiError::new(Code::MethodNotAllowed, "this path does not take this method")
+}
+
+async fn envelope(request: Request, next: Next, timeout: Duration) -> Response {
+    let id = request_id(&request);
+    let method = request.method().clone();
+    let path = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
+    let span = tracing::info_span!("request", request.id = id, http.method = %method, http.route = path);
+    let began = Instant::now();
+    let answered = tokio::time::timeout(timeout, next.run(request)).instrument(span.clone()).await;
+    let mut response =
+        answered.unwrap_or_else(|_| ApiError::new(Code::Timeout, "the request was given up").into_response());
+    let error = response.extensions_mut().remove::<ApiError>();
+    if let Some(error) = error {
+        response = render(&error, &id, response);
+    }
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert(REQUEST_ID, value);
+    }
+    let headers = response.headers_mut();
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    report(&span, &method, path, response.status().as_u16(), began.elapsed());
+    response
+}
+
+fn report(span: &tracing::Span, method: &axum::http::Method, path: String, status: u16, took: Duration) {
+    span.in_scope(|| tracing::debug!(http.status = status, duration_ms = took.as_millis() as u64, "request answered"));
+    let labels = [("method", method.to_string()), ("route", path), ("status", status.to_string())];
+    metrics::counter!("rampart_http_requests_total", &labels).increment(1);
+    metrics::histogram!("rampart_http_request_duration_seconds", &labels[..2]).record(took.as_secs_f64());
+}
+
+fn render(error: &ApiError, id: &str, response: Response) -> Response {
+    let (mut parts, _) = response.into_parts();
+    let body = serde_json::to_vec(&error.problem(id)).unwrap_or_default();
+    parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    parts.headers.remove(header::CONTENT_LENGTH);
+    Response::from_parts(parts, Body::from(body))
+}
+
+/// The caller's own id when it is short and plain, else a new one.
+fn request_id(request: &Request) -> String {
+    let plain = |id: &&str| {
+        (1..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+    };
+    let given = request.headers().get(&REQUEST_ID).and_then(|value| value.to_str().ok()).filter(plain);
+    given.map_or_else(|| Uuid::now_v7().to_string(), str::to_owned)
+}

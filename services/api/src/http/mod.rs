@@ -1,0 +1,17 @@
+//! What all routes share: who calls, what is asked, how it is answered.
+
+mod answer;
+mod body;
+mod caller;
+mod envelope;
+mod problem;
+mod query;
+
+pub(crate) use answer::{Answer, List, Wait, if_match};
+pub(crate) use body::{NoBody, Payload, Submission};
+pub(crate) use caller::{
+    Caller, ManageConnectors, ManageInitiatives, ManagePolicy, ManageTenant, ReadFindings, ReadInventory,
+};
+pub(crate) use envelope::{no_such_method, no_such_path, wrap};
+pub(crate) use problem::{ApiError, Code, FieldErrors, Problem};
+pub(crate) use query::{Listing, PageParams, Params, PathOf};

@@ -1,0 +1,244 @@
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use rampart_store::StoreError;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// What went wrong, for programs. The set is closed: new codes come with a new version of the API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Code {
+    /// No token, or one that is unknown, expired or revoked.
+    Unauthenticated,
+    /// The token's role does not allow this operation.
+    Forbidden,
+    /// There is no such thing, or the token may not see it.
+    NotFound,
+    /// The path exists, the method does not.
+    MethodNotAllowed,
+    /// The body is not `application/json`.
+    UnsupportedMediaType,
+    /// The body is larger than the limit.
+    BodyTooLarge,
+    /// The body is not JSON.
+    MalformedBody,
+    /// The body is JSON that does not fit; `errors` names the fields.
+    InvalidBody,
+    /// A query parameter is unknown or does not fit.
+    InvalidQuery,
+    /// A list was asked for without `limit`.
+    LimitRequired,
+    /// The cursor was not given out by this list with these filters.
+    InvalidCursor,
+    /// A header does not fit.
+    InvalidHeader,
+    /// The name is taken.
+    AlreadyExists,
+    /// It cannot be removed while others use it.
+    InUse,
+    /// It was changed since the version in `If-Match`.
+    VersionMismatch,
+    /// An update needs `If-Match`.
+    PreconditionRequired,
+    /// The idempotency key was used for another request.
+    IdempotencyKeyReused,
+    /// A request with this idempotency key is being answered now.
+    IdempotencyInFlight,
+    /// The external id of an AWS role is generated, never chosen.
+    ExternalIdNotAccepted,
+    /// Too many requests with this token.
+    RateLimited,
+    /// The request took too long.
+    Timeout,
+    /// A fault of the server; the log has more under the request id.
+    Internal,
+}
+
+impl Code {
+    const fn status(self) -> StatusCode {
+        match self {
+            Self::Unauthenticated => StatusCode::UNAUTHORIZED,
+            Self::Forbidden => StatusCode::FORBIDDEN,
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::MalformedBody
+            | Self::InvalidQuery
+            | Self::LimitRequired
+            | Self::InvalidCursor
+            | Self::InvalidHeader => StatusCode::BAD_REQUEST,
+            Self::InvalidBody | Self::IdempotencyKeyReused | Self::ExternalIdNotAccepted => {
+                StatusCode::UNPROCESSABLE_ENTITY
+            }
+            Self::AlreadyExists | Self::InUse | Self::IdempotencyInFlight => StatusCode::CONFLICT,
+            Self::VersionMismatch => StatusCode::PRECONDITION_FAILED,
+            Self::PreconditionRequired => StatusCode::PRECONDITION_REQUIRED,
+            Self::RateLimited => StatusCode::TOO_MANY_REQUESTS,
+            Self::Timeout => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    const fn title(self) -> &'static str {
+        match self {
+            Self::Unauthenticated => "A valid token is needed",
+            Self::Forbidden => "The token does not allow this",
+            Self::NotFound => "Not found",
+            Self::MethodNotAllowed => "The method is not allowed here",
+            Self::UnsupportedMediaType => "The body must be application/json",
+            Self::BodyTooLarge => "The body is too large",
+            Self::MalformedBody => "The body is not JSON",
+            Self::InvalidBody => "The body does not fit",
+            Self::InvalidQuery => "A query parameter does not fit",
+            Self::LimitRequired => "A list needs a limit",
+            Self::InvalidCursor => "The cursor does not fit",
+            Self::InvalidHeader => "A header does not fit",
+            Self::AlreadyExists => "The name is taken",
+            Self::InUse => "It is in use",
+            Self::VersionMismatch => "It was changed meanwhile",
+            Self::PreconditionRequired => "An update needs If-Match",
+            Self::IdempotencyKeyReused => "The idempotency key was used for another request",
+            Self::IdempotencyInFlight => "A request with this idempotency key is being answered",
+            Self::ExternalIdNotAccepted => "The external id is generated",
+            Self::RateLimited => "Too many requests",
+            Self::Timeout => "The request took too long",
+            Self::Internal => "A fault of the server",
+        }
+    }
+}
+
+/// One field that does not fit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub(crate) struct FieldError {
+    /// The field, as a JSON pointer into the body.
+    #[schema(example = "/source/role_arn")]
+    pub field: String,
+    /// What is wrong with it.
+    pub message: String,
+}
+
+/// An error, as RFC 9457 has it.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub(crate) struct Problem {
+    /// URI of the kind of problem.
+    #[schema(example = "https://rampart.dev/problems/not_found")]
+    pub r#type: String,
+    /// What went wrong, the same for every problem of this code.
+    pub title: String,
+    /// The HTTP status.
+    #[schema(example = 404)]
+    pub status: u16,
+    /// What went wrong, for programs.
+    pub code: Code,
+    /// What went wrong this time.
+    pub detail: String,
+    /// Id of the request, as in `X-Request-Id` and the server's log.
+    pub request_id: String,
+    /// Fields that do not fit, all of them at once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<FieldError>,
+}
+
+/// An answer that is an error. Becomes a [`Problem`] once the request id is known.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{detail}")]
+pub(crate) struct ApiError {
+    code: Code,
+    detail: String,
+    errors: Vec<FieldError>,
+    retry_after: Option<u64>,
+}
+
+impl ApiError {
+    pub(crate) fn new(code: Code, detail: impl Into<String>) -> Self {
+        Self { code, detail: detail.into(), errors: Vec::new(), retry_after: None }
+    }
+
+    pub(crate) fn not_found(what: &str) -> Self {
+        Self::new(Code::NotFound, format!("{what} not found"))
+    }
+
+    pub(crate) fn rate_limited(wait_s: u64) -> Self {
+        let error = Self::new(Code::RateLimited, format!("try again in {wait_s} s"));
+        Self { retry_after: Some(wait_s), ..error }
+    }
+
+    /// The problem document for a request.
+    pub(crate) fn problem(&self, request_id: &str) -> Problem {
+        Problem {
+            r#type: format!("https://rampart.dev/problems/{}", self.code.word()),
+            title: self.code.title().to_owned(),
+            status: self.code.status().as_u16(),
+            code: self.code,
+            detail: self.detail.clone(),
+            request_id: request_id.to_owned(),
+            errors: self.errors.clone(),
+        }
+    }
+}
+
+impl Code {
+    fn word(self) -> String {
+        serde_json::to_value(self).ok().and_then(|word| word.as_str().map(str::to_owned)).unwrap_or_default()
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let mut response = self.code.status().into_response();
+        if self.code == Code::Unauthenticated {
+            let challenge = HeaderValue::from_static("Bearer realm=\"rampart\"");
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+        }
+        if let Some(wait) = self.retry_after {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait));
+        }
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        match &error {
+            StoreError::NotFound { .. } => Self::new(Code::NotFound, error.to_string()),
+            StoreError::Exists { .. } => Self::new(Code::AlreadyExists, error.to_string()),
+            StoreError::VersionMismatch { .. } => Self::new(Code::VersionMismatch, error.to_string()),
+            StoreError::InUse { .. } => Self::new(Code::InUse, error.to_string()),
+            StoreError::Cursor => Self::new(Code::InvalidCursor, error.to_string()),
+            _ => {
+                tracing::error!(error = format!("{:#}", anyhow::Error::from(error)), "a request failed in the store");
+                Self::new(Code::Internal, "the request could not be completed")
+            }
+        }
+    }
+}
+
+/// Collects what is wrong with a body, so that the caller learns everything at once.
+#[derive(Debug, Default)]
+pub(crate) struct FieldErrors(Vec<FieldError>);
+
+impl FieldErrors {
+    /// Notes a field that does not fit.
+    pub(crate) fn add(&mut self, field: &str, message: impl Into<String>) {
+        self.0.push(FieldError { field: field.to_owned(), message: message.into() });
+    }
+
+    /// Notes a field unless `fits`.
+    pub(crate) fn check(&mut self, fits: bool, field: &str, message: &str) {
+        if !fits {
+            self.add(field, message);
+        }
+    }
+
+    /// The problem, if anything was noted.
+    pub(crate) fn finish(self) -> Result<(), ApiError> {
+        if self.0.is_empty() {
+            return Ok(());
+        }
+        let fields: Vec<&str> = self.0.iter().map(|error| error.field.as_str()).collect();
+        let error = ApiError::new(Code::InvalidBody, format!("these fields do not fit: {}", fields.join(", ")));
+        Err(ApiError { errors: self.0, ..error })
+    }
+}

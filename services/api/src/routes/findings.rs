@@ -1,0 +1,333 @@
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse as _, Response};
+use chrono::{DateTime, Utc};
+use rampart_content::Remediation;
+use rampart_domain::{Cause, Kind, ResourceId, Severity, Status};
+use rampart_store::finding::{self, Event, Facet, Filter, Finding, Sort};
+use rampart_store::resource::Count;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+use super::GroupCount;
+use super::controls::RemediationView;
+use super::resources::Groups;
+use crate::App;
+use crate::http::{Answer, ApiError, Caller, List, Listing, PageParams, PathOf, ReadFindings};
+
+/// Changes of status shown with a finding.
+const EVENTS: u16 = 100;
+
+pub(super) fn router() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(list_findings)).routes(routes!(get_finding))
+}
+
+/// The word for a stored severity, 1 to 5.
+pub(super) fn severity_word(severity: i16) -> &'static str {
+    let index = usize::try_from(severity - 1).unwrap_or_default();
+    Severity::ALL.get(index).unwrap_or(&Severity::Critical).as_str()
+}
+
+fn severity_number(severity: Severity) -> i16 {
+    Severity::ALL.iter().position(|other| *other == severity).map_or(5, |index| index as i16 + 1)
+}
+
+/// A control's verdict on a resource that is, or once was, not healthy.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Finding)]
+struct FindingView {
+    /// Id of the resource and number of the check.
+    #[schema(example = "0b7e6f0e-5f0d-5c5e-9c34-6d1f4d1b2a3c.17")]
+    id: String,
+    control_id: String,
+    title: String,
+    /// `informational`, `low`, `medium`, `high` or `critical`.
+    severity: &'static str,
+    /// `unhealthy`, `healthy`, `not_applicable`, `unknown` or `exempt`.
+    status: String,
+    /// What made the status what it is: `discovered`, `resource`, `control`, `parameter`, `neighbour`, `coverage`,
+    /// `exemption` or `gone`.
+    cause: String,
+    /// Whether it rests on facts that could not be read again in the last attempt.
+    stale: bool,
+    /// When the facts were last read as part of a whole listing.
+    observed_at: Option<DateTime<Utc>>,
+    /// Whether it counts in the secure score.
+    scored: bool,
+    resource_id: Uuid,
+    /// Null when the resource is gone.
+    resource_name: Option<String>,
+    /// Null when the resource is gone.
+    resource_native_id: Option<String>,
+    kind: String,
+    account: Option<String>,
+    cluster_id: Option<Uuid>,
+    namespace: Option<String>,
+    /// One sentence that names the element and the value.
+    message: String,
+    first_seen: DateTime<Utc>,
+    /// When the status became what it is.
+    since: DateTime<Utc>,
+    /// When anything about it last changed.
+    changed_at: DateTime<Utc>,
+}
+
+impl FindingView {
+    fn of(row: &Finding, app: &App) -> Self {
+        Self {
+            id: format!("{}.{}", row.resource_id, row.ordinal),
+            title: app.control_title(&row.control_id),
+            control_id: row.control_id.clone(),
+            severity: severity_word(row.severity),
+            status: row.status.clone(),
+            cause: row.cause.clone(),
+            stale: row.stale,
+            observed_at: row.observed_at,
+            scored: row.scored,
+            resource_id: row.resource_id,
+            resource_name: row.resource_name.clone(),
+            resource_native_id: row.native_id.clone(),
+            kind: row.kind.clone(),
+            account: row.account.clone(),
+            cluster_id: row.cluster_id,
+            namespace: row.namespace.clone(),
+            message: row.evidence.get("message").and_then(Value::as_str).unwrap_or_default().to_owned(),
+            first_seen: row.first_seen,
+            since: row.since,
+            changed_at: row.changed_at,
+        }
+    }
+}
+
+/// A finding with its evidence and what to do.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = FindingDetail)]
+struct DetailView {
+    #[serde(flatten)]
+    finding: FindingView,
+    /// Effective parameters of the control.
+    params: Value,
+    /// The fields that decided: pointer, value, and where they are.
+    #[schema(example = json!([{"pointer": "/spec/containers/0/securityContext/privileged", "value": true}]))]
+    facts: Value,
+    /// Why it matters; null when the catalogue does not have the control any more.
+    rationale: Option<String>,
+    /// What to do; null when the catalogue does not have the control any more.
+    remediation: Option<RemediationView>,
+    /// Changes of status, the latest first, at most 100.
+    history: Vec<EventView>,
+}
+
+/// A change of status.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = FindingEvent)]
+struct EventView {
+    at: DateTime<Utc>,
+    from_status: String,
+    to_status: String,
+    cause: String,
+}
+
+impl From<Event> for EventView {
+    fn from(event: Event) -> Self {
+        Self { at: event.at, from_status: event.from_status, to_status: event.to_status, cause: event.cause }
+    }
+}
+
+#[derive(Debug, Clone, Copy, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum SortWord {
+    #[default]
+    Severity,
+    ChangedAt,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum GroupWord {
+    Control,
+    Severity,
+    Cluster,
+    Namespace,
+    Kind,
+    Status,
+}
+
+/// Which findings to list.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct FindingFilter {
+    /// With one of these statuses; `unhealthy` when left out.
+    #[serde(default)]
+    #[param(value_type = Vec<String>)]
+    status: Vec<Status>,
+    /// With one of these severities.
+    #[serde(default)]
+    #[param(value_type = Vec<String>)]
+    severity: Vec<Severity>,
+    /// Of one of these controls, by id.
+    #[serde(default)]
+    control: Vec<String>,
+    /// On resources of one of these kinds.
+    #[serde(default)]
+    #[param(value_type = Vec<String>)]
+    kind: Vec<Kind>,
+    /// In this cluster, by id.
+    cluster: Option<Uuid>,
+    /// In this account.
+    account: Option<String>,
+    /// In this namespace.
+    namespace: Option<String>,
+    /// On this resource, by id.
+    resource: Option<Uuid>,
+    /// Whose status came about so.
+    #[param(value_type = Option<String>)]
+    cause: Option<Cause>,
+    /// Only those that rest on facts that could not be read again, or only the others.
+    stale: Option<bool>,
+    /// Changed at or after this time. With `sort=changed_at` and any status, a feed to follow.
+    changed_since: Option<DateTime<Utc>>,
+    /// `severity`: the worst first. `changed_at`: the oldest change first.
+    #[serde(default)]
+    #[param(inline)]
+    sort: SortWord,
+    /// Count instead of list: `{"groups": [{"key", "count"}]}`, the most first, `limit` of them.
+    #[param(inline)]
+    group_by: Option<GroupWord>,
+}
+
+impl FindingFilter {
+    fn parse(self) -> (Filter, Sort, Option<Facet>) {
+        let mut statuses: Vec<String> = self.status.iter().map(ToString::to_string).collect();
+        // A feed of changes shows what turned healthy, too.
+        if statuses.is_empty() && self.changed_since.is_none() && !matches!(self.group_by, Some(GroupWord::Status)) {
+            statuses.push(Status::Unhealthy.to_string());
+        }
+        let filter = Filter {
+            statuses,
+            severities: self.severity.into_iter().map(severity_number).collect(),
+            controls: self.control,
+            kinds: self.kind.iter().map(ToString::to_string).collect(),
+            cluster: self.cluster,
+            account: self.account,
+            namespace: self.namespace,
+            resource: self.resource,
+            cause: self.cause.map(|cause| cause.to_string()),
+            stale: self.stale,
+            changed_since: self.changed_since,
+        };
+        let sort = match self.sort {
+            SortWord::Severity => Sort::Severity,
+            SortWord::ChangedAt => Sort::ChangedAt,
+        };
+        let facet = self.group_by.map(|word| match word {
+            GroupWord::Control => Facet::Control,
+            GroupWord::Severity => Facet::Severity,
+            GroupWord::Cluster => Facet::Cluster,
+            GroupWord::Namespace => Facet::Namespace,
+            GroupWord::Kind => Facet::Kind,
+            GroupWord::Status => Facet::Status,
+        });
+        (filter, sort, facet)
+    }
+}
+
+/// A list, or counts when `group_by` was given.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "describes the two forms of the answer")]
+enum FindingsOrGroups {
+    List(List<FindingView>),
+    Groups(Groups),
+}
+
+/// List or count findings.
+///
+/// Without `status`, the unhealthy ones; with `changed_since` and without `status`, all that changed.
+#[utoipa::path(get, path = "/v1/findings", tag = "findings", params(PageParams, FindingFilter),
+    responses((status = 200, body = FindingsOrGroups)))]
+async fn list_findings(
+    State(app): State<App>,
+    caller: Caller<ReadFindings>,
+    Listing { filter, page }: Listing<FindingFilter>,
+) -> Result<Response, ApiError> {
+    let visible = caller.visible();
+    let (filter, sort, facet) = filter.parse();
+    let mut tx = app.tx(&caller).await?;
+    if let Some(facet) = facet {
+        let counts = finding::facets(&mut tx, &visible, &filter, facet, page.limit).await?;
+        return Ok(
+            Json(Groups { groups: counts.into_iter().map(|count| named(count, facet)).collect() }).into_response()
+        );
+    }
+    let rows = finding::list(&mut tx, &visible, &filter, sort, &page).await?;
+    Ok(List::of(rows, |row| FindingView::of(&row, &app)).into_response())
+}
+
+/// Severities are stored as numbers and shown as words.
+fn named(count: Count, facet: Facet) -> GroupCount {
+    let mut group = GroupCount::from(count);
+    if facet == Facet::Severity {
+        let number = group.key.and_then(|number| number.parse().ok());
+        group.key = number.map(|number| severity_word(number).to_owned());
+    }
+    group
+}
+
+/// Get a finding with its evidence, remediation and history.
+#[utoipa::path(get, path = "/v1/findings/{finding_id}", tag = "findings",
+    params(("finding_id" = String, Path, example = "0b7e6f0e-5f0d-5c5e-9c34-6d1f4d1b2a3c.17")),
+    responses((status = 200, body = DetailView)))]
+async fn get_finding(
+    State(app): State<App>,
+    caller: Caller<ReadFindings>,
+    PathOf(id): PathOf<String>,
+) -> Result<Answer, ApiError> {
+    let (resource, ordinal) = parse_id(&id).ok_or_else(|| ApiError::not_found("finding"))?;
+    let mut tx = app.tx(&caller).await?;
+    let row = finding::get(&mut tx, &caller.visible(), resource, ordinal).await?;
+    let events = finding::events(&mut tx, resource, ordinal, EVENTS).await?;
+    let control = app.catalogue().control(&row.control_id);
+    Ok(Answer::ok(DetailView {
+        finding: FindingView::of(&row, &app),
+        facts: row.evidence.get("facts").cloned().unwrap_or_else(|| Value::Array(Vec::new())),
+        params: row.params,
+        rationale: control.map(|control| control.rationale.clone()),
+        remediation: control.map(|control: &rampart_content::Control| remediation(&control.remediation)),
+        history: events.into_iter().map(EventView::from).collect(),
+    }))
+}
+
+fn remediation(remediation: &Remediation) -> RemediationView {
+    remediation.clone().into()
+}
+
+fn parse_id(id: &str) -> Option<(ResourceId, i32)> {
+    let (resource, ordinal) = id.split_once('.')?;
+    Some((resource.parse().ok()?, ordinal.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn severities_read_back() {
+        for severity in Severity::ALL {
+            assert_eq!(severity_word(severity_number(*severity)), severity.as_str());
+        }
+    }
+
+    #[test]
+    fn ids_are_resource_and_ordinal() {
+        let id = Uuid::new_v4();
+        assert_eq!(parse_id(&format!("{id}.7")), Some((ResourceId(id), 7)));
+        assert_eq!(parse_id("7"), None);
+        assert_eq!(parse_id(&format!("{id}.x")), None);
+    }
+}

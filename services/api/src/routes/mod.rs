@@ -1,0 +1,65 @@
+//! One file per noun: its operations and its views.
+
+mod assignments;
+mod clusters;
+mod connector_source;
+mod connectors;
+mod controls;
+mod coverage;
+mod findings;
+mod images;
+mod initiatives;
+mod preflights;
+mod recommendations;
+mod resources;
+mod scans;
+mod scope;
+mod secure_score;
+mod tenant;
+mod tokens;
+
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::App;
+
+/// Every operation.
+pub(crate) fn all() -> OpenApiRouter<App> {
+    OpenApiRouter::with_openapi(crate::document::base())
+        .merge(connectors::router())
+        .merge(preflights::router())
+        .merge(scans::router())
+        .merge(clusters::router())
+        .merge(resources::router())
+        .merge(images::router())
+        .merge(findings::router())
+        .merge(recommendations::router())
+        .merge(controls::router())
+        .merge(initiatives::router())
+        .merge(assignments::router())
+        .merge(secure_score::router())
+        .merge(coverage::router())
+        .merge(tenant::router())
+        .merge(tokens::router())
+}
+
+/// A number of rows with one value of a column.
+#[derive(Debug, serde::Serialize, utoipa::ToSchema)]
+pub(crate) struct GroupCount {
+    /// The value; null for rows without one.
+    pub key: Option<String>,
+    /// How many rows.
+    pub count: i64,
+}
+
+impl From<rampart_store::resource::Count> for GroupCount {
+    fn from(count: rampart_store::resource::Count) -> Self {
+        Self { key: count.key, count: count.count }
+    }
+}
+
+/// Names that callers choose: letters, digits, `-`, `_` and `.`, 1 to 100, not in the form of an id.
+pub(crate) fn check_name(errors: &mut crate::http::FieldErrors, field: &str, name: &str) {
+    let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
+    let fits = (1..=100).contains(&name.len()) && plain && name.parse::<uuid::Uuid>().is_err();
+    errors.check(fits, field, "must be 1 to 100 letters, digits, `-`, `_` or `.`, and not look like an id");
+}

@@ -1,0 +1,126 @@
+use axum::extract::State;
+use rampart_content::ScoreGroup;
+use rampart_posture::score::{ControlTally, GroupScore, Tally, score};
+use rampart_store::coverage::{self, Wholeness};
+use rampart_store::score::{self as counts, GroupCounts};
+use rampart_store::{AccessScope, TenantTx, Visible};
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::scope::{Scope, ScopeQuery};
+use crate::App;
+use crate::http::{Answer, ApiError, Caller, Params, ReadFindings};
+
+pub(super) fn router() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(get_secure_score))
+}
+
+/// How much of what could be earned is earned. Never to be read without its coverage.
+#[derive(Debug, Serialize, ToSchema)]
+struct SecureScore {
+    scope: Scope,
+    /// 0 to 100; null when nothing is known that could earn a point.
+    #[schema(minimum = 0, maximum = 100, example = 71.5)]
+    percent: Option<f64>,
+    /// Points earned.
+    current: f64,
+    /// Points that could be earned.
+    max: u32,
+    /// Control groups that judge something here.
+    groups: Vec<GroupView>,
+    coverage: ScoreCoverage,
+}
+
+/// One control group's part of the score.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ScoreGroup)]
+struct GroupView {
+    id: String,
+    title: String,
+    /// Points earned.
+    current: f64,
+    /// Points that could be earned; 0 for groups that are shown and not scored.
+    max: u32,
+    /// Resources without an unhealthy or unknown verdict in the group.
+    healthy: u64,
+    /// Resources with an unhealthy verdict in the group.
+    unhealthy: u64,
+    /// Resources of which too little is known.
+    unknown: u64,
+}
+
+/// What the score rests on.
+#[derive(Debug, Serialize, ToSchema)]
+struct ScoreCoverage {
+    /// Share of the verdicts that are known, 0 to 1; null when there are none.
+    known: Option<f64>,
+    /// Listings that were tried, of one kind in one place each.
+    listings: i64,
+    /// Of these, read to the end in the last attempt; `GET /v1/coverage` has the others.
+    whole: i64,
+}
+
+fn count(number: i64) -> u64 {
+    number.max(0).unsigned_abs()
+}
+
+/// Tallies for the formula.
+pub(super) fn tallies(counts: &[GroupCounts]) -> Vec<ControlTally<'_>> {
+    let tally = |row: &GroupCounts| Tally {
+        healthy: count(row.healthy),
+        unhealthy: count(row.unhealthy),
+        unknown: count(row.unknown),
+    };
+    counts.iter().map(|row| ControlTally { group: &row.score_group, tally: tally(row) }).collect()
+}
+
+impl GroupView {
+    fn of(group: GroupScore, groups: &[ScoreGroup]) -> Self {
+        let title = groups.iter().find(|it| it.id == group.group).map(|it| it.title.clone());
+        Self {
+            title: title.unwrap_or_else(|| group.group.clone()),
+            id: group.group,
+            current: group.current,
+            max: group.max,
+            healthy: group.tally.healthy,
+            unhealthy: group.tally.unhealthy,
+            unknown: group.tally.unknown,
+        }
+    }
+}
+
+/// Get the secure score of the tenant, an account, a cluster or a namespace, over what the caller may see.
+#[utoipa::path(get, path = "/v1/secure-score", tag = "secure-score", params(ScopeQuery),
+    responses((status = 200, body = SecureScore)))]
+async fn get_secure_score(
+    State(app): State<App>,
+    caller: Caller<ReadFindings>,
+    Params(query): Params<ScopeQuery>,
+) -> Result<Answer, ApiError> {
+    let (visible, scope) = (caller.visible(), query.scope()?);
+    let mut tx = app.tx(&caller).await?;
+    let reach = counts::reach(&mut tx, &visible, &scope).await?;
+    let rows = counts::groups(&mut tx, &reach, &app.groups()).await?;
+    let wholeness = wholeness(&mut tx, &visible, &scope).await?;
+    let groups = app.catalogue().groups();
+    let score = score(groups, &tallies(&rows));
+    Ok(Answer::ok(SecureScore {
+        scope: scope.into(),
+        percent: score.percent,
+        current: score.current,
+        max: score.max,
+        groups: score.groups.into_iter().map(|group| GroupView::of(group, groups)).collect(),
+        coverage: ScoreCoverage { known: score.coverage, listings: wholeness.listings, whole: wholeness.whole },
+    }))
+}
+
+async fn wholeness(tx: &mut TenantTx, visible: &Visible, scope: &AccessScope) -> Result<Wholeness, ApiError> {
+    let (account, cluster) = match scope {
+        AccessScope::Tenant => (None, None),
+        AccessScope::Account(account) => (Some(account.as_str()), None),
+        AccessScope::Cluster(cluster) | AccessScope::Namespace(cluster, _) => (None, Some(cluster.0)),
+    };
+    Ok(coverage::wholeness(tx, visible, account, cluster).await?)
+}
