@@ -15,9 +15,9 @@ pub(super) async fn print(client: &Client) -> anyhow::Result<()> {
     }
 
     println!("\nSecure score  {}", percent(score.percent));
-    let coverage = &score.coverage;
-    println!("  {} of the verdicts are known", percent(coverage.known.map(|share| share * 100.0)));
-    println!("  {} of {} listings were read to their end", coverage.whole, coverage.listings);
+    let basis = &score.coverage;
+    println!("  {} of the verdicts are known", percent(basis.known.map(|share| share * 100.0)));
+    println!("  {} of {} listings were read to their end", basis.whole, basis.listings);
 
     println!("\nTop recommendations");
     for recommendation in &recommendations {
