@@ -32,6 +32,7 @@ pub use crate::assess::{Summary, assess};
 
 /// Options of the assessor role.
 #[derive(Debug, Clone, clap::Args)]
+#[group(skip)]
 pub struct Config {
     /// Clusters and accounts assessed at once in this process; the default is one per core.
     #[arg(long, env = "RAMPART_ASSESSMENTS")]

@@ -32,6 +32,7 @@ pub use crate::scan::{ScanSummary, run_connector};
 
 /// Options of the discovery role.
 #[derive(Debug, Clone, clap::Args)]
+#[group(skip)]
 pub struct Config {
     /// Connectors scanned at once in this process.
     #[arg(long, env = "RAMPART_SCANS", default_value_t = 4)]

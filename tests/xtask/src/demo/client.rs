@@ -90,9 +90,19 @@ pub(crate) struct Phase {
 #[derive(Debug, Deserialize)]
 pub(crate) struct Score {
     /// 0 to 100; null while nothing has been assessed.
-    pub(crate) score: Option<f64>,
-    /// Share of the verdicts that could be given, 0 to 1.
-    pub(crate) coverage: Option<f64>,
+    pub(crate) percent: Option<f64>,
+    pub(crate) coverage: ScoreCoverage,
+}
+
+/// How much of the estate the score speaks for.
+#[derive(Debug, Deserialize)]
+pub(crate) struct ScoreCoverage {
+    /// Share of the verdicts that are known, 0 to 1; null while there are none.
+    pub(crate) known: Option<f64>,
+    /// Listings, a kind in a place each, that were tried.
+    pub(crate) listings: u64,
+    /// Those of them that were read to their end.
+    pub(crate) whole: u64,
 }
 
 /// One recommendation with its counts.
@@ -100,9 +110,11 @@ pub(crate) struct Score {
 pub(crate) struct Recommendation {
     pub(crate) title: String,
     pub(crate) severity: String,
-    pub(crate) unhealthy: u64,
-    #[serde(default)]
+    /// Unhealthy resources.
+    pub(crate) affected: u64,
     pub(crate) healthy: u64,
+    /// Points of the score that mending it gains.
+    pub(crate) score_gain: f64,
 }
 
 /// How well one kind could be read in one place.
@@ -117,7 +129,7 @@ pub(crate) struct Coverage {
 /// A group of resources and how many there are.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Group {
-    pub(crate) value: String,
+    pub(crate) key: Option<String>,
     pub(crate) count: u64,
 }
 
@@ -160,7 +172,7 @@ impl Client {
         let mut preflight: Preflight = self.send(self.request(Method::POST, &path).json(&json!({}))).await?;
         while matches!(preflight.status.as_str(), "queued" | "running") {
             tokio::time::sleep(POLL).await;
-            preflight = self.get(&format!("/v1/preflights/{}", preflight.id)).await?;
+            preflight = self.get(&format!("/v1/connectors/{name}/preflights/{}", preflight.id)).await?;
         }
         Ok(preflight)
     }
@@ -196,7 +208,7 @@ impl Client {
     }
 
     pub(crate) async fn coverage(&self) -> anyhow::Result<Vec<Coverage>> {
-        let list: List<Coverage> = self.get("/v1/coverage?limit=200").await?;
+        let list: List<Coverage> = self.get("/v1/coverage?limit=500").await?;
         Ok(list.items)
     }
 

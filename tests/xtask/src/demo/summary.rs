@@ -11,17 +11,19 @@ pub(super) async fn print(client: &Client) -> anyhow::Result<()> {
 
     println!("\nInventory");
     for group in &inventory {
-        println!("  {:>6}  {}", group.count, group.value);
+        println!("  {:>6}  {}", group.count, group.key.as_deref().unwrap_or("other"));
     }
 
-    println!("\nSecure score  {}", percent(score.score));
-    println!("  from {} of the verdicts", percent(score.coverage.map(|share| share * 100.0)));
+    println!("\nSecure score  {}", percent(score.percent));
+    let basis = &score.coverage;
+    println!("  {} of the verdicts are known", percent(basis.known.map(|share| share * 100.0)));
+    println!("  {} of {} listings were read to their end", basis.whole, basis.listings);
 
     println!("\nTop recommendations");
     for recommendation in &recommendations {
-        let total = recommendation.unhealthy + recommendation.healthy;
-        let (severity, title) = (&recommendation.severity, &recommendation.title);
-        println!("  {severity:<9} {:>5} of {total:<5} {title}", recommendation.unhealthy);
+        let total = recommendation.affected + recommendation.healthy;
+        let (severity, title, gain) = (&recommendation.severity, &recommendation.title, recommendation.score_gain);
+        println!("  {severity:<9} {:>5} of {total:<5} +{gain:<5.1} {title}", recommendation.affected);
     }
 
     println!("\nCoverage gaps");
