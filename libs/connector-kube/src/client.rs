@@ -120,7 +120,11 @@ impl Api {
     async fn exchange(&self, name: &str, request: Request<Body>) -> Result<Response<Body>, ConnectorError> {
         self.client.send(request).await.map_err(|error| {
             let kind = if is_cut(&error) { ErrorKind::Transient } else { ErrorKind::Unreachable };
-            ConnectorError::new(kind, name, describe(&error))
+            let message = match &error {
+                kube::Error::Service(cause) => describe(&**cause),
+                other => describe(other),
+            };
+            ConnectorError::new(kind, name, message)
         })
     }
 
