@@ -11,14 +11,12 @@ use super::vocabulary::{binary, function, iterate, operator};
 
 /// Longest expression in bytes; together with the depth it bounds what parsing and lowering may cost.
 const MAX_SOURCE: usize = 4096;
-/// Longest expression that is parsed on the caller's stack.
-const MAX_SHORT: usize = 512;
-/// Stack for longer ones: the parser recurses per term, so that a sum of two thousand overflows the usual two megabytes.
+/// Stack to parse on: the parser recurses per term and level, and overflows the usual two megabytes.
 const STACK: usize = 64 << 20;
 /// Types that an expression may compare `type(x)` with.
 const TYPES: [&str; 9] = ["null_type", "bool", "int", "uint", "double", "string", "list", "map", "type"];
 /// Deepest nesting of the lowered tree, which is also the deepest recursion of a run.
-const MAX_DEPTH: u16 = 96;
+const MAX_DEPTH: u16 = 64;
 
 /// The names that an expression may use.
 pub(crate) trait Names: Sync {
@@ -34,9 +32,6 @@ pub(crate) trait Names: Sync {
 pub(crate) fn compile(source: &str, names: &dyn Names) -> Result<Program, SyntaxError> {
     if source.len() > MAX_SOURCE {
         return Err(SyntaxError::at(source, 0, format!("longer than {MAX_SOURCE} bytes")));
-    }
-    if source.len() <= MAX_SHORT {
-        return parse(source, names);
     }
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, || parse(source, names));
