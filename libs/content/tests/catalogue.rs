@@ -1,4 +1,5 @@
 //! Loading: what is built in is sound, overrides take its place, and every mistake is named with file and field.
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::fs;
 

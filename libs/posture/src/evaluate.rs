@@ -90,7 +90,7 @@ impl<'a> Fetched<'a> {
     pub(crate) fn lists(&'a self, control: &Compiled) -> Vec<Option<&'a [NeighbourItem<'a>]>> {
         let known = |(set, neighbour): (&'a NeighbourSet<'a>, &CompiledNeighbour)| {
             let usable = set.completeness == Completeness::Complete || !neighbour.complete;
-            usable.then_some(set.items.as_slice())
+            usable.then_some(&*set.items)
         };
         self.sets.iter().zip(&control.neighbours).map(known).collect()
     }

@@ -1,3 +1,5 @@
+use std::borrow::Cow;
+
 use chrono::{DateTime, Utc};
 use rampart_content::Within;
 use rampart_domain::{Cloud, CoverageState, Kind, ManagedBy};
@@ -64,8 +66,8 @@ pub struct NeighbourQuery<'q> {
 /// Neighbours that were read, and whether these are all.
 #[derive(Debug, Clone)]
 pub struct NeighbourSet<'a> {
-    /// What was read.
-    pub items: Vec<NeighbourItem<'a>>,
+    /// What was read. Lent where many resources share a list.
+    pub items: Cow<'a, [NeighbourItem<'a>]>,
     /// Whether more may exist.
     pub completeness: Completeness,
 }
@@ -102,6 +104,6 @@ impl Neighbours for NoNeighbours {
             Some(kind) => Completeness::Incomplete { kind: *kind, state: None },
             None => Completeness::Complete,
         };
-        NeighbourSet { items: Vec::new(), completeness }
+        NeighbourSet { items: Cow::Borrowed(&[]), completeness }
     }
 }

@@ -67,12 +67,12 @@ mod tests {
     use super::{LivePod, differences};
 
     #[track_caller]
-    fn check(template: Value, pods: &[Value], expected: Value) {
+    fn check(template: &Value, pods: &[Value], expected: &Value) {
         let ids: Vec<_> = (0..pods.len()).map(|index| format!("pod-{index}")).collect();
         let mut live: Vec<_> = pods.iter().zip(&ids).map(|(spec, native_id)| LivePod { native_id, spec }).collect();
-        assert_eq!(differences(Some(&template), &live), expected);
+        assert_eq!(differences(Some(template), &live), *expected);
         live.reverse();
-        assert_eq!(differences(Some(&template), &live), expected, "the order of pods does not matter");
+        assert_eq!(differences(Some(template), &live), *expected, "the order of pods does not matter");
     }
 
     #[test]
@@ -80,7 +80,7 @@ mod tests {
         let template = json!({"containers": [{"name": "web", "image": "web:1"}]});
         let defaulted =
             json!({"containers": [{"name": "web", "image": "web:1", "resources": {}, "securityContext": {}}]});
-        check(template, &[defaulted], json!([]));
+        check(&template, &[defaulted], &json!([]));
     }
 
     #[test]
@@ -94,9 +94,9 @@ mod tests {
         let at = |pod: usize, pointer: &str| json!({"native_id": format!("pod-{pod}"), "pointer": pointer});
         let proxies: Vec<_> = [0, 1, 2].map(|pod| at(pod, "/spec/containers/1")).into();
         check(
-            json!({"containers": [{"name": "web"}]}),
+            &json!({"containers": [{"name": "web"}]}),
             &[plain.clone(), plain.clone(), plain.clone(), plain, odd],
-            json!([
+            &json!([
                 {"name": "proxy", "level": "container", "container": sidecar, "pods": proxies},
                 {"name": "web", "level": "container", "container": changed, "pods": [at(4, "/spec/containers/0")]},
                 {"name": "debug", "level": "ephemeral_container", "container": debug,

@@ -77,8 +77,11 @@ impl Case<'_> {
     }
 }
 
+/// Pointer, element and resource of a fact.
+type Place = (String, Option<String>, Option<String>);
+
 #[track_caller]
-fn evidence(verdict: Verdict) -> (String, Vec<(String, Option<String>, Option<String>)>) {
+fn evidence(verdict: Verdict) -> (String, Vec<Place>) {
     let Verdict::Unhealthy(evidence) = verdict else { panic!("wanted unhealthy, got {verdict:?}") };
     let facts = evidence.facts.into_iter().map(|fact| (fact.pointer, fact.element, fact.resource));
     (evidence.message, facts.collect())

@@ -6,18 +6,17 @@ use regex::Regex;
 use serde_json::Value;
 
 use super::error::SyntaxError;
-use super::ir::{Binary, Fact, Function, Iterate, Node, Op, Optional, Program, Reads, Variable};
+use super::ir::{Fact, Function, Node, Op, Optional, Program, Reads, Variable};
+use super::vocabulary::{binary, function, iterate, operator};
 
 /// Longest expression in bytes; together with the depth it bounds what parsing and lowering may cost.
 const MAX_SOURCE: usize = 4096;
-/// Longest expression that is parsed on the caller's stack.
-const MAX_SHORT: usize = 512;
-/// Stack for longer ones: the parser recurses per term, so that a sum of two thousand overflows the usual two megabytes.
+/// Stack to parse on: the parser recurses per term and level, and overflows the usual two megabytes.
 const STACK: usize = 64 << 20;
 /// Types that an expression may compare `type(x)` with.
 const TYPES: [&str; 9] = ["null_type", "bool", "int", "uint", "double", "string", "list", "map", "type"];
 /// Deepest nesting of the lowered tree, which is also the deepest recursion of a run.
-const MAX_DEPTH: u16 = 96;
+const MAX_DEPTH: u16 = 64;
 
 /// The names that an expression may use.
 pub(crate) trait Names: Sync {
@@ -34,12 +33,9 @@ pub(crate) fn compile(source: &str, names: &dyn Names) -> Result<Program, Syntax
     if source.len() > MAX_SOURCE {
         return Err(SyntaxError::at(source, 0, format!("longer than {MAX_SOURCE} bytes")));
     }
-    if source.len() <= MAX_SHORT {
-        return parse(source, names);
-    }
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, || parse(source, names));
-        let parsed = thread.map(|thread| thread.join());
+        let parsed = thread.map(std::thread::ScopedJoinHandle::join);
         match parsed {
             Ok(Ok(parsed)) => parsed,
             Ok(Err(_)) => Err(SyntaxError::at(source, 0, "the parser failed")),
@@ -323,88 +319,4 @@ fn constant(node: &Node) -> Option<Value> {
         Op::Json(value) => Some(value.clone()),
         _ => None,
     }
-}
-
-fn operator(name: &str) -> bool {
-    matches!(
-        name,
-        operators::CONDITIONAL
-            | operators::LOGICAL_AND
-            | operators::LOGICAL_OR
-            | operators::LOGICAL_NOT
-            | operators::NEGATE
-            | operators::INDEX
-            | operators::OPT_INDEX
-    ) || binary(name).is_some()
-}
-
-fn binary(name: &str) -> Option<Binary> {
-    Some(match name {
-        operators::EQUALS => Binary::Equal,
-        operators::NOT_EQUALS => Binary::NotEqual,
-        operators::LESS => Binary::Less,
-        operators::LESS_EQUALS => Binary::LessEqual,
-        operators::GREATER => Binary::Greater,
-        operators::GREATER_EQUALS => Binary::GreaterEqual,
-        operators::IN => Binary::In,
-        operators::ADD => Binary::Add,
-        operators::SUBSTRACT => Binary::Subtract,
-        operators::MULTIPLY => Binary::Multiply,
-        operators::DIVIDE => Binary::Divide,
-        operators::MODULO => Binary::Remainder,
-        _ => return None,
-    })
-}
-
-fn iterate(name: &str, args: usize) -> Option<Iterate> {
-    Some(match (name, args) {
-        ("all", 2) => Iterate::All,
-        ("exists", 2) => Iterate::Exists,
-        ("exists_one" | "existsOne", 2) => Iterate::ExistsOne,
-        ("filter", 2) => Iterate::Filter,
-        ("map", 2) => Iterate::Map,
-        ("map", 3) => Iterate::FilterMap,
-        ("optMap", 2) => Iterate::OptMap,
-        ("optFlatMap", 2) => Iterate::OptFlatMap,
-        _ => return None,
-    })
-}
-
-/// The function of that name; `args` counts the receiver.
-fn function(name: &str, method: bool, args: usize) -> Option<Function> {
-    Some(match (name, method, args) {
-        ("size", _, 1) => Function::Size,
-        ("startsWith", true, 2) => Function::StartsWith,
-        ("endsWith", true, 2) => Function::EndsWith,
-        ("contains", true, 2) => Function::Contains,
-        ("matches", _, 2) => Function::Matches,
-        ("string", false, 1) => Function::String,
-        ("int", false, 1) => Function::Int,
-        ("uint", false, 1) => Function::Uint,
-        ("double", false, 1) => Function::Double,
-        ("bool", false, 1) => Function::Bool,
-        ("dyn", false, 1) => Function::Dyn,
-        ("type", false, 1) => Function::Type,
-        ("timestamp", false, 1) => Function::Timestamp,
-        ("duration", false, 1) => Function::Duration,
-        ("value", true, 1) => Function::Value,
-        ("hasValue", true, 1) => Function::HasValue,
-        ("or", true, 2) => Function::Or,
-        ("orValue", true, 2) => Function::OrValue,
-        ("split", true, 2 | 3) => Function::Split,
-        ("join", true, 1 | 2) => Function::Join,
-        ("lowerAscii", true, 1) => Function::LowerAscii,
-        ("upperAscii", true, 1) => Function::UpperAscii,
-        ("replace", true, 3 | 4) => Function::Replace,
-        ("substring", true, 2 | 3) => Function::Substring,
-        ("trim", true, 1) => Function::Trim,
-        ("indexOf", true, 2) => Function::IndexOf,
-        ("lastIndexOf", true, 2) => Function::LastIndexOf,
-        ("charAt", true, 2) => Function::CharAt,
-        ("distinct", true, 1) => Function::Distinct,
-        ("sort", true, 1) => Function::Sort,
-        ("selects", false, 2) => Function::Selects,
-        ("cidrContains", false, 2) => Function::CidrContains,
-        _ => return None,
-    })
 }

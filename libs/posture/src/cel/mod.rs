@@ -20,6 +20,7 @@ mod strings;
 mod tests;
 mod time;
 mod value;
+mod vocabulary;
 
 pub(crate) use error::{ErrorKind, EvalError, SyntaxError};
 pub(crate) use eval::{Run, Variables};

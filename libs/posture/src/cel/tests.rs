@@ -415,8 +415,22 @@ fn size_and_depth_are_bounded() {
     refused(&sum(3000), 1, 1, "longer than 4096 bytes");
     let error = compile(&sum(2000), &Plain).map(|_| ()).unwrap_err();
     assert!(error.message.contains("nested deeper"), "{error}");
+    assert!(compile(&sum(250), &Plain).is_err(), "refused, and nothing overflows");
     assert!(compile(&sum(50), &Plain).is_ok());
     assert!(compile(&format!("{}1{}", "(".repeat(500), ")".repeat(500)), &Plain).is_err());
+}
+
+#[test]
+fn the_deepest_expressions_run_on_an_ordinary_stack() {
+    let deepest = |open: &str, close: &str| {
+        let programs =
+            (1..100).map(|depth| compile(&format!("{}1 == 1{}", open.repeat(depth), close.repeat(depth)), &Plain));
+        let program = programs.take_while(Result::is_ok).last().unwrap().unwrap();
+        run(&program, &json!({}), 1_000_000).unwrap();
+    };
+    deepest("!(", ")");
+    deepest("[1].all(x, ", ")");
+    deepest("[", "]");
 }
 
 #[test]

@@ -1,7 +1,6 @@
 //! Inputs made from the examples of content files.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
-
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -24,7 +23,7 @@ impl Neighbours for ExampleNeighbours<'_> {
             Some(ExampleNeighbour::Objects(objects)) => objects,
             Some(ExampleNeighbour::Unread(_)) => {
                 let completeness = Completeness::Incomplete { kind: query.kinds[0], state: None };
-                return NeighbourSet { items: Vec::new(), completeness };
+                return NeighbourSet { items: Cow::Borrowed(&[]), completeness };
             }
         };
         let named = |object: &&Value| query.name.is_none_or(|name| object_name(object) == name);
@@ -63,18 +62,18 @@ pub(crate) fn with_input<T>(
             kind,
             name: text("name").unwrap_or_else(|| object_name(object)),
             namespace: text("namespace").or_else(|| object.pointer("/metadata/namespace")?.as_str()),
-            cloud: word("cloud", Cloud::Aws.as_str()).parse().unwrap(),
+            cloud: word("cloud", Cloud::Aws.as_str()).parse().expect("a word of the domain"),
             account: Some(text("account").unwrap_or("123456789012")),
             region: Some(text("region").unwrap_or("eu-west-1")),
             labels: &labels,
-            managed_by: word("managed_by", ManagedBy::Customer.as_str()).parse().unwrap(),
+            managed_by: word("managed_by", ManagedBy::Customer.as_str()).parse().expect("a word of the domain"),
             active: example.resource.get("active").and_then(Value::as_bool).unwrap_or(true),
             native_id: text("native_id").unwrap_or("example"),
         },
         config: object,
         live: None,
         neighbours: &ExampleNeighbours { of: &example.neighbours },
-        now: "2026-06-01T12:00:00Z".parse::<DateTime<Utc>>().unwrap(),
+        now: "2026-06-01T12:00:00Z".parse::<DateTime<Utc>>().expect("a valid time"),
     };
     judge(&input)
 }
