@@ -97,6 +97,8 @@ create table dirty (
     kind text collate "C" not null,
     namespace text collate "C",
     region text collate "C",
+    -- A pod's controller is judged in its place, also when the pod is gone.
+    owner_id uuid,
     -- Raised by every further change, so that a change during an assessment is not lost.
     marks bigint not null default 1,
     primary key (tenant_id, unit_id, kind, resource_id)

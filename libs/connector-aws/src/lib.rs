@@ -1,1 +1,31 @@
-//! .
+//! Reads one AWS account: EKS and ECR in its regions.
+//!
+//! ```text
+//! AwsConfig ─▶ Session (role or keys, one HTTP client) ─▶ calls (SDK signs and sends, `Caller` paces and repeats)
+//!                                                             │ the provider's own JSON
+//!                                                             ▼
+//!                        Lister per region and kind ◀─ normalize (pure)
+//! ```
+//! A call that fails marks the listing that needs it and nothing else. What the SDK's models do not know is kept.
+
+mod calls;
+mod config;
+mod connector;
+mod ecr;
+mod eks;
+mod errors;
+mod http;
+mod listing;
+mod normalize;
+mod partition;
+mod permissions;
+mod preflight;
+mod raw;
+mod regions;
+mod role;
+mod session;
+mod token;
+
+pub use config::{AwsAuth, AwsConfig, AwsConfigError, Regions, StaticKeys, default_limits};
+pub use connector::AwsConnector;
+pub use partition::{Partition, UnknownPartition};

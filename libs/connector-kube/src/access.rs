@@ -32,6 +32,13 @@ impl StaticAccess {
         Ok(Self { endpoint, token: Some(token), identity_pem: None, proxy: None })
     }
 
+    /// Checks the certificate against `name` instead of the URL's host.
+    #[must_use]
+    pub fn with_tls_server_name(mut self, name: Option<String>) -> Self {
+        self.endpoint.tls_server_name = name;
+        self
+    }
+
     /// Where the cluster answers.
     pub fn endpoint(&self) -> &ClusterEndpoint {
         &self.endpoint

@@ -68,16 +68,17 @@ pub(crate) async fn client(
     let dialled = proxy.as_ref().unwrap_or(&endpoint.url);
     let host = dialled.host_str().unwrap_or_default();
     let port = dialled.port_or_known_default().unwrap_or(443);
-    egress.resolve(host, port).await.map_err(|error| {
-        ConnectorError::new(ErrorKind::Unreachable, api, describe(&error))
-    })?;
+    egress
+        .resolve(host, port)
+        .await
+        .map_err(|error| ConnectorError::new(ErrorKind::Unreachable, api, describe(&error)))?;
 
-    let tls = tls_config(access, endpoint)
-        .map_err(|message| ConnectorError::new(ErrorKind::Permanent, api, message))?;
+    let tls =
+        tls_config(access, endpoint).map_err(|message| ConnectorError::new(ErrorKind::Permanent, api, message))?;
     let guarded = GuardedConnector(Arc::new(egress.clone()));
     let name = endpoint.tls_server_name.as_deref();
     match proxy {
-        None => service(https(tls, name, guarded)?),
+        None => Ok(service(https(tls, name, guarded)?)),
         Some(proxy) => {
             let invalid = || ConnectorError::new(ErrorKind::Permanent, api, "the proxy address is malformed");
             let uri: Uri = origin(&proxy).parse().map_err(|_| invalid())?;
@@ -85,12 +86,12 @@ pub(crate) async fn client(
             if let Some(auth) = proxy_auth(&proxy) {
                 tunnel = tunnel.with_auth(auth);
             }
-            service(https(tls, name, tunnel)?)
+            Ok(service(https(tls, name, tunnel)?))
         }
     }
 }
 
-fn service<C>(connector: C) -> Result<kube::Client, ConnectorError>
+fn service<C>(connector: C) -> kube::Client
 where
     C: Service<Uri> + Clone + Send + Sync + 'static,
     C::Response: hyper_util::client::legacy::connect::Connection + hyper::rt::Read + hyper::rt::Write + Send + Unpin,
@@ -101,7 +102,7 @@ where
         .pool_idle_timeout(Duration::from_secs(30))
         .build::<_, kube::client::Body>(connector);
     let service = ServiceBuilder::new().layer(DecompressionLayer::new()).service(http);
-    Ok(kube::Client::new(service, "default"))
+    kube::Client::new(service, "default")
 }
 
 fn https<C>(tls: ClientConfig, name: Option<&str>, inner: C) -> Result<HttpsConnector<C>, ConnectorError> {
@@ -172,15 +173,12 @@ fn percent_decode(text: &str) -> Vec<u8> {
     let mut at = 0;
     while at < bytes.len() {
         let hex = (bytes[at] == b'%').then(|| text.get(at + 1..at + 3)).flatten();
-        match hex.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
-            Some(byte) => {
-                out.push(byte);
-                at += 3;
-            }
-            None => {
-                out.push(bytes[at]);
-                at += 1;
-            }
+        if let Some(byte) = hex.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
+            out.push(byte);
+            at += 3;
+        } else {
+            out.push(bytes[at]);
+            at += 1;
         }
     }
     out

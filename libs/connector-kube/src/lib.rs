@@ -1,9 +1,22 @@
-//! Reads the inventory of one Kubernetes cluster.
+//! Reads the inventory of one Kubernetes cluster: get and list only, nothing is written, nothing runs inside.
+//!
+//! ```text
+//! ClusterAccess (a cloud's, or a kubeconfig's) ─▶ connect (egress guard, cluster CA) ─▶ client (token, Caller)
+//!   ─▶ list (pages) ─▶ normalize (pure) ─▶ Event
+//! ```
 
 mod access;
 mod client;
 mod connect;
+mod connector;
+mod discover;
+mod kinds;
 mod kubeconfig;
+mod list;
+mod normalize;
+mod preflight;
+mod scan;
 
 pub use access::StaticAccess;
+pub use connector::{KubeConnector, KubeIdentity, Options};
 pub use kubeconfig::{KUBECONFIG_LIMIT, KubeconfigError, parse_kubeconfig};

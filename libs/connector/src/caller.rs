@@ -129,7 +129,9 @@ impl Caller {
         }
         let _slot = slots.acquire().await.expect("the semaphore is never closed");
         let limit = self.shared.limits.attempt_timeout;
-        tokio::time::timeout(limit, op()).await.unwrap_or_else(|_| {
+        // On the heap: an SDK's call is tens of kilobytes, and callers hold several side by side.
+        let call = Box::pin(op());
+        tokio::time::timeout(limit, call).await.unwrap_or_else(|_| {
             let message = format!("no answer within {} s", limit.as_secs_f64());
             Err(ConnectorError::new(ErrorKind::Unreachable, api, message))
         })

@@ -69,7 +69,7 @@ const METADATA: &[IpAddr] = &[
 
 /// Special-purpose ranges of the IANA registries that are not globally reachable.
 const V4: &[(Ipv4Addr, u8, &str)] = &[
-    (Ipv4Addr::new(0, 0, 0, 0), 8, "an address of this host"),
+    (Ipv4Addr::UNSPECIFIED, 8, "an address of this host"),
     (Ipv4Addr::new(10, 0, 0, 0), 8, "a private address"),
     (Ipv4Addr::new(100, 64, 0, 0), 10, "a carrier-grade NAT address"),
     (Ipv4Addr::new(127, 0, 0, 0), 8, "a loopback address"),
@@ -86,7 +86,7 @@ const V4: &[(Ipv4Addr, u8, &str)] = &[
     (Ipv4Addr::new(240, 0, 0, 0), 4, "a reserved address"),
 ];
 
-/// The same for IPv6, where only 2000::/3 is handed out to the public at all.
+/// The same for IPv6, where only `2000::/3` is handed out to the public at all.
 const V6: &[(Ipv6Addr, u8, &str)] = &[
     (Ipv6Addr::LOCALHOST, 128, "a loopback address"),
     (Ipv6Addr::UNSPECIFIED, 128, "an address of this host"),
@@ -160,16 +160,17 @@ impl FromStr for EgressPolicy {
 /// The IPv4 address that an IPv6 address carries, where packets to it end up there; otherwise the address itself.
 fn embedded(address: IpAddr) -> IpAddr {
     let IpAddr::V6(v6) = address else { return address };
-    let [a, b, c, d, e, f, g, h] = v6.segments();
+    let segments = v6.segments();
+    let [.., high, low] = segments;
     let join = |high: u16, low: u16| {
         let [a, b] = high.to_be_bytes();
         let [c, d] = low.to_be_bytes();
         IpAddr::V4(Ipv4Addr::new(a, b, c, d))
     };
-    match [a, b, c, d, e, f] {
-        [0, 0, 0, 0, 0, 0xffff] | [0x64, 0xff9b, 0, 0, 0, 0] => join(g, h),
-        [0, 0, 0, 0, 0, 0] if g != 0 => join(g, h),
-        [0x2002, ..] => join(b, c),
+    match segments {
+        [0, 0, 0, 0, 0, 0xffff, ..] | [0x64, 0xff9b, 0, 0, 0, 0, ..] => join(high, low),
+        [0, 0, 0, 0, 0, 0, ..] if high != 0 => join(high, low),
+        [0x2002, first, second, ..] => join(first, second),
         _ => address,
     }
 }

@@ -265,6 +265,9 @@ pub struct References {
     /// Defender for Cloud assessment GUIDs.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub defender: Vec<String>,
+    /// Azure Policy definition GUIDs.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub azure_policy: Vec<String>,
 }
 
 /// An object with the verdict that it must get.

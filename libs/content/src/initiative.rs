@@ -46,11 +46,13 @@ impl Choice {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::Choice;
 
     #[test]
     fn a_prefix_ends_at_a_dot() {
-        let choice = |id: &str| Choice { id: id.into(), params: Default::default(), severity: None };
+        let choice = |id: &str| Choice { id: id.into(), params: BTreeMap::default(), severity: None };
         assert!(choice("k8s.pod.*").selects("k8s.pod.privileged"));
         assert!(!choice("k8s.po*").selects("k8s.pod.privileged"), "no half words");
         assert!(!choice("k8s.pod").selects("k8s.pod.privileged"));

@@ -103,12 +103,7 @@ fn examples(lint: &mut Lint<'_>, control: &Control) {
     }
 }
 
-fn parameters(
-    lint: &mut Lint<'_>,
-    control: &Control,
-    params: &BTreeMap<String, serde_json::Value>,
-    field: &str,
-) {
+fn parameters(lint: &mut Lint<'_>, control: &Control, params: &BTreeMap<String, serde_json::Value>, field: &str) {
     for (name, value) in params {
         let declared = control.parameters.get(name);
         lint.require(declared.is_some(), field, || format!("`{}` has no parameter `{name}`", control.id));
@@ -134,6 +129,7 @@ fn references(lint: &mut Lint<'_>, control: &Control) {
     each("checkov", &all.checkov, |id| prefixed(id, "CKV", |c| c.is_ascii_alphanumeric() || c == '_'));
     each("prowler", &all.prowler, |id| prefixed(id, "", |c| c.is_ascii_alphanumeric() || c == '_'));
     each("defender", &all.defender, is_guid);
+    each("azure_policy", &all.azure_policy, is_guid);
     for sections in all.cis.values() {
         each("cis", sections, |id| prefixed(id, "", |c| c.is_ascii_digit() || c == '.'));
     }

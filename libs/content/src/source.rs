@@ -9,26 +9,32 @@ use crate::{ContentError, Problem};
 /// Content files are small; a larger one is a mistake or an attack.
 const MAX_FILE_BYTES: u64 = 256 * 1024;
 
-static EMBEDDED: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR");
+static CONTROLS: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/controls");
+static INITIATIVES: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/initiatives");
+static GROUPS: &str = include_str!("../groups.yaml");
 
 /// Content files by path below the content folder.
 pub(crate) type Files = BTreeMap<String, String>;
 
 pub(crate) fn embedded() -> Files {
-    let mut files = Files::new();
-    collect(&EMBEDDED, &mut files);
+    let mut files = Files::from([("groups.yaml".to_owned(), GROUPS.to_owned())]);
+    collect("controls", &CONTROLS, &mut files);
+    collect("initiatives", &INITIATIVES, &mut files);
     files
 }
 
-fn collect(dir: &Dir<'_>, files: &mut Files) {
+fn collect(folder: &str, dir: &Dir<'_>, files: &mut Files) {
     for file in dir.files() {
-        if let (Some(path), Some(text)) = (file.path().to_str(), file.contents_utf8())
-            && is_content(path)
-        {
-            files.insert(path.to_owned(), text.to_owned());
+        if let (Some(path), Some(text)) = (file.path().to_str(), file.contents_utf8()) {
+            let path = format!("{folder}/{}", path.replace('\\', "/"));
+            if is_content(&path) {
+                files.insert(path, text.to_owned());
+            }
         }
     }
-    dir.dirs().for_each(|sub| collect(sub, files));
+    for sub in dir.dirs() {
+        collect(folder, sub, files);
+    }
 }
 
 fn is_content(path: &str) -> bool {

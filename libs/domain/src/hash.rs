@@ -45,18 +45,24 @@ fn feed(hasher: &mut blake3::Hasher, value: &Value) {
         Value::String(text) => tag(hasher, b's', text.as_bytes()),
         Value::Array(items) => {
             tag(hasher, b'a', &(items.len() as u64).to_le_bytes());
-            items.iter().for_each(|item| feed(hasher, item));
+            for item in items {
+                feed(hasher, item);
+            }
         }
         Value::Object(map) => {
             tag(hasher, b'o', &(map.len() as u64).to_le_bytes());
             // serde_json's map is sorted unless `preserve_order` is on; sort so that the hash never depends on it.
             let sorted = map.keys().is_sorted();
             if sorted {
-                map.iter().for_each(|(key, item)| field(hasher, key, item));
+                for (key, item) in map {
+                    field(hasher, key, item);
+                }
             } else {
                 let mut entries: Vec<_> = map.iter().collect();
                 entries.sort_unstable_by_key(|(key, _)| *key);
-                entries.into_iter().for_each(|(key, item)| field(hasher, key, item));
+                for (key, item) in entries {
+                    field(hasher, key, item);
+                }
             }
         }
     }

@@ -55,7 +55,7 @@ uuid_id! {
 }
 
 impl ResourceId {
-    /// The id of the resource that the provider calls `native` in this tenant (UUIDv5, so that every replica agrees).
+    /// The id of the resource that the provider calls `native` in this tenant (`UUIDv5`, so that every replica agrees).
     pub fn derive(tenant: TenantId, native: &NativeId) -> Self {
         Self(Uuid::new_v5(&tenant.0, native.as_str().as_bytes()))
     }

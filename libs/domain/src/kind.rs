@@ -5,7 +5,7 @@ text_enum! {
     pub enum Kind as "kind" {
         /// An AWS account: identity, partition, regions.
         AwsAccount = "aws.account",
-        /// An EKS cluster as DescribeCluster returns it.
+        /// An EKS cluster as `DescribeCluster` returns it.
         AwsEksCluster = "aws.eks.cluster",
         /// A managed node group.
         AwsEksNodegroup = "aws.eks.nodegroup",

@@ -6,6 +6,7 @@ mod cloud;
 mod coverage;
 mod hash;
 mod id;
+mod image;
 mod kind;
 mod resource;
 mod scope;
@@ -21,6 +22,7 @@ pub use id::{
     AssignmentId, ClusterId, ConnectorId, InitiativeId, NativeId, PreflightId, ResourceId, ScanId, TenantId, TokenId,
     UnitId,
 };
+pub use image::image_digest;
 pub use kind::{Family, Kind};
 pub use resource::{ManagedBy, Resource, strip_nulls};
 pub use scope::Scope;

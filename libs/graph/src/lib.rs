@@ -1,1 +1,19 @@
-//! .
+//! What the inventory's parts have to do with one another: edges derived from resources. Pure: no IO, no clock.
+//!
+//! ```text
+//! derive(node)             owner, contains, mounts, uses_service_account, binds, runs_image: the node alone tells
+//! select(selector, nodes)  selects: a service or network policy and the workloads of its namespace tell together
+//! ```
+//! An edge may point at what is not in the inventory: not read yet, not read at all, or missing. [`Edge::expects`] says
+//! which kind must have been read completely before that means "missing".
+
+mod bind;
+mod derive;
+mod edge;
+mod node;
+mod select;
+
+pub use derive::derive;
+pub use edge::{Edge, EdgeKind};
+pub use node::Node;
+pub use select::select;

@@ -122,15 +122,10 @@ impl Engine {
         let mut known = HashMap::new();
         for selection in selections {
             let check = self.check(selection)?;
-            match known.get(&(check.control, check.params_hash)) {
-                Some(index) => {
-                    let same: &mut Check = &mut set.checks[*index];
-                    same.severity = same.severity.max(check.severity);
-                }
-                None => {
-                    known.insert((check.control, check.params_hash), set.checks.len());
-                    set.checks.push(check);
-                }
+            let index = *known.entry((check.control, check.params_hash)).or_insert(set.checks.len());
+            match set.checks.get_mut(index) {
+                Some(same) => same.severity = same.severity.max(check.severity),
+                None => set.checks.push(check),
             }
         }
         for (index, check) in set.checks.iter().enumerate() {
@@ -146,8 +141,7 @@ impl Engine {
         let index = self.by_id.get(&selection.control_id).copied();
         let index = index.ok_or_else(|| SelectionError::UnknownControl { control: control() })?;
         let compiled = &self.controls[index];
-        let given =
-            selection.params.as_object().ok_or_else(|| SelectionError::NotAnObject { control: control() })?;
+        let given = selection.params.as_object().ok_or_else(|| SelectionError::NotAnObject { control: control() })?;
         let mut params: Map<String, Value> =
             compiled.parameters.iter().map(|(name, p)| (name.clone(), p.default.clone())).collect();
         for (name, value) in given {

@@ -32,22 +32,22 @@ pub(crate) enum Origin<'a> {
 }
 
 /// The three lists of containers, and the levels of their members.
-pub(crate) const CONTAINER_LISTS: [(&str, &str); 3] = [
-    ("containers", "container"),
-    ("initContainers", "init_container"),
-    ("ephemeralContainers", "ephemeral_container"),
-];
+pub(crate) const CONTAINER_LISTS: [(&str, &str); 3] =
+    [("containers", "container"), ("initContainers", "init_container"), ("ephemeralContainers", "ephemeral_container")];
+
+/// The containers of the pod template.
+pub(crate) fn containers() -> Vec<Elements> {
+    let sets = CONTAINER_LISTS.into_iter().map(|(list, level)| {
+        let pattern = Pattern::every(Root::Pod, list);
+        Elements { pattern, level, label: Some(level.replace('_', " ")) }
+    });
+    sets.collect()
+}
 
 /// Reads one entry of `for_each`.
 pub(crate) fn parse(text: &str) -> Result<Vec<Elements>, &'static str> {
     if text == "containers" {
-        return CONTAINER_LISTS
-            .into_iter()
-            .map(|(list, level)| {
-                let pattern = Pattern::parse(&format!("{{pod}}/{list}/*"), Root::Pod)?;
-                Ok(Elements { pattern, level, label: Some(level.replace('_', " ")) })
-            })
-            .collect();
+        return Ok(containers());
     }
     let pattern = Pattern::parse(text, Root::Object)?;
     if pattern.root == Root::Pod && pattern.is_root() {

@@ -13,6 +13,8 @@ use crate::pointer::{Pattern, Root};
 pub struct Engine {
     pub(crate) controls: Vec<Compiled>,
     pub(crate) by_id: HashMap<String, usize>,
+    /// The containers of a pod template: what most controls go through, so it is listed once per resource.
+    pub(crate) containers: Vec<Elements>,
 }
 
 #[derive(Debug)]
@@ -24,10 +26,14 @@ pub(crate) struct Compiled {
     pub(crate) kinds: Vec<Kind>,
     pub(crate) parameters: IndexMap<String, Parameter>,
     pub(crate) sets: Vec<Elements>,
+    /// Whether the elements are those of [`Engine::containers`], and nothing else.
+    pub(crate) only_containers: bool,
     /// Whether live containers are elements too.
     pub(crate) live: bool,
     pub(crate) neighbours: Vec<CompiledNeighbour>,
     pub(crate) lets: Vec<Program>,
+    /// Their names, for messages.
+    pub(crate) let_names: Vec<String>,
     pub(crate) not_applicable: Vec<(Program, String)>,
     pub(crate) unknown: Vec<(Program, String)>,
     pub(crate) violation: Program,
@@ -81,10 +87,10 @@ impl Engine {
     /// Compiles every control of the catalogue.
     pub fn compile(catalogue: &Catalogue) -> Result<Self, CompileError> {
         let mut problems = Vec::new();
-        let mut engine = Self { controls: Vec::new(), by_id: HashMap::new() };
+        let mut engine = Self { controls: Vec::new(), by_id: HashMap::new(), containers: element::containers() };
         for control in catalogue.controls() {
             let mut compiler = Compiler { control, problems: &mut problems };
-            let version = catalogue.control_version(&control.id).expect("the catalogue knows its controls");
+            let Some(version) = catalogue.control_version(&control.id) else { continue };
             if let Some(compiled) = compiler.control(version) {
                 engine.by_id.insert(compiled.id.clone(), engine.controls.len());
                 engine.controls.push(compiled);
@@ -109,9 +115,7 @@ impl Engine {
         self.controls.iter().flat_map(move |control| {
             let distances: BTreeSet<Within> =
                 control.neighbours.iter().filter(|n| n.kinds.contains(&kind)).map(|n| n.within).collect();
-            distances
-                .into_iter()
-                .map(|within| Dependent { control_id: &control.id, judged: &control.kinds, within })
+            distances.into_iter().map(|within| Dependent { control_id: &control.id, judged: &control.kinds, within })
         })
     }
 
@@ -179,14 +183,14 @@ const RESERVED: [&str; 11] =
     ["object", "resource", "pod", "template", "it", "level", "name", "params", "neighbours", "now", "optional"];
 
 impl Compiler<'_> {
-    fn refuse(&mut self, field: impl Into<String>, message: impl ToString) {
-        let (file, message) = (self.control.file(), message.to_string());
+    fn refuse(&mut self, field: impl Into<String>, message: impl Into<String>) {
+        let (file, message) = (self.control.file(), message.into());
         self.problems.push(CompileProblem { file, field: field.into(), message });
     }
 
     fn expression(&mut self, field: impl Into<String>, source: &str, names: &ControlNames<'_>) -> Option<Program> {
         let compiled: Result<Program, SyntaxError> = cel::compile(source, names);
-        compiled.map_err(|error| self.refuse(field, error)).ok()
+        compiled.map_err(|error| self.refuse(field, error.to_string())).ok()
     }
 
     fn control(&mut self, version: ConfigHash) -> Option<Compiled> {
@@ -230,10 +234,12 @@ impl Compiler<'_> {
             kinds,
             parameters: control.parameters.clone(),
             needs_pod: reads || sets.iter().any(Elements::needs_pod),
+            only_containers: control.for_each == ["containers"],
             live: control.for_each.iter().any(|pattern| pattern == "containers"),
             sets,
             neighbours,
             lets,
+            let_names: control.r#let.keys().cloned().collect(),
             not_applicable,
             unknown,
             violation,

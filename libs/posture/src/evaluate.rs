@@ -1,9 +1,11 @@
+use std::fmt::Write;
+
 use rampart_domain::{Evidence, UnknownReason, Verdict};
 use serde_json::{Map, Value};
 
 use crate::cel::{ErrorKind, EvalError, Program, Run, Variables};
 use crate::check::{Check, CheckSet};
-use crate::element::{Element, Origin, collect_live};
+use crate::element::{Element, Elements, Origin, collect_live};
 use crate::engine::{Compiled, CompiledNeighbour, Engine};
 use crate::evidence;
 use crate::input::{Completeness, Input, NeighbourItem, NeighbourQuery, NeighbourSet};
@@ -12,17 +14,19 @@ use crate::input::{Completeness, Input, NeighbourItem, NeighbourQuery, Neighbour
 const STEPS: u32 = 1_000_000;
 
 /// What is worked out once per resource.
-struct Subject<'a> {
+pub(crate) struct Subject<'a> {
     input: &'a Input<'a>,
-    pod: Option<&'a Value>,
-    template: &'a Value,
+    pub(crate) pod: Option<&'a Value>,
+    pub(crate) template: &'a Value,
+    /// The containers of the template and of live pods.
+    containers: Vec<Element<'a>>,
 }
 
 impl Engine {
     /// Judges a resource by every check of its kind, handing each verdict to `emit`.
     pub fn evaluate<'c>(&self, checks: &'c CheckSet, input: &Input<'_>, mut emit: impl FnMut(&'c Check, Verdict)) {
         let empty = Value::Object(Map::new());
-        let subject = Subject::of(input, &empty);
+        let subject = Subject::of(input, &empty, &self.containers);
         for check in checks.of(input.facts.kind) {
             emit(check, self.judge_subject(check, &subject));
         }
@@ -31,14 +35,14 @@ impl Engine {
     /// Judges a resource by one check. The check need not be meant for the resource's kind.
     pub fn judge(&self, check: &Check, input: &Input<'_>) -> Verdict {
         let empty = Value::Object(Map::new());
-        self.judge_subject(check, &Subject::of(input, &empty))
+        self.judge_subject(check, &Subject::of(input, &empty, &self.containers))
     }
 
     /// JSON pointers of what violates a check: the elements, or `""` for the object as a whole. A remediation patch
     /// belongs at each of them. What violates only in live pods is not in the configuration, so not here either.
     pub fn violating(&self, check: &Check, input: &Input<'_>) -> Vec<String> {
         let empty = Value::Object(Map::new());
-        let subject = Subject::of(input, &empty);
+        let subject = Subject::of(input, &empty, &self.containers);
         let control = &self.controls[check.control];
         let mut pointers = Vec::new();
         let verdict = judge(control, check, &subject, &mut |element| match element.map(|element| element.origin) {
@@ -57,12 +61,19 @@ impl Engine {
 }
 
 impl<'a> Subject<'a> {
-    fn of(input: &'a Input<'a>, empty: &'a Value) -> Self {
+    pub(crate) fn of(input: &'a Input<'a>, empty: &'a Value, sets: &[Elements]) -> Self {
         let pointer = input.facts.kind.pod_spec_pointer();
         let pod = pointer.and_then(|pointer| input.config.pointer(pointer));
         let template = pointer.and_then(|pointer| pointer.strip_suffix("/spec"));
         let template = template.and_then(|pointer| input.config.pointer(pointer)?.get("metadata"));
-        Self { input, pod, template: template.unwrap_or(empty) }
+        let mut containers = Vec::new();
+        if input.facts.kind.is_workload() {
+            sets.iter().enumerate().for_each(|(index, set)| set.collect(index, input, pod, &mut containers));
+            if let Some(live) = input.live {
+                collect_live(live, &mut containers);
+            }
+        }
+        Self { input, pod, template: template.unwrap_or(empty), containers }
     }
 
     fn has_live(&self) -> bool {
@@ -71,12 +82,12 @@ impl<'a> Subject<'a> {
 }
 
 /// The neighbours of one control, fetched once.
-struct Fetched<'a> {
+pub(crate) struct Fetched<'a> {
     sets: Vec<NeighbourSet<'a>>,
 }
 
 impl<'a> Fetched<'a> {
-    fn lists(&'a self, control: &Compiled) -> Vec<Option<&'a [NeighbourItem<'a>]>> {
+    pub(crate) fn lists(&'a self, control: &Compiled) -> Vec<Option<&'a [NeighbourItem<'a>]>> {
         let known = |(set, neighbour): (&'a NeighbourSet<'a>, &CompiledNeighbour)| {
             let usable = set.completeness == Completeness::Complete || !neighbour.complete;
             usable.then_some(set.items.as_slice())
@@ -103,7 +114,7 @@ fn judge<'a>(
         lets: &control.lets,
         it: None,
     };
-    let fetched = match fetch(control, input, &Run::new(variables(&[]), STEPS)) {
+    let fetched = match fetch(control, input, || Run::new(variables(&[]), STEPS)) {
         Ok(fetched) => fetched,
         Err((error, program)) => return unknown(control, error, program, &[]),
     };
@@ -112,13 +123,17 @@ fn judge<'a>(
     judge.verdict(violates)
 }
 
-type Failed<'a> = (EvalError, &'a Program);
+pub(crate) type Failed<'a> = (EvalError, &'a Program);
 
-fn fetch<'a>(control: &'a Compiled, input: &'a Input<'a>, run: &Run<'a>) -> Result<Fetched<'a>, Failed<'a>> {
+pub(crate) fn fetch<'a>(
+    control: &'a Compiled,
+    input: &'a Input<'a>,
+    run: impl Fn() -> Run<'a>,
+) -> Result<Fetched<'a>, Failed<'a>> {
     let mut sets = Vec::with_capacity(control.neighbours.len());
     for neighbour in &control.neighbours {
         let name = match &neighbour.name {
-            Some(program) => Some(run.value(program).map_err(|error| (error, program))?),
+            Some(program) => Some(run().value(program).map_err(|error| (error, program))?),
             None => None,
         };
         // A name that is no text names nothing that exists; the store would find nothing either.
@@ -136,11 +151,16 @@ fn unknown(control: &Compiled, error: EvalError, program: &Program, sets: &[Neig
     {
         return Verdict::Unknown(UnknownReason::Unread { kind: *kind, state: *state });
     }
-    let source = match error.in_let.checked_sub(1) {
-        Some(index) => &control.lets[usize::from(index)].source,
-        None => &program.source,
+    let message = match error.in_let.checked_sub(1).map(usize::from) {
+        Some(index) => format!("{}: {}", control.let_names[index], error.render(&control.lets[index].source)),
+        None => error.render(&program.source),
     };
-    Verdict::Unknown(UnknownReason::Error { message: error.render(source) })
+    Verdict::Unknown(UnknownReason::Error { message })
+}
+
+/// A workload whose template was never seen cannot be judged by it.
+fn no_template() -> Verdict {
+    Verdict::Unknown(UnknownReason::Undetermined { needs: "the pod template".into() })
 }
 
 struct Judge<'a> {
@@ -159,9 +179,9 @@ impl<'a> Judge<'a> {
                 Err(error) => return self.unknown(error, condition),
             }
         }
-        let no_template = self.control.needs_pod && self.subject.pod.is_none();
-        if no_template && !(self.control.live && self.subject.has_live()) {
-            return Verdict::Unknown(UnknownReason::Undetermined { needs: "the pod template".into() });
+        let blind = self.control.needs_pod && self.subject.pod.is_none();
+        if blind && !(self.control.live && self.subject.has_live()) {
+            return no_template();
         }
         if self.control.sets.is_empty() {
             return match self.element() {
@@ -173,23 +193,27 @@ impl<'a> Judge<'a> {
                 }
             };
         }
-        self.elements(no_template, violates)
+        self.elements(blind, violates)
     }
 
-    fn elements(&mut self, no_template: bool, violates: &mut dyn FnMut(Option<&Element<'_>>)) -> Verdict {
+    fn elements(&mut self, blind: bool, violates: &mut dyn FnMut(Option<&Element<'_>>)) -> Verdict {
         let input = self.subject.input;
-        let mut elements = Vec::new();
-        for (index, set) in self.control.sets.iter().enumerate() {
-            set.collect(index, input, self.subject.pod, &mut elements);
-        }
-        if self.control.live {
-            input.live.into_iter().for_each(|live| collect_live(live, &mut elements));
-        }
+        let mut own = Vec::new();
+        let elements = if self.control.only_containers {
+            &self.subject.containers
+        } else {
+            for (index, set) in self.control.sets.iter().enumerate() {
+                set.collect(index, input, self.subject.pod, &mut own);
+            }
+            if let Some(live) = input.live.filter(|_| self.control.live) {
+                collect_live(live, &mut own);
+            }
+            &own
+        };
         let mut found: Option<Evidence> = None;
         let mut violating = 0_usize;
-        let mut first_unknown = no_template
-            .then(|| Verdict::Unknown(UnknownReason::Undetermined { needs: "the pod template".into() }));
-        for element in &elements {
+        let mut first_unknown = blind.then(no_template);
+        for element in elements {
             self.run.set_element((element.value, element.level, element.name.clone()));
             match self.element_of(Some(element)) {
                 Ok(None) => {}
@@ -209,7 +233,8 @@ impl<'a> Judge<'a> {
         match (found, first_unknown) {
             (Some(mut evidence), _) => {
                 if violating > 1 {
-                    evidence.message.push_str(&format!(" and {} more", violating - 1));
+                    // Writing to a string cannot fail.
+                    let _ = write!(evidence.message, " and {} more", violating - 1);
                 }
                 Verdict::Unhealthy(evidence)
             }
@@ -241,6 +266,9 @@ impl<'a> Judge<'a> {
     }
 
     fn unknown(&self, error: EvalError, program: &Program) -> Verdict {
+        if program.reads.pod && self.subject.pod.is_none() && error.kind == ErrorKind::NoSuchKey {
+            return no_template();
+        }
         unknown(self.control, error, program, &self.fetched.sets)
     }
 }

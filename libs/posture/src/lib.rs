@@ -10,14 +10,25 @@
 //! The same engine serves assessment, admission and CI. Unknown is never healthy: whatever a verdict needs and cannot
 //! have makes it unknown, with the reason.
 
+// The module that makes inputs from examples is shared with the tests outside, which know this crate by its name.
+#[cfg(test)]
+extern crate self as rampart_posture;
+
 mod cel;
 mod check;
+#[cfg(test)]
+mod differential;
 mod element;
 mod engine;
 mod evaluate;
 mod evidence;
+#[cfg(test)]
+#[path = "../tests/example/mod.rs"]
+mod example;
 mod input;
 pub mod live;
+#[cfg(test)]
+mod oracle;
 mod pointer;
 pub mod score;
 

@@ -46,6 +46,11 @@ impl Pattern {
         Ok(Self { root, segments: segments.collect::<Result<_, _>>()? })
     }
 
+    /// Every item of the member `key`.
+    pub(crate) fn every(root: Root, key: &str) -> Self {
+        Self { root, segments: vec![Segment::Key(key.to_owned()), Segment::Every] }
+    }
+
     /// Whether one `*` at least is in it.
     pub(crate) fn is_wild(&self) -> bool {
         self.segments.iter().any(|segment| matches!(segment, Segment::Every))

@@ -137,7 +137,8 @@ pub fn gain(groups: &[ScoreGroup], tallies: &[ControlTally<'_>], control: Contro
     let score = score(groups, tallies);
     let Some(group) = score.groups.iter().find(|group| group.group == control.group) else { return 0.0 };
     let healed = control.tally.unhealthy.min(group.tally.unhealthy);
-    let tally = Tally { healthy: group.tally.healthy + healed, unhealthy: group.tally.unhealthy - healed, ..group.tally };
+    let tally =
+        Tally { healthy: group.tally.healthy + healed, unhealthy: group.tally.unhealthy - healed, ..group.tally };
     if score.max == 0 {
         return 0.0;
     }

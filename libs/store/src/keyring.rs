@@ -71,6 +71,8 @@ pub enum KeyringError {
 struct Key {
     id: String,
     cipher: RandomizedNonceKey,
+    /// Derived from the key, for what must stay equal as long as the key is there.
+    redaction: aws_lc_rs::hmac::Key,
 }
 
 /// Key-encryption keys: the first seals, all open.
@@ -109,7 +111,10 @@ impl Keyring {
             None => fingerprint(&bytes),
         };
         let cipher = RandomizedNonceKey::new(&AES_256_GCM, &bytes).ok()?;
-        (!id.is_empty()).then_some(Key { id, cipher })
+        let root = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, &bytes);
+        let derived = aws_lc_rs::hmac::sign(&root, b"rampart redaction");
+        let redaction = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, derived.as_ref());
+        (!id.is_empty()).then_some(Key { id, cipher, redaction })
     }
 
     /// Reads keys from a file.
@@ -122,6 +127,14 @@ impl Keyring {
     /// Id of the key that seals.
     pub fn active(&self) -> &str {
         &self.keys[0].id
+    }
+
+    /// Key of the hash that stands for literal values of a tenant's workloads. It comes from the oldest key, so that
+    /// adding one changes nothing; dropping the oldest makes every workload look changed once.
+    pub fn redaction_key(&self, tenant: rampart_domain::TenantId) -> [u8; 32] {
+        let oldest = self.keys.last().expect("a keyring has at least one key");
+        let tag = aws_lc_rs::hmac::sign(&oldest.redaction, tenant.0.as_bytes());
+        tag.as_ref().try_into().expect("SHA-256 has 32 bytes")
     }
 
     /// Seals a value for one place.

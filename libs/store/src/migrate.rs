@@ -18,6 +18,8 @@ pub async fn migrate(owner_url: &SecretString, app_login: &str) -> Result<(), St
     sqlx::query("select pg_advisory_unlock(7241870)").execute(&mut conn).await?;
     outcome?;
     MIGRATIONS.run(&mut conn).await?;
+    // What the application compares itself with when it starts.
+    sqlx::query("grant select on _sqlx_migrations to rampart_app").execute(&mut conn).await?;
     conn.close().await?;
     Ok(())
 }

@@ -82,6 +82,30 @@ pub async fn request(tx: &mut TenantTx, kind: WorkKind, subject: Uuid) -> Result
     Ok(())
 }
 
+/// Asks for work on a subject after `delay`, unless it waits already.
+pub async fn request_after(
+    tx: &mut TenantTx,
+    kind: WorkKind,
+    subject: Uuid,
+    delay: Duration,
+) -> Result<(), StoreError> {
+    let tenant = tx.tenant_uuid();
+    sqlx::query!(
+        "insert into work as w (tenant_id, kind, subject, run_at)
+         values ($1, $2, $3, now() + make_interval(secs => $4))
+         on conflict (tenant_id, kind, subject) do update
+         set want = greatest(w.want, w.claimed) + 1, run_at = excluded.run_at
+         where w.want <= w.claimed",
+        tenant,
+        kind.as_str(),
+        subject,
+        delay.as_secs_f64()
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
 /// Sets how often a subject repeats by itself, first at a random point of the first interval; `None` stops repeating.
 pub async fn schedule(
     tx: &mut TenantTx,
@@ -198,8 +222,7 @@ pub async fn finish(tx: &mut WorkerTx, lease: &Lease) -> Result<bool, StoreError
         r#"update work
            set done = claimed, lease_until = null, attempts = 0, last_error = null,
                want = case when every_s is null then want else greatest(want, claimed + 1) end,
-               run_at = case when want > claimed then now()
-                             when every_s is null then run_at
+               run_at = case when want > claimed or every_s is null then run_at
                              else now() + (0.9 + 0.2 * random()) * make_interval(secs => every_s) end
            where tenant_id = $1 and kind = $2 and subject = $3 and fence = $4
            returning run_at <= now() and want > done as "again!""#,

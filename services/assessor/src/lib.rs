@@ -1,1 +1,98 @@
-//! .
+//! The assessor: judges what changed and keeps verdicts, findings, counters and edges in step with the inventory.
+//!
+//! ```text
+//! work(assess, unit) ─▶ policy: which checks apply ─▶ targets: what must be judged again
+//!                      ─▶ judge: engine over batches ─▶ diff against what is stored ─▶ store::verdict (fenced)
+//! ```
+//! A run is idempotent and takes no input but the unit: what changed stands in `dirty`, what applies in assignments.
+
+mod assess;
+mod counting;
+mod diff;
+mod edges;
+mod judge;
+mod policy;
+mod targets;
+mod world;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use rampart_chassis::Ctx;
+use rampart_content::Catalogue;
+use rampart_posture::Engine;
+use rampart_store::Store;
+use rampart_store::work::{Lease, WorkKind};
+use rampart_store::worker;
+use tokio_util::sync::CancellationToken;
+
+pub use crate::assess::{Summary, assess};
+
+/// Options of the assessor role.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Config {
+    /// Clusters and accounts assessed at once in this process; the default is one per core.
+    #[arg(long, env = "RAMPART_ASSESSMENTS")]
+    pub assessments: Option<usize>,
+    /// Clusters and accounts of one tenant assessed at once, over all processes.
+    #[arg(long, env = "RAMPART_ASSESSMENTS_PER_TENANT", default_value_t = 8)]
+    pub assessments_per_tenant: usize,
+    /// Folder with controls and initiatives that override or add to the built-in ones.
+    #[arg(long = "content-dir", env = "RAMPART_CONTENT_DIR", id = "assessor_content_dir")]
+    pub content_dir: Option<PathBuf>,
+}
+
+/// The catalogue and its compiled form, shared by all assessments of a process.
+#[derive(Debug)]
+pub struct Knowledge {
+    /// Controls, initiatives, score groups.
+    pub catalogue: Catalogue,
+    /// The controls, ready to judge.
+    pub engine: Engine,
+}
+
+impl Knowledge {
+    /// Compiles a catalogue.
+    pub fn new(catalogue: Catalogue) -> anyhow::Result<Self> {
+        let engine = Engine::compile(&catalogue)?;
+        Ok(Self { catalogue, engine })
+    }
+
+    /// Compiles the built-in catalogue.
+    pub fn embedded() -> anyhow::Result<Self> {
+        Self::new(Catalogue::embedded().context("built-in content")?)
+    }
+}
+
+/// Works until the context is cancelled.
+pub async fn run(config: Config, ctx: Ctx, store: Store) -> anyhow::Result<()> {
+    let catalogue = match &config.content_dir {
+        Some(dir) => Catalogue::with_overrides(dir).with_context(|| format!("content in {}", dir.display()))?,
+        None => Catalogue::embedded().context("built-in content")?,
+    };
+    let knowledge = Arc::new(Knowledge::new(catalogue)?);
+    let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+    let options = worker::Options {
+        kinds: vec![WorkKind::Assess],
+        concurrency: config.assessments.unwrap_or(cores).max(1),
+        per_tenant: config.assessments_per_tenant,
+        grace: Duration::from_secs(15),
+    };
+    let db = store.clone();
+    let handler = move |lease: Lease, cancel: CancellationToken| {
+        let (db, knowledge) = (db.clone(), knowledge.clone());
+        async move {
+            let started = std::time::Instant::now();
+            let summary = assess(&db, &knowledge, &lease, &cancel).await?;
+            if summary.judged > 0 {
+                tracing::info!(tenant.id = %lease.tenant, unit.id = %lease.subject, judged = summary.judged,
+                    findings = summary.findings, duration_ms = started.elapsed().as_millis() as u64, "assessed");
+            }
+            Ok(())
+        }
+    };
+    worker::run(&store, &options, &ctx.cancel, handler).await?;
+    Ok(())
+}

@@ -4,7 +4,7 @@ use anyhow::Context as _;
 use clap::Subcommand;
 use rampart_chassis::{Telemetry, TelemetryArgs};
 use rampart_domain::TenantId;
-use rampart_store::Store;
+use rampart_store::{AccessScope, Role, Store};
 use secrecy::ExposeSecret as _;
 
 use crate::database::{Database, DatabaseArgs};
@@ -53,8 +53,8 @@ struct CreateTokenArgs {
     #[arg(long, default_value = "first-owner")]
     name: String,
     /// Days until the token expires.
-    #[arg(long, default_value_t = 90, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=3650))]
-    expires_in_days: u32,
+    #[arg(long, default_value_t = 90, value_name = "DAYS", value_parser = clap::value_parser!(u16).range(1..=3650))]
+    expires_in_days: u16,
     #[command(flatten)]
     shared: Shared,
 }
@@ -92,12 +92,13 @@ async fn act(action: &Action, store: &Store) -> anyhow::Result<String> {
         }
         Action::CreateToken(args) => {
             let days = args.expires_in_days;
-            let token = rampart_store::admin::create_owner_token(store, args.tenant, &args.name, days).await;
+            let (role, scope) = (Role::Owner, AccessScope::Tenant);
+            let token = rampart_store::admin::create_token(store, args.tenant, &args.name, role, scope, days).await;
             Ok(token.context("could not create the token")?.expose_secret().to_owned())
         }
         Action::RotateKey(args) => {
             let keyring = args.keys.keyring(&args.shared.database.data_dir)?;
-            let rotated = rampart_store::admin::rotate_key(store, &keyring).await;
+            let rotated = rampart_store::connector::reseal(store, &keyring).await;
             Ok(format!("{} credentials encrypted anew", rotated.context("could not rotate the key")?))
         }
     }

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use anyhow::Context as _;
 use clap::ValueEnum;
 use rampart_chassis::postgres::PrivatePostgres;
@@ -5,6 +7,7 @@ use rampart_chassis::{
     Ctx, Metrics, Operations, OperationsArgs, Role, ShutdownArgs, Signals, Telemetry, TelemetryArgs, supervise,
 };
 use rampart_store::Store;
+use rampart_store::keyring::Keyring;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
@@ -72,7 +75,7 @@ async fn run(args: ServeArgs) -> anyhow::Result<()> {
         opened = Database::open(&args.database) => opened?,
         signal = signals.next() => anyhow::bail!("stopped by {signal} while starting"),
     };
-    let store = database.connect().await?.with_keyring(keyring);
+    let store = database.connect().await?;
     let checked = store.clone();
     ctx.health.register("database", move || {
         let store = checked.clone();
@@ -80,7 +83,7 @@ async fn run(args: ServeArgs) -> anyhow::Result<()> {
     });
 
     let timeout = args.shutdown.shutdown_timeout;
-    let mut roles = chosen_roles(args, &ctx, &store);
+    let mut roles = chosen_roles(args, &ctx, &store, &keyring);
     let private = database.private.take().map(|private| watch(private, &ctx));
     let returned = private.map(|(role, returned)| {
         roles.push(role);
@@ -100,14 +103,17 @@ async fn run(args: ServeArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn chosen_roles(args: ServeArgs, ctx: &Ctx, store: &Store) -> Vec<Role> {
+fn chosen_roles(args: ServeArgs, ctx: &Ctx, store: &Store, keyring: &Arc<Keyring>) -> Vec<Role> {
     let runs = |role: RoleName| args.roles.contains(&RoleName::All) || args.roles.contains(&role);
     let mut roles = Vec::new();
     if runs(RoleName::Api) {
-        roles.push(Role::new("api", rampart_api::run(args.api, ctx.clone(), store.clone())));
+        roles.push(Role::new("api", rampart_api::run(args.api, ctx.clone(), store.clone(), keyring.clone())));
     }
     if runs(RoleName::Discovery) {
-        roles.push(Role::new("discovery", rampart_discovery::run(args.discovery, ctx.clone(), store.clone())));
+        roles.push(Role::new(
+            "discovery",
+            rampart_discovery::run(args.discovery, ctx.clone(), store.clone(), keyring.clone()),
+        ));
     }
     if runs(RoleName::Assessor) {
         roles.push(Role::new("assessor", rampart_assessor::run(args.assessor, ctx.clone(), store.clone())));

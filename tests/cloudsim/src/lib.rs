@@ -1,1 +1,22 @@
-//! .
+//! Simulated clouds: AWS over HTTP and Kubernetes APIs over TLS, served from a world that a seed decides.
+//!
+//! ```text
+//! WorldSpec ─▶ World (pure) ─┬─▶ aws: EKS, ECR, STS, Account      ┐
+//!                            └─▶ kube: one API per cluster, own CA ┴─▶ faults ─▶ calls ─▶ loopback
+//! ```
+
+mod answer;
+mod aws;
+mod calls;
+mod faults;
+mod kube;
+mod kubeconfig;
+pub mod models;
+mod shared;
+mod simulator;
+pub mod world;
+
+pub use aws::sigv4::Keys;
+pub use calls::Calls;
+pub use faults::{Fault, FaultKind, Faults, Target};
+pub use simulator::Simulator;

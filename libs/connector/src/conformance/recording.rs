@@ -36,7 +36,8 @@ pub struct Recorded {
 pub async fn record(connector: &dyn Connector, cancel_after: Option<Duration>) -> Recording {
     let cancel = CancellationToken::new();
     let cx = ScanContext { cancel: cancel.clone(), kinds: Vec::new(), started_at: DateTime::UNIX_EPOCH };
-    let (sink, mut events) = Sink::new(4);
+    // Room for everything: an event that had to wait would look as if it had been decided later.
+    let (sink, mut events) = Sink::new(4096);
     let mut recording = Recording { result: Ok(()), listings: HashMap::new(), breaches: Vec::new(), ended_after: None };
     let scan = async {
         let result = connector.scan(&cx, &sink).await;
@@ -44,19 +45,28 @@ pub async fn record(connector: &dyn Connector, cancel_after: Option<Duration>) -
         drop(sink);
         (result, ended)
     };
-    let stop = async {
+    let read = async {
         if let Some(after) = cancel_after {
-            tokio::time::sleep(after).await;
+            let until_then = async {
+                while let Some(event) = events.recv().await {
+                    recording.take(event, false);
+                }
+            };
+            // Whether it hangs, as it should, or has ended already, is told by what comes after.
+            let _ = tokio::time::timeout(after, until_then).await;
+            while let Ok(event) = events.try_recv() {
+                recording.take(event, false);
+            }
             cancel.cancel();
         }
-        Instant::now()
-    };
-    let read = async {
+        let stopped = Instant::now();
         while let Some(event) = events.recv().await {
             recording.take(event, cancel.is_cancelled());
         }
+        stopped
     };
-    let ((result, ended), stopped, ()) = tokio::join!(scan, stop, read);
+    // One task: nothing is sent between the last look into the channel and the cancellation.
+    let ((result, ended), stopped) = tokio::join!(scan, read);
     recording.result = result;
     recording.ended_after = cancel_after.map(|_| ended.saturating_duration_since(stopped));
     recording

@@ -1,6 +1,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use futures::{StreamExt, stream};
 use rampart_domain::CoverageState;
 
 use super::{Expected, Fault, Harness, Recording, record};
@@ -8,6 +9,8 @@ use crate::{ErrorKind, Outcome, Permission};
 
 /// Longest time from the cancellation to the end of a scan.
 const CANCEL_WITHIN: Duration = Duration::from_secs(2);
+/// Rows of the table that run side by side: they mostly wait.
+const ROWS_AT_ONCE: usize = 8;
 /// When a hanging scan is told to stop.
 const CANCEL_AFTER: Duration = Duration::from_millis(150);
 
@@ -29,32 +32,31 @@ impl fmt::Display for Violation {
     }
 }
 
-/// Runs the whole table. The error lists every broken promise.
+/// Runs the whole table, some rows side by side. The error lists every broken promise.
 pub async fn run(harness: &dyn Harness) -> Result<(), Vec<Violation>> {
-    let mut violations = Vec::new();
     let world = harness.start(None).await;
     let permissions = world.connector.permissions();
     let expected = harness.expected();
-    let mut note = |broken: Option<(&Permission, Fault)>, messages: Vec<String>| {
-        let broken = broken.map(|(permission, fault)| (permission.name.clone(), fault));
-        violations.extend(messages.into_iter().map(|message| Violation { broken: broken.clone(), message }));
-    };
-
-    note(None, table(&permissions, &expected));
-    note(None, sound(&record(&*world.connector, None).await, &expected));
+    let mut messages = table(&permissions, &expected);
+    messages.extend(sound(&record(&*world.connector, None).await, &expected));
     drop(world);
-    for permission in &permissions {
-        for fault in Fault::ALL {
-            if !harness.applies(permission, fault) {
-                continue;
-            }
-            let world = harness.start(Some((permission, fault))).await;
-            let cancel = (fault == Fault::Hang).then_some(CANCEL_AFTER);
-            let seen = record(&*world.connector, cancel).await;
-            note(Some((permission, fault)), broken(&seen, &expected, permission, fault));
-        }
-    }
+    let mut violations: Vec<_> = messages.into_iter().map(|message| Violation { broken: None, message }).collect();
+
+    let rows = permissions.iter().flat_map(|permission| Fault::ALL.map(|fault| (permission, fault)));
+    let rows = rows.filter(|(permission, fault)| harness.applies(permission, *fault));
+    let rows = rows.map(|(permission, fault)| row(harness, &expected, permission, fault));
+    let found: Vec<Vec<Violation>> = stream::iter(rows).buffered(ROWS_AT_ONCE).collect().await;
+    violations.extend(found.into_iter().flatten());
     if violations.is_empty() { Ok(()) } else { Err(violations) }
+}
+
+async fn row(harness: &dyn Harness, expected: &[Expected], permission: &Permission, fault: Fault) -> Vec<Violation> {
+    let world = harness.start(Some((permission, fault))).await;
+    let cancel = (fault == Fault::Hang).then_some(CANCEL_AFTER);
+    let seen = record(&*world.connector, cancel).await;
+    let broken = Some((permission.name.clone(), fault));
+    let messages = judge(&seen, expected, permission, fault);
+    messages.into_iter().map(|message| Violation { broken: broken.clone(), message }).collect()
 }
 
 /// Every kind of the world must hang on some permission, or the table has holes.
@@ -78,7 +80,7 @@ fn sound(seen: &Recording, expected: &[Expected]) -> Vec<String> {
     messages
 }
 
-fn broken(seen: &Recording, expected: &[Expected], permission: &Permission, fault: Fault) -> Vec<String> {
+fn judge(seen: &Recording, expected: &[Expected], permission: &Permission, fault: Fault) -> Vec<String> {
     match fault {
         Fault::ThrottledOnce => return sound(seen, expected),
         Fault::Hang => return cancelled(seen, permission),

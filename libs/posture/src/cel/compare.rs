@@ -81,15 +81,15 @@ impl<'a> Run<'a> {
 
 /// The order of two values, where one exists.
 pub(super) fn order(left: &Val<'_>, right: &Val<'_>, node: &Node) -> Result<Ordering, EvalError> {
-    let none = || error(node, ErrorKind::NotComparable);
+    let incomparable = || error(node, ErrorKind::NotComparable);
     match (left, right) {
         (Val::Bool(a), Val::Bool(b)) => Ok(a.cmp(b)),
         (Val::Str(a), Val::Str(b)) => Ok(a.as_str().cmp(b.as_str())),
         (Val::Timestamp(a), Val::Timestamp(b)) => Ok(a.cmp(b)),
         (Val::Duration(a), Val::Duration(b)) => Ok(a.cmp(b)),
         _ => {
-            let (a, b) = number(left).zip(number(right)).ok_or_else(none)?;
-            compare_numbers(a, b).ok_or_else(none)
+            let (a, b) = number(left).zip(number(right)).ok_or_else(incomparable)?;
+            compare_numbers(a, b).ok_or_else(incomparable)
         }
     }
 }

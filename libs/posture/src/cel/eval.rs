@@ -108,7 +108,7 @@ impl<'a> Run<'a> {
             Op::Select(operand, field) => match eval(operand)? {
                 Val::Optional(None) => Val::NONE,
                 Val::Optional(Some(inner)) => match self.select(&inner, field, node) {
-                    Err(EvalError { kind: ErrorKind::NoSuchKey, .. }) => Val::NONE,
+                    Err(_) if inner.list_len().is_some() || inner.map_len().is_some() => Val::NONE,
                     selected => selected?.some(),
                 },
                 value => self.select(&value, field, node)?,
@@ -120,6 +120,7 @@ impl<'a> Run<'a> {
             },
             Op::Has(operand, field) => match eval(operand)? {
                 Val::Optional(None) => Val::Bool(false),
+                Val::Optional(Some(inner)) if inner.list_len().is_some() => Val::Bool(false),
                 Val::Optional(Some(inner)) => Val::Bool(self.has(&inner, field, node)?),
                 value => Val::Bool(self.has(&value, field, node)?),
             },
@@ -255,12 +256,7 @@ impl<'a> Run<'a> {
         Ok(Val::List(list.into()))
     }
 
-    fn map(
-        &self,
-        entries: &'a [(Node, Node, Optional)],
-        node: &Node,
-        scope: Option<&Scope<'_, 'a>>,
-    ) -> Outcome<'a> {
+    fn map(&self, entries: &'a [(Node, Node, Optional)], node: &Node, scope: Option<&Scope<'_, 'a>>) -> Outcome<'a> {
         let mut map: Vec<(Val<'a>, Val<'a>)> = Vec::with_capacity(entries.len());
         for (key_node, value_node, optional) in entries {
             let key = self.eval(key_node, scope)?;
@@ -283,7 +279,7 @@ impl<'a> Run<'a> {
     }
 }
 
-#[derive(PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Absorbing {
     False,
     True,

@@ -22,6 +22,8 @@ pub(crate) struct Reads {
     pub(crate) pod: bool,
     /// `neighbours`.
     pub(crate) neighbours: bool,
+    /// Deepest nesting, through the `let`s that are named.
+    pub(crate) depth: u16,
 }
 
 #[derive(Debug)]

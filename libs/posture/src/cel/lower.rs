@@ -10,13 +10,17 @@ use super::ir::{Binary, Fact, Function, Iterate, Node, Op, Optional, Program, Re
 
 /// Longest expression in bytes; together with the depth it bounds what parsing and lowering may cost.
 const MAX_SOURCE: usize = 4096;
+/// Longest expression that is parsed on the caller's stack.
+const MAX_SHORT: usize = 512;
+/// Stack for longer ones: the parser recurses per term, so that a sum of two thousand overflows the usual two megabytes.
+const STACK: usize = 64 << 20;
 /// Types that an expression may compare `type(x)` with.
 const TYPES: [&str; 9] = ["null_type", "bool", "int", "uint", "double", "string", "list", "map", "type"];
 /// Deepest nesting of the lowered tree, which is also the deepest recursion of a run.
 const MAX_DEPTH: u16 = 96;
 
 /// The names that an expression may use.
-pub(crate) trait Names {
+pub(crate) trait Names: Sync {
     /// What a plain name stands for, and what it reads.
     fn variable(&self, name: &str) -> Option<(Variable, Reads)>;
     /// The neighbour of that name.
@@ -30,6 +34,21 @@ pub(crate) fn compile(source: &str, names: &dyn Names) -> Result<Program, Syntax
     if source.len() > MAX_SOURCE {
         return Err(SyntaxError::at(source, 0, format!("longer than {MAX_SOURCE} bytes")));
     }
+    if source.len() <= MAX_SHORT {
+        return parse(source, names);
+    }
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, || parse(source, names));
+        let parsed = thread.map(|thread| thread.join());
+        match parsed {
+            Ok(Ok(parsed)) => parsed,
+            Ok(Err(_)) => Err(SyntaxError::at(source, 0, "the parser failed")),
+            Err(error) => Err(SyntaxError::at(source, 0, format!("no thread to parse on: {error}"))),
+        }
+    })
+}
+
+fn parse(source: &str, names: &dyn Names) -> Result<Program, SyntaxError> {
     // An environment without macros leaves `has`, `all` and the like as the calls they are written as.
     let parser = Env::default().parser();
     let (ast, info) = parser.parse_with_source_info(source).map_err(|errors| match errors.errors.first() {
@@ -66,15 +85,22 @@ impl Lower<'_> {
         Err(SyntaxError::at(self.source, self.offset(expr), message))
     }
 
+    /// Notes how deep a run gets; a `let` runs on top of the expression that names it.
+    fn reach(&mut self, depth: u16, expr: &IdedExpr) -> Lowered<()> {
+        if depth > MAX_DEPTH {
+            return self.refuse(expr, format!("nested deeper than {MAX_DEPTH} levels, `let`s included"));
+        }
+        self.reads.depth = self.reads.depth.max(depth);
+        Ok(())
+    }
+
     fn boxed(&mut self, expr: &IdedExpr) -> Lowered<Box<Node>> {
         self.node(expr).map(Box::new)
     }
 
     fn node(&mut self, expr: &IdedExpr) -> Lowered<Node> {
         self.depth += 1;
-        if self.depth > MAX_DEPTH {
-            return self.refuse(expr, format!("nested deeper than {MAX_DEPTH} levels"));
-        }
+        self.reach(self.depth, expr)?;
         let op = match &expr.expr {
             Expr::Literal(literal) => match literal {
                 LiteralValue::Null => Op::Null,
@@ -106,6 +132,7 @@ impl Lower<'_> {
         }
         match self.names.variable(name) {
             Some((variable, reads)) => {
+                self.reach(self.depth + reads.depth, expr)?;
                 self.reads.element |= reads.element;
                 self.reads.pod |= reads.pod;
                 self.reads.neighbours |= reads.neighbours;

@@ -18,9 +18,13 @@ mod operators;
 mod strings;
 mod time;
 mod value;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use error::{ErrorKind, EvalError, SyntaxError};
 pub(crate) use eval::{Run, Variables};
 pub(crate) use ir::{Program, Reads, Variable};
 pub(crate) use lower::{Names, compile};
 pub(crate) use value::Text;
+#[cfg(test)]
+pub(crate) use value::Val;

@@ -28,9 +28,7 @@ impl<'a> Run<'a> {
 
     pub(super) fn index(&self, operand: &Val<'a>, index: &Val<'a>, node: &Node) -> Outcome<'a> {
         if operand.map_len().is_some() {
-            if !matches!(index, Val::Str(_) | Val::Int(_) | Val::Uint(_) | Val::Double(_) | Val::Bool(_)) {
-                return Err(error(node, ErrorKind::NoSuchOverload));
-            }
+            key(index, node)?;
             return self.entry(operand, index, node)?.ok_or_else(|| error(node, ErrorKind::NoSuchKey));
         }
         if operand.list_len().is_none() {
@@ -65,6 +63,7 @@ impl<'a> Run<'a> {
     /// `item in container`.
     fn contains(&self, container: &Val<'a>, item: &Val<'a>, node: &Node) -> Result<bool, EvalError> {
         if container.map_len().is_some() {
+            key(item, node)?;
             return Ok(self.entry(container, item, node)?.is_some());
         }
         let length = container.list_len().ok_or_else(|| error(node, ErrorKind::NoSuchOverload))?;
@@ -101,6 +100,14 @@ impl<'a> Run<'a> {
                 Val::List(items.chain((0..b).filter_map(|index| right.item(index))).collect())
             }
         })
+    }
+}
+
+/// Fails on what cannot be a key of a map.
+fn key(value: &Val<'_>, node: &Node) -> Result<(), EvalError> {
+    match value {
+        Val::Str(_) | Val::Int(_) | Val::Uint(_) | Val::Double(_) | Val::Bool(_) => Ok(()),
+        _ => Err(error(node, ErrorKind::NoSuchOverload)),
     }
 }
 

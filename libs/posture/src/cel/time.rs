@@ -58,16 +58,9 @@ fn duration(text: &str) -> Option<TimeDelta> {
         let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
         let number: f64 = rest[..digits].parse().ok()?;
         rest = &rest[digits..];
-        let (nanos, unit) = [
-            (1e3, "us"),
-            (1e6, "ms"),
-            (1.0, "ns"),
-            (1e9, "s"),
-            (60e9, "m"),
-            (3600e9, "h"),
-        ]
-        .into_iter()
-        .find(|(_, unit)| rest.starts_with(unit))?;
+        let (nanos, unit) = [(1e3, "us"), (1e6, "ms"), (1.0, "ns"), (1e9, "s"), (60e9, "m"), (3600e9, "h")]
+            .into_iter()
+            .find(|(_, unit)| rest.starts_with(unit))?;
         rest = &rest[unit.len()..];
         let nanos = number * nanos;
         if nanos >= i64::MAX as f64 {

@@ -160,9 +160,8 @@ impl<'a> Val<'a> {
                 Value::Array(items.iter().map(|item| item.to_json().map(Cow::into_owned)).collect::<Option<_>>()?)
             }
             Self::Map(entries) => {
-                let entry = |(key, value): &(Val<'a>, Val<'a>)| {
-                    Some((key.as_str()?.to_owned(), value.to_json()?.into_owned()))
-                };
+                let entry =
+                    |(key, value): &(Val<'a>, Val<'a>)| Some((key.as_str()?.to_owned(), value.to_json()?.into_owned()));
                 Value::Object(entries.iter().map(entry).collect::<Option<_>>()?)
             }
             Self::Optional(_) | Self::Timestamp(_) | Self::Duration(_) | Self::Type(_) => return None,

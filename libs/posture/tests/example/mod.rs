@@ -1,5 +1,7 @@
 //! Inputs made from the examples of content files.
 
+#![expect(clippy::unwrap_used, reason = "tests")]
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -44,7 +46,12 @@ fn example_kind(control: &Control, example: &Example) -> Kind {
 }
 
 /// Judges `object` in the place of the example's own.
-pub(crate) fn with_input<T>(control: &Control, example: &Example, object: &Value, judge: impl FnOnce(&Input<'_>) -> T) -> T {
+pub(crate) fn with_input<T>(
+    control: &Control,
+    example: &Example,
+    object: &Value,
+    judge: impl FnOnce(&Input<'_>) -> T,
+) -> T {
     let text = |name: &str| example.resource.get(name).and_then(Value::as_str);
     let labels = example.resource.get("labels").or_else(|| object.pointer("/metadata/labels"));
     let labels = labels.or_else(|| object.get("tags")).filter(|labels| labels.is_object()).cloned();
@@ -83,4 +90,3 @@ pub(crate) fn sources() -> Catalogue {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../content");
     Catalogue::with_overrides(&root).unwrap_or_else(|error| panic!("{error}"))
 }
-

@@ -1,0 +1,69 @@
+use std::sync::OnceLock;
+
+use aws_smithy_http_client::proxy::ProxyConfig;
+use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError as HttpError;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::body::SdkBody;
+use aws_smithy_types::byte_stream::ByteStream;
+use futures::stream;
+use rampart_connector::{ConnectorError, read_capped};
+
+use crate::errors::TRANSPORT;
+
+/// The one HTTP client of a connector: a shared pool, and bodies that are read whole up to a cap.
+#[derive(Debug)]
+pub(crate) struct CappedClient {
+    proxy: ProxyConfig,
+    max_body: usize,
+    connector: OnceLock<SharedHttpConnector>,
+}
+
+impl CappedClient {
+    pub(crate) const fn new(proxy: ProxyConfig, max_body: usize) -> Self {
+        Self { proxy, max_body, connector: OnceLock::new() }
+    }
+}
+
+impl HttpClient for CappedClient {
+    /// Every service client has the same settings, so that all share the connector made for the first.
+    fn http_connector(&self, settings: &HttpConnectorSettings, parts: &RuntimeComponents) -> SharedHttpConnector {
+        let make = || {
+            let mut builder = aws_smithy_http_client::Connector::builder()
+                .connector_settings(settings.clone())
+                .proxy_config(self.proxy.clone())
+                .tls_provider(Provider::Rustls(CryptoMode::AwsLc));
+            builder.set_sleep_impl(parts.sleep_impl());
+            SharedHttpConnector::new(Capped {
+                inner: SharedHttpConnector::new(builder.build()),
+                max_body: self.max_body,
+            })
+        };
+        self.connector.get_or_init(make).clone()
+    }
+}
+
+#[derive(Debug)]
+struct Capped {
+    inner: SharedHttpConnector,
+    max_body: usize,
+}
+
+impl HttpConnector for Capped {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let (answer, max) = (self.inner.call(request), self.max_body);
+        HttpConnectorFuture::new(async move { read(answer.await?, max).await })
+    }
+}
+
+async fn read(mut response: HttpResponse, max: usize) -> Result<HttpResponse, HttpError> {
+    let body = ByteStream::new(std::mem::replace(response.body_mut(), SdkBody::taken()));
+    let chunks = stream::unfold(body, |mut body| async move { body.next().await.map(|chunk| (chunk, body)) });
+    let refused = |error: ConnectorError| HttpError::other(error.into(), None);
+    *response.body_mut() = SdkBody::from(read_capped(TRANSPORT, chunks, max).await.map_err(refused)?);
+    Ok(response)
+}

@@ -1,0 +1,117 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_config::default_provider::credentials::DefaultCredentialsChain;
+use aws_config::identity::IdentityCache;
+use aws_config::retry::RetryConfig;
+use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{AppName, BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_smithy_http_client::proxy::ProxyConfig;
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use rampart_connector::{Caller, ConnectorError, ErrorKind};
+use secrecy::ExposeSecret;
+use url::{Host, Url};
+
+use crate::config::{AwsAuth, AwsConfig, StaticKeys};
+use crate::http::CappedClient;
+use crate::partition::Partition;
+use crate::role::{AssumedRole, RoleCredentials, RoleProvider};
+
+/// Credentials and transport of one connector, shared by all its clients and by the token sources of its clusters.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) partition: Partition,
+    pub(crate) endpoint_override: Option<Url>,
+    pub(crate) credentials: SharedCredentialsProvider,
+    /// For the preflight, which tries the role without its external id.
+    pub(crate) role: Option<Arc<RoleCredentials>>,
+    sdk: SdkConfig,
+}
+
+impl Session {
+    /// Builds everything that needs no call. Credentials are fetched when first used.
+    pub(crate) async fn open(
+        config: &AwsConfig,
+        partition: Partition,
+        caller: &Caller,
+    ) -> Result<Self, ConnectorError> {
+        let transport = transport(config, caller)?;
+        let (credentials, role) = match &config.auth {
+            AwsAuth::Static(keys) => (fixed(keys), None),
+            AwsAuth::Role { role_arn, external_id, session_name } => {
+                let base = match &config.base {
+                    Some(keys) => fixed(keys),
+                    None => SharedCredentialsProvider::new(DefaultCredentialsChain::builder().build().await),
+                };
+                let region = Region::new(config.home_region(partition).to_owned());
+                let sts = transport.to_builder().credentials_provider(base).region(region).build();
+                let role = AssumedRole {
+                    arn: role_arn.clone(),
+                    external_id: external_id.clone(),
+                    session_name: session_name.clone(),
+                };
+                let role = Arc::new(RoleCredentials::new(aws_sdk_sts::Client::new(&sts), caller.clone(), role));
+                (SharedCredentialsProvider::new(RoleProvider(Arc::clone(&role))), Some(role))
+            }
+        };
+        let sdk = transport.to_builder().credentials_provider(credentials.clone()).build();
+        Ok(Self { partition, endpoint_override: config.endpoint_override.clone(), credentials, role, sdk })
+    }
+
+    /// The configuration of the clients of one region.
+    pub(crate) fn region(&self, region: &str) -> SdkConfig {
+        self.sdk.to_builder().region(Region::new(region.to_owned())).build()
+    }
+
+    /// Where STS answers for a region.
+    pub(crate) fn sts_url(&self, region: &str) -> Result<Url, ConnectorError> {
+        if let Some(url) = &self.endpoint_override {
+            return Ok(url.clone());
+        }
+        let text = format!("https://sts.{region}.{}/", self.partition.dns_suffix());
+        Url::parse(&text).map_err(|error| ConnectorError::new(ErrorKind::Permanent, "sts", error.to_string()))
+    }
+}
+
+fn transport(config: &AwsConfig, caller: &Caller) -> Result<SdkConfig, ConnectorError> {
+    let limits = caller.limits();
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(Duration::from_secs(5).min(limits.attempt_timeout))
+        .read_timeout(limits.attempt_timeout)
+        .build();
+    let app =
+        AppName::new("rampart").map_err(|error| ConnectorError::new(ErrorKind::Permanent, "aws", error.to_string()))?;
+    let client = CappedClient::new(proxy(config.endpoint_override.as_ref()), limits.max_body);
+    let mut sdk = SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .app_name(app)
+        .http_client(SharedHttpClient::new(client))
+        // `Caller` repeats; a second layer would multiply the attempts and hide throttling from the buckets.
+        .retry_config(RetryConfig::disabled())
+        .timeout_config(timeouts)
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+        .identity_cache(IdentityCache::lazy().load_timeout(limits.attempt_timeout).build());
+    if let Some(url) = &config.endpoint_override {
+        sdk.set_endpoint_url(Some(url.to_string()));
+    }
+    Ok(sdk.build())
+}
+
+/// The process's proxy settings, save for an override on this machine, which no proxy could reach.
+fn proxy(endpoint_override: Option<&Url>) -> ProxyConfig {
+    let is_local = endpoint_override.and_then(Url::host).is_some_and(|host| match host {
+        Host::Domain(name) => name == "localhost",
+        Host::Ipv4(address) => address.is_loopback(),
+        Host::Ipv6(address) => address.is_loopback(),
+    });
+    if is_local { ProxyConfig::disabled() } else { ProxyConfig::from_env() }
+}
+
+fn fixed(keys: &StaticKeys) -> SharedCredentialsProvider {
+    let secret = keys.secret_access_key.expose_secret();
+    let token = keys.session_token.as_ref().map(|token| token.expose_secret().to_owned());
+    SharedCredentialsProvider::new(Credentials::new(&keys.access_key_id, secret, token, None, "rampart"))
+}

@@ -1,0 +1,115 @@
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use rampart_connector::{
+    Caller, ClusterAccess, Connector, ConnectorError, EgressPolicy, Permission, PermissionCheck, ScanContext, Sink,
+};
+use rampart_domain::{Cloud, NativeId};
+
+use crate::client::Api;
+use crate::kinds::{Aws, needs};
+use crate::{preflight, scan};
+
+/// How a cluster is known before its API was reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KubeIdentity {
+    /// The cloud's id of the cluster; `None` for a cluster that no cloud lists, which then goes by its kube-system uid.
+    pub native_id: Option<NativeId>,
+    /// Short name shown to people.
+    pub name: String,
+    /// Where it runs.
+    pub cloud: Cloud,
+    /// Account, subscription or project.
+    pub account: Option<String>,
+    /// Region.
+    pub region: Option<String>,
+}
+
+/// What is read beside the default, and how literals are hidden.
+#[derive(Clone)]
+pub struct Options {
+    /// Key of the hash that replaces literal environment values and arguments that look secret. Keep it per tenant and
+    /// stable: another key makes every workload look changed.
+    pub redaction_key: [u8; 32],
+    /// Read the names of secrets. Kubernetes has no verb for names alone: the right to list secrets grants their
+    /// content, although only metadata is asked for and kept.
+    pub list_secret_names: bool,
+    /// Read the names of config maps. As with secrets, the right to list them grants their content.
+    pub list_config_map_names: bool,
+}
+
+impl Options {
+    /// The default: no names of secrets or config maps.
+    pub const fn new(redaction_key: [u8; 32]) -> Self {
+        Self { redaction_key, list_secret_names: false, list_config_map_names: false }
+    }
+}
+
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options")
+            .field("list_secret_names", &self.list_secret_names)
+            .field("list_config_map_names", &self.list_config_map_names)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Reads one cluster through its API server.
+///
+/// Permissions are named `list <plural>[.<group>]`, `get namespaces/kube-system`, `get configmaps/aws-auth`,
+/// `get /version` and `get /apis`.
+pub struct KubeConnector {
+    pub(crate) identity: KubeIdentity,
+    access: Arc<dyn ClusterAccess>,
+    egress: EgressPolicy,
+    pub(crate) options: Options,
+    caller: Caller,
+}
+
+impl fmt::Debug for KubeConnector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KubeConnector").field("identity", &self.identity).finish_non_exhaustive()
+    }
+}
+
+impl KubeConnector {
+    /// A connector for one cluster. Nothing is sent before a scan or a preflight. `caller` is shared between scans; the
+    /// cancellation of each scan's context applies to its own calls.
+    pub fn new(
+        identity: KubeIdentity,
+        access: Arc<dyn ClusterAccess>,
+        egress: EgressPolicy,
+        options: Options,
+        caller: Caller,
+    ) -> Self {
+        Self { identity, access, egress, options, caller }
+    }
+
+    async fn connect(&self, cx: &ScanContext) -> Result<Api, ConnectorError> {
+        let caller = self.caller.with_cancel(cx.cancel.clone());
+        let region = self.identity.region.as_deref().unwrap_or_default();
+        Api::connect(Arc::clone(&self.access), &self.egress, caller, region).await
+    }
+
+    pub(crate) fn aws(&self) -> Aws {
+        if self.identity.cloud == Cloud::Aws { Aws::Yes } else { Aws::No }
+    }
+}
+
+#[async_trait]
+impl Connector for KubeConnector {
+    fn permissions(&self) -> Vec<Permission> {
+        needs(&self.options, self.aws()).into_iter().map(|need| need.permission).collect()
+    }
+
+    async fn scan(&self, cx: &ScanContext, sink: &Sink) -> Result<(), ConnectorError> {
+        let api = self.connect(cx).await?;
+        Box::pin(scan::run(self, &api, cx, sink)).await
+    }
+
+    async fn preflight(&self, cx: &ScanContext) -> Result<Vec<PermissionCheck>, ConnectorError> {
+        let api = self.connect(cx).await?;
+        Ok(preflight::run(self, &api).await)
+    }
+}

@@ -1,0 +1,110 @@
+//! Loading: what is built in is sound, overrides take its place, and every mistake is named with file and field.
+
+use std::fs;
+
+use rampart_content::{Catalogue, ContentError};
+use tempfile::TempDir;
+
+const CONTROL: &str = r#"
+id: test.widget.open
+version: 1
+title: Open widget
+severity: low
+group: best_practices
+type: data_plane
+kinds: [k8s.service]
+rationale: Widgets should be shut.
+violation: object.open
+message: "'the widget is open'"
+evidence: [open]
+remediation: { text: Shut it., patch: { open: false } }
+examples:
+  - { name: open, status: unhealthy, object: { open: true } }
+  - { name: shut, status: healthy, object: { open: false } }
+"#;
+
+fn folder(files: &[(&str, &str)]) -> TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    for (path, text) in files {
+        let path = dir.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    dir
+}
+
+#[track_caller]
+fn problems(files: &[(&str, &str)]) -> Vec<String> {
+    match Catalogue::with_overrides(folder(files).path()) {
+        Err(ContentError::Invalid(problems)) => problems.iter().map(ToString::to_string).collect(),
+        other => panic!("wanted problems, got {:?}", other.map(|_| ())),
+    }
+}
+
+/// Changing `from` to `to` in a sound control gives one problem that has all of `words`.
+#[track_caller]
+fn check(from: &str, to: &str, words: &[&str]) {
+    assert!(CONTROL.contains(from), "`{from}` is not in the control");
+    let problems = problems(&[("controls/test/widget/open.yaml", &CONTROL.replacen(from, to, 1))]);
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    for word in words.iter().chain(&["controls/test/widget/open.yaml"]) {
+        assert!(problems[0].contains(word), "`{word}` is not in {}", problems[0]);
+    }
+}
+
+#[test]
+fn what_is_built_in_loads() {
+    let catalogue = Catalogue::embedded().unwrap_or_else(|error| panic!("{error}"));
+    assert!(catalogue.control("k8s.pod.privileged").is_some());
+    assert_eq!(catalogue.group("vulnerabilities").map(|group| group.points), Some(6));
+    assert_eq!(catalogue.groups().iter().map(|group| group.points).sum::<u32>(), 25);
+    assert!(catalogue.initiative("rampart-default").is_some());
+}
+
+#[test]
+fn a_folder_adds_and_replaces() {
+    let built_in = Catalogue::embedded().unwrap();
+    let dir = folder(&[("controls/test/widget/open.yaml", CONTROL), ("notes.txt", "not content")]);
+    let catalogue = Catalogue::with_overrides(dir.path()).unwrap();
+    assert_eq!(catalogue.controls().len(), built_in.controls().len() + 1);
+    assert_eq!(catalogue.control("test.widget.open").unwrap().title, "Open widget");
+    assert_ne!(catalogue.version(), built_in.version());
+}
+
+#[test]
+fn words_for_people_do_not_change_the_version_and_conditions_do() {
+    let version = |text: &str| {
+        let dir = folder(&[("controls/test/widget/open.yaml", text)]);
+        Catalogue::with_overrides(dir.path()).unwrap().control_version("test.widget.open").unwrap()
+    };
+    let plain = version(CONTROL);
+    assert_eq!(plain, version(&CONTROL.replace("Widgets should", "All widgets should")));
+    assert_ne!(plain, version(&CONTROL.replace("object.open", "object.open == true")));
+    assert_ne!(plain, version(&CONTROL.replace("version: 1", "version: 2")));
+}
+
+#[test]
+fn mistakes_are_named_with_file_and_field() {
+    check("id: test.widget.open", "id: test.widget.closed", &["id: `test.widget.closed` differs from the path"]);
+    check("violation:", "violatoin:", &["violatoin", "line 10"]);
+    check("severity: low", "severity: lowest", &["lowest", "line 5"]);
+    check("[k8s.service]", "[k8s.servise]", &["unknown kind `k8s.servise`"]);
+    check("group: best_practices", "group: worst_practices", &["group: no group `worst_practices`"]);
+    check("status: unhealthy", "status: healthy", &["examples: has no unhealthy example"]);
+    check("name: shut", "name: open", &["examples.1.name: `open` is used twice"]);
+    check(", patch: { open: false }", "", &["remediation: has exactly one of"]);
+    check("evidence:", "references: { mitre: [X1] }\nevidence:", &["references.mitre: `X1` is malformed"]);
+    check("object: { open: true }", "params: { x: 1 }, object: { open: true }", &["no parameter `x`"]);
+    check("kinds: [k8s.service]", "kinds: &k [k8s.service]\nfor_each: *k", &[]);
+}
+
+#[test]
+fn initiatives_select_what_exists() {
+    let initiative = |id: &str| {
+        format!("id: own\nversion: 1\ntitle: Own\ndescription: Ours.\ncontrols: [{{ id: {id} }}]\n")
+    };
+    let with = |id: &str| problems(&[("controls/test/widget/open.yaml", CONTROL), ("initiatives/own.yaml", &initiative(id))]);
+    assert_eq!(with("test.gadget.*"), ["initiatives/own.yaml: controls.0.id: `test.gadget.*` selects no control"]);
+    let dir = folder(&[("controls/test/widget/open.yaml", CONTROL), ("initiatives/own.yaml", &initiative("test.*"))]);
+    assert!(Catalogue::with_overrides(dir.path()).is_ok());
+}

@@ -1,0 +1,274 @@
+use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::{Prepared, Source};
+use crate::work::{self, WorkKind};
+use crate::{StoreError, TenantTx};
+
+/// How long an assessment waits for more changes while a listing goes on; its end asks for one at once.
+const DEBOUNCE: Duration = Duration::from_secs(20);
+
+/// What a page did to the inventory.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Applied {
+    /// Resources seen for the first time.
+    pub added: u64,
+    /// Resources that differ from what was stored.
+    pub changed: u64,
+    /// Resources that do not.
+    pub unchanged: u64,
+}
+
+impl std::ops::AddAssign for Applied {
+    fn add_assign(&mut self, other: Self) {
+        self.added += other.added;
+        self.changed += other.changed;
+        self.unchanged += other.unchanged;
+    }
+}
+
+/// Writes what is new or changed, closes the version before, and asks for an assessment of every unit touched.
+///
+/// `read_at` is when the read began: a row that is newer than it stays. Idempotent; the order of pages does not matter.
+pub async fn apply(
+    tx: &mut TenantTx,
+    source: &Source,
+    read_at: DateTime<Utc>,
+    page: &[Prepared],
+) -> Result<Applied, StoreError> {
+    let ids: Vec<Uuid> = page.iter().map(|item| item.id.0).collect();
+    let stored = stored_hashes(tx, &ids).await?;
+    // A provider may list one thing twice across pages that shifted; the last one counts.
+    let latest: HashMap<Uuid, &Prepared> = page.iter().map(|item| (item.id.0, item)).collect();
+    let (mut added, mut changed) = (Vec::new(), Vec::new());
+    for (id, item) in &latest {
+        match stored.get(id) {
+            None => added.push(*item),
+            Some((hash, at)) if hash[..] != item.hash && *at <= read_at => changed.push(*item),
+            Some(_) => {}
+        }
+    }
+    // Rows are locked in one order everywhere, so that two writers cannot wait for each other.
+    added.sort_unstable_by_key(|item| item.id);
+    changed.sort_unstable_by_key(|item| item.id);
+    insert(tx, source, read_at, &added).await?;
+    update(tx, source, read_at, &changed).await?;
+    let touched: Vec<&Prepared> = added.iter().chain(&changed).copied().collect();
+    // Work before dirt, as the assessor locks them.
+    let units: BTreeSet<Uuid> = touched.iter().map(|item| item.unit.0).collect();
+    for unit in units {
+        work::request_after(tx, WorkKind::Assess, unit, DEBOUNCE).await?;
+    }
+    mark(tx, &touched).await?;
+    let (added, changed) = (added.len() as u64, changed.len() as u64);
+    Ok(Applied { added, changed, unchanged: latest.len() as u64 - added - changed })
+}
+
+async fn stored_hashes(tx: &mut TenantTx, ids: &[Uuid]) -> Result<HashMap<Uuid, (Vec<u8>, DateTime<Utc>)>, StoreError> {
+    let tenant = tx.tenant_uuid();
+    let rows = sqlx::query!(
+        "select resource_id, hash, changed_at from resources where tenant_id = $1 and resource_id = any($2)",
+        tenant,
+        ids
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.resource_id, (row.hash, row.changed_at))).collect())
+}
+
+async fn insert(
+    tx: &mut TenantTx,
+    source: &Source,
+    read_at: DateTime<Utc>,
+    items: &[&Prepared],
+) -> Result<(), StoreError> {
+    if items.is_empty() {
+        return Ok(());
+    }
+    let columns = Columns::of(items);
+    let tenant = tx.tenant_uuid();
+    sqlx::query!(
+        "insert into resources (tenant_id, connector_id, scope, first_seen, changed_at, resource_id, unit_id, cluster_id,
+             native_id, kind, name, name_lower, cloud, account, region, namespace, labels, managed_by, owner_id, active,
+             uid, config, hash)
+         select $1, $2, $3, $4, $4, i.id, i.unit, i.cluster, i.native_id, i.kind, i.name, lower(i.name), i.cloud,
+             i.account, i.region, i.namespace, i.labels::jsonb, i.managed_by, i.owner, i.active, i.uid, i.config::jsonb,
+             i.hash
+         from unnest($5::uuid[], $6::uuid[], $7::uuid[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[],
+             $13::text[], $14::text[], $15::text[], $16::text[], $17::uuid[], $18::bool[], $19::text[], $20::text[],
+             $21::bytea[])
+           as i(id, unit, cluster, native_id, kind, name, cloud, account, region, namespace, labels, managed_by, owner,
+             active, uid, config, hash)
+         on conflict (tenant_id, resource_id) do nothing",
+        tenant,
+        source.connector.0,
+        source.scope,
+        read_at,
+        &columns.id,
+        &columns.unit,
+        &columns.cluster as _,
+        &columns.native_id as _,
+        &columns.kind as _,
+        &columns.name as _,
+        &columns.cloud as _,
+        &columns.account as _,
+        &columns.region as _,
+        &columns.namespace as _,
+        &columns.labels as _,
+        &columns.managed_by as _,
+        &columns.owner as _,
+        &columns.active,
+        &columns.uid as _,
+        &columns.config as _,
+        &columns.hash as _,
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+async fn update(
+    tx: &mut TenantTx,
+    source: &Source,
+    read_at: DateTime<Utc>,
+    items: &[&Prepared],
+) -> Result<(), StoreError> {
+    if items.is_empty() {
+        return Ok(());
+    }
+    let lasting: Vec<Uuid> =
+        items.iter().filter(|item| !item.resource.kind.is_short_lived()).map(|item| item.id.0).collect();
+    close_versions(tx, &lasting, read_at, false).await?;
+    let columns = Columns::of(items);
+    let tenant = tx.tenant_uuid();
+    sqlx::query!(
+        "update resources r
+         set connector_id = $2, scope = $3, changed_at = $4, revision = r.revision + 1, unit_id = i.unit,
+             cluster_id = i.cluster, name = i.name, name_lower = lower(i.name), cloud = i.cloud, account = i.account,
+             region = i.region, namespace = i.namespace, labels = i.labels::jsonb, managed_by = i.managed_by,
+             owner_id = i.owner, active = i.active, uid = i.uid, config = i.config::jsonb, hash = i.hash
+         from unnest($5::uuid[], $6::uuid[], $7::uuid[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[],
+             $13::text[], $14::text[], $15::uuid[], $16::bool[], $17::text[], $18::text[], $19::bytea[])
+           as i(id, unit, cluster, name, cloud, account, region, namespace, labels, managed_by, owner, active, uid,
+             config, hash)
+         where r.tenant_id = $1 and r.resource_id = i.id",
+        tenant,
+        source.connector.0,
+        source.scope,
+        read_at,
+        &columns.id,
+        &columns.unit,
+        &columns.cluster as _,
+        &columns.name as _,
+        &columns.cloud as _,
+        &columns.account as _,
+        &columns.region as _,
+        &columns.namespace as _,
+        &columns.labels as _,
+        &columns.managed_by as _,
+        &columns.owner as _,
+        &columns.active,
+        &columns.uid as _,
+        &columns.config as _,
+        &columns.hash as _,
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+/// Moves what is stored now into history.
+pub(super) async fn close_versions(
+    tx: &mut TenantTx,
+    ids: &[Uuid],
+    at: DateTime<Utc>,
+    gone: bool,
+) -> Result<(), StoreError> {
+    let tenant = tx.tenant_uuid();
+    sqlx::query!(
+        "insert into resource_versions (tenant_id, resource_id, revision, kind, native_id, config, valid_from, valid_to,
+             gone)
+         select tenant_id, resource_id, revision, kind, native_id, config, changed_at, greatest($3, changed_at), $4
+         from resources where tenant_id = $1 and resource_id = any($2)",
+        tenant,
+        ids,
+        at,
+        gone
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+async fn mark(tx: &mut TenantTx, items: &[&Prepared]) -> Result<(), StoreError> {
+    let columns = Columns::of(items);
+    let tenant = tx.tenant_uuid();
+    sqlx::query!(
+        "insert into dirty (tenant_id, unit_id, resource_id, kind, namespace, region, owner_id)
+         select $1, i.unit, i.id, i.kind, i.namespace, i.region, i.owner
+         from unnest($2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::uuid[])
+           as i(unit, id, kind, namespace, region, owner)
+         on conflict (tenant_id, unit_id, kind, resource_id) do update set marks = dirty.marks + 1",
+        tenant,
+        &columns.unit,
+        &columns.id,
+        &columns.kind as _,
+        &columns.namespace as _,
+        &columns.region as _,
+        &columns.owner as _,
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+/// The page column by column, as `unnest` takes it.
+struct Columns<'a> {
+    id: Vec<Uuid>,
+    unit: Vec<Uuid>,
+    cluster: Vec<Option<Uuid>>,
+    owner: Vec<Option<Uuid>>,
+    native_id: Vec<&'a str>,
+    kind: Vec<&'a str>,
+    name: Vec<&'a str>,
+    cloud: Vec<&'a str>,
+    account: Vec<Option<&'a str>>,
+    region: Vec<Option<&'a str>>,
+    namespace: Vec<Option<&'a str>>,
+    labels: Vec<&'a str>,
+    managed_by: Vec<&'a str>,
+    active: Vec<bool>,
+    uid: Vec<Option<&'a str>>,
+    config: Vec<&'a str>,
+    hash: Vec<&'a [u8]>,
+}
+
+impl<'a> Columns<'a> {
+    fn of(items: &[&'a Prepared]) -> Self {
+        fn column<'a, T>(items: &[&'a Prepared], get: impl Fn(&'a Prepared) -> T) -> Vec<T> {
+            items.iter().map(|item| get(item)).collect()
+        }
+        Self {
+            id: column(items, |i| i.id.0),
+            unit: column(items, |i| i.unit.0),
+            cluster: column(items, |i| i.cluster.map(|id| id.0)),
+            owner: column(items, |i| i.owner.map(|id| id.0)),
+            native_id: column(items, |i| i.resource.native_id.as_str()),
+            kind: column(items, |i| i.resource.kind.as_str()),
+            name: column(items, |i| i.resource.name.as_str()),
+            cloud: column(items, |i| i.resource.cloud),
+            account: column(items, |i| i.resource.account.as_deref()),
+            region: column(items, |i| i.resource.region.as_deref()),
+            namespace: column(items, |i| i.resource.namespace.as_deref()),
+            labels: column(items, |i| i.labels.as_str()),
+            managed_by: column(items, |i| i.resource.managed_by),
+            active: column(items, |i| i.resource.active),
+            uid: column(items, |i| i.resource.uid.as_deref()),
+            config: column(items, |i| i.config.as_str()),
+            hash: column(items, |i| &i.hash[..]),
+        }
+    }
+}

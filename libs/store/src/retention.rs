@@ -1,0 +1,46 @@
+//! What is kept for how long. History goes by partition; short lists go by age.
+
+use chrono::{DateTime, Days, Utc};
+use rampart_domain::TenantId;
+
+use crate::{Store, StoreError};
+
+/// Makes the partitions of the next two months and drops those that lie wholly before the retention time; removes old
+/// scans, permission checks, answered idempotency keys and findings of resources that are gone.
+pub async fn sweep(store: &Store, now: DateTime<Utc>, keep_days: u32) -> Result<(), StoreError> {
+    let before = now.checked_sub_days(Days::new(keep_days.into())).unwrap_or(now);
+    let ahead = now.checked_add_days(Days::new(62)).unwrap_or(now);
+    sqlx::query!("select ensure_partitions($1), drop_partitions($2)", ahead.date_naive(), before.date_naive())
+        .fetch_one(store.pool())
+        .await?;
+    let mut tx = store.worker().await?;
+    sqlx::query!("delete from idempotency_keys where created_at < now() - interval '1 day'").execute(tx.conn()).await?;
+    let tenants = sqlx::query_scalar!("select tenant_id from tenants").fetch_all(tx.conn()).await?;
+    tx.commit().await?;
+    for tenant in tenants {
+        sweep_tenant(store, tenant.into(), before).await?;
+    }
+    Ok(())
+}
+
+async fn sweep_tenant(store: &Store, tenant: TenantId, before: DateTime<Utc>) -> Result<(), StoreError> {
+    let mut tx = store.tenant(tenant).await?;
+    sqlx::query!("delete from scans where tenant_id = $1 and finished_at < $2", tenant.0, before)
+        .execute(tx.conn())
+        .await?;
+    sqlx::query!("delete from preflights where tenant_id = $1 and finished_at < $2", tenant.0, before)
+        .execute(tx.conn())
+        .await?;
+    sqlx::query!(
+        "delete from findings f where tenant_id = $1 and changed_at < $2 and cause = 'gone'
+           and not exists (select from resources r where r.tenant_id = $1 and r.resource_id = f.resource_id)",
+        tenant.0,
+        before
+    )
+    .execute(tx.conn())
+    .await?;
+    sqlx::query!("delete from clusters where tenant_id = $1 and gone_at < $2", tenant.0, before)
+        .execute(tx.conn())
+        .await?;
+    tx.commit().await
+}

@@ -1,0 +1,179 @@
+//! The loop that claims work and keeps its leases while handlers run.
+//!
+//! ```text
+//! announced or due ─▶ claim ─▶ handler(lease, cancel) ─▶ finish | fail
+//!                               └ renewed every third of the lease; lost lease ⇒ cancel, effects refused by the fence
+//! ```
+
+use std::error::Error;
+use std::future::Future;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::work::{self, LEASE, Lease, WorkKind};
+use crate::{Store, StoreError};
+
+/// How often due work is looked for without an announcement.
+const POLL: Duration = Duration::from_secs(2);
+
+/// What a handler may fail with. The text goes to the work row, so it must not carry secrets.
+pub type Failure = Box<dyn Error + Send + Sync>;
+
+/// What to work on, and how much at once.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Kinds of work.
+    pub kinds: Vec<WorkKind>,
+    /// Subjects at once in this process.
+    pub concurrency: usize,
+    /// Subjects at once for one tenant, over all processes.
+    pub per_tenant: usize,
+    /// How long running handlers may take to end after `cancel` fires.
+    pub grace: Duration,
+}
+
+/// Works until `cancel` fires; then takes nothing new, lets handlers end within the grace and gives back the rest.
+pub async fn run<H, F>(
+    store: &Store,
+    options: &Options,
+    cancel: &CancellationToken,
+    handler: H,
+) -> Result<(), StoreError>
+where
+    H: Fn(Lease, CancellationToken) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Result<(), Failure>> + Send + 'static,
+{
+    let tasks = TaskTracker::new();
+    let slots = std::sync::Arc::new(Semaphore::new(options.concurrency));
+    let mut announcements = None;
+    let mut trouble = 0u32;
+    while !cancel.is_cancelled() {
+        match claim_and_spawn(store, options, cancel, &handler, &tasks, &slots).await {
+            Ok(0) => trouble = 0,
+            Ok(_) => {
+                trouble = 0;
+                continue;
+            }
+            Err(error) => {
+                trouble += 1;
+                tracing::warn!(error = %error, "work could not be claimed");
+            }
+        }
+        if announcements.is_none() {
+            announcements =
+                store.listen().await.inspect_err(|error| tracing::warn!(error = %error, "not listening")).ok();
+        }
+        let patience = POLL * 2u32.pow(trouble.min(5));
+        tokio::select! {
+            () = cancel.cancelled() => {}
+            () = wait(&mut announcements, patience) => {}
+        }
+    }
+    tasks.close();
+    if tokio::time::timeout(options.grace, tasks.wait()).await.is_err() {
+        tracing::warn!(running = tasks.len(), "handlers did not end in time; their leases run out");
+    }
+    Ok(())
+}
+
+async fn wait(announcements: &mut Option<work::Announcements>, patience: Duration) {
+    match announcements {
+        Some(listener) => {
+            if listener.wait(patience).await.is_err() {
+                *announcements = None;
+            }
+        }
+        None => tokio::time::sleep(patience).await,
+    }
+}
+
+async fn claim_and_spawn<H, F>(
+    store: &Store,
+    options: &Options,
+    cancel: &CancellationToken,
+    handler: &H,
+    tasks: &TaskTracker,
+    slots: &std::sync::Arc<Semaphore>,
+) -> Result<usize, StoreError>
+where
+    H: Fn(Lease, CancellationToken) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Result<(), Failure>> + Send + 'static,
+{
+    // At least one slot must be free before anything is claimed: a claimed subject starts at once.
+    let free = tokio::select! {
+        () = cancel.cancelled() => return Ok(0),
+        permit = slots.acquire() => {
+            drop(permit);
+            slots.available_permits().max(1)
+        }
+    };
+    let mut tx = store.worker().await?;
+    let leases = work::claim(&mut tx, &options.kinds, free as i64, options.per_tenant as i64).await?;
+    tx.commit().await?;
+    let claimed = leases.len();
+    for lease in leases {
+        let (store, handler, cancel) = (store.clone(), handler.clone(), cancel.child_token());
+        let slot = slots.clone().acquire_owned().await.expect("the semaphore is never closed");
+        tasks.spawn(async move {
+            attend(&store, lease, cancel, handler).await;
+            drop(slot);
+        });
+    }
+    Ok(claimed)
+}
+
+/// Runs one handler, renewing its lease, and records how it ended.
+async fn attend<H, F>(store: &Store, lease: Lease, cancel: CancellationToken, handler: H)
+where
+    H: Fn(Lease, CancellationToken) -> F + Send + Sync + 'static,
+    F: Future<Output = Result<(), Failure>> + Send + 'static,
+{
+    let mut running = tokio::spawn(handler(lease.clone(), cancel.clone()));
+    let mut renewal = tokio::time::interval_at(tokio::time::Instant::now() + LEASE / 3, LEASE / 3);
+    let mut last_held = tokio::time::Instant::now();
+    let outcome = loop {
+        tokio::select! {
+            outcome = &mut running => break outcome,
+            _ = renewal.tick() => match renew(store, &lease).await {
+                Ok(()) => last_held = tokio::time::Instant::now(),
+                Err(StoreError::LeaseLost) => cancel.cancel(),
+                // The database may be back before the lease ends; after that, somebody else may hold it.
+                Err(_) if last_held.elapsed() < LEASE => {}
+                Err(_) => cancel.cancel(),
+            },
+        }
+    };
+    let failure = match outcome {
+        Ok(Ok(())) => None,
+        Ok(Err(failure)) => Some(failure.to_string()),
+        Err(panic) => Some(format!("the handler panicked: {panic}")),
+    };
+    if let Err(error) = settle(store, &lease, failure.as_deref(), cancel.is_cancelled()).await {
+        tracing::warn!(work.kind = lease.kind.as_str(), work.subject = %lease.subject, error = %error, "work not settled");
+    }
+}
+
+async fn renew(store: &Store, lease: &Lease) -> Result<(), StoreError> {
+    let mut tx = store.worker().await?;
+    work::renew(&mut tx, lease).await?;
+    tx.commit().await
+}
+
+async fn settle(store: &Store, lease: &Lease, failure: Option<&str>, cancelled: bool) -> Result<(), StoreError> {
+    let mut tx = store.worker().await?;
+    match failure {
+        None => {
+            work::finish(&mut tx, lease).await?;
+        }
+        Some(_) if cancelled => work::release(&mut tx, lease).await?,
+        Some(error) => {
+            tracing::warn!(tenant.id = %lease.tenant, work.kind = lease.kind.as_str(), work.subject = %lease.subject,
+                attempt = lease.attempts + 1, error, "work failed");
+            work::fail(&mut tx, lease, error).await?;
+        }
+    }
+    tx.commit().await
+}

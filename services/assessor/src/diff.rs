@@ -1,0 +1,191 @@
+use std::collections::BTreeMap;
+
+use rampart_domain::{Cause, Severity, Status, UnknownReason, Verdict};
+use rampart_store::verdict::{
+    Bitmap, FindingPlace, FindingWrite, PackWrite, StoredFinding, StoredPack, StoredResource,
+};
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use crate::judge::Judged;
+
+/// What is stored of one resource's verdicts.
+#[derive(Default)]
+pub(crate) struct Before {
+    pub(crate) pack: Option<StoredPack>,
+    /// Finding rows by ordinal.
+    pub(crate) findings: BTreeMap<i32, Status>,
+}
+
+impl Before {
+    pub(crate) fn add(&mut self, finding: &StoredFinding) -> Result<(), rampart_domain::UnknownWord> {
+        self.findings.insert(finding.ordinal, finding.status.parse()?);
+        Ok(())
+    }
+
+    /// The verdict stored for a check.
+    pub(crate) fn status(&self, ordinal: i32) -> Option<Status> {
+        if self.findings.get(&ordinal) == Some(&Status::Unhealthy) {
+            return Some(Status::Unhealthy);
+        }
+        let pack = self.pack.as_ref()?;
+        let within = |bytes: &Vec<u8>| Bitmap::from_bytes(bytes.clone()).contains(ordinal);
+        if within(&pack.healthy) {
+            Some(Status::Healthy)
+        } else if within(&pack.not_applicable) {
+            Some(Status::NotApplicable)
+        } else if within(&pack.unknown) {
+            Some(Status::Unknown)
+        } else {
+            None
+        }
+    }
+
+    /// Every verdict stored, by ordinal; empty for what does not count.
+    pub(crate) fn counted(&self) -> Vec<(i32, Status)> {
+        let Some(pack) = self.pack.as_ref().filter(|pack| pack.scored) else { return Vec::new() };
+        let mut all = Vec::new();
+        let packed = [
+            (&pack.healthy, Status::Healthy),
+            (&pack.not_applicable, Status::NotApplicable),
+            (&pack.unknown, Status::Unknown),
+        ];
+        for (bytes, status) in packed {
+            all.extend(Bitmap::from_bytes(bytes.clone()).iter().map(|ordinal| (ordinal, status)));
+        }
+        let unhealthy = self.findings.iter().filter(|(_, status)| **status == Status::Unhealthy);
+        all.extend(unhealthy.map(|(ordinal, status)| (*ordinal, *status)));
+        all
+    }
+}
+
+/// What one resource's new verdicts change.
+#[derive(Default)]
+pub(crate) struct After {
+    pub(crate) pack: Option<PackWrite>,
+    pub(crate) findings: Vec<FindingWrite>,
+    /// Every verdict that now counts, by ordinal.
+    pub(crate) counted: Vec<(i32, Status)>,
+}
+
+/// Compares new verdicts with stored ones.
+///
+/// A verdict that can no longer be given because a read failed stays as it was: lost access never looks like improvement.
+pub(crate) fn after(resource: &StoredResource, judged: Judged, before: &Before, cause: Cause, inputs: &[u8]) -> After {
+    let (mut healthy, mut not_applicable, mut unknown) = (Bitmap::default(), Bitmap::default(), Bitmap::default());
+    let mut reasons = Map::new();
+    let mut out = After::default();
+    let mut seen = Vec::with_capacity(judged.verdicts.len());
+    for judgement in judged.verdicts {
+        let ordinal = judgement.ordinal;
+        seen.push(ordinal);
+        let stored = before.status(ordinal);
+        let (status, evidence) = match judgement.verdict {
+            Verdict::Healthy => (Status::Healthy, None),
+            Verdict::NotApplicable(_) => (Status::NotApplicable, None),
+            Verdict::Unhealthy(evidence) => (Status::Unhealthy, Some(json!(evidence))),
+            Verdict::Unknown(reason) => {
+                let lost = matches!(&reason, UnknownReason::Unread { state: Some(_), .. });
+                let known = stored.filter(|status| lost && *status != Status::Unknown);
+                reasons.insert(ordinal.to_string(), reason_json(&reason, known.is_some()));
+                (known.unwrap_or(Status::Unknown), None)
+            }
+        };
+        match status {
+            Status::Healthy | Status::Exempt => healthy.insert(ordinal),
+            Status::NotApplicable => not_applicable.insert(ordinal),
+            Status::Unknown => unknown.insert(ordinal),
+            Status::Unhealthy => {}
+        }
+        if judged.scored {
+            out.counted.push((ordinal, status));
+        }
+        let row = before.findings.get(&ordinal).copied();
+        if status == Status::Unhealthy || row.is_some() {
+            out.findings.push(FindingWrite {
+                ordinal,
+                control_id: judgement.control_id,
+                severity: rank(judgement.severity),
+                status,
+                before: row,
+                cause: if row.is_none() && before.pack.is_none() { Cause::Discovered } else { cause },
+                evidence,
+                scored: judged.scored,
+                resource_id: resource.id,
+                place: FindingPlace::from(resource),
+            });
+        }
+    }
+    let retired: Vec<i32> = before.findings.keys().copied().filter(|ordinal| !seen.contains(ordinal)).collect();
+    out.findings.extend(end_findings(resource.id, before, &retired, cause));
+    if !seen.is_empty() || before.pack.is_some() {
+        let pack = PackWrite {
+            resource_id: resource.id,
+            revision: resource.revision,
+            healthy,
+            not_applicable,
+            unknown,
+            reasons: (!reasons.is_empty()).then_some(Value::Object(reasons)),
+            scored: judged.scored,
+        };
+        out.pack = differs(before.pack.as_ref(), &pack, inputs).then_some(pack);
+    }
+    out
+}
+
+/// A resource that is gone, or that is judged through its owner: its findings end.
+pub(crate) fn ended(resource: Uuid, before: &Before, cause: Cause) -> Vec<FindingWrite> {
+    let open: Vec<i32> = before.findings.keys().copied().collect();
+    end_findings(resource, before, &open, cause).collect()
+}
+
+fn end_findings<'a>(
+    resource_id: Uuid,
+    before: &'a Before,
+    ordinals: &'a [i32],
+    cause: Cause,
+) -> impl Iterator<Item = FindingWrite> + 'a {
+    let open = ordinals.iter().filter(|ordinal| before.findings[*ordinal] != Status::NotApplicable);
+    open.map(move |ordinal| FindingWrite {
+        ordinal: *ordinal,
+        control_id: String::new(),
+        severity: 0,
+        status: Status::NotApplicable,
+        before: Some(before.findings[ordinal]),
+        cause,
+        evidence: None,
+        scored: false,
+        resource_id,
+        place: FindingPlace::default(),
+    })
+}
+
+fn reason_json(reason: &UnknownReason, kept: bool) -> Value {
+    let mut value = json!(reason);
+    if kept {
+        value["kept"] = Value::Bool(true);
+    }
+    value
+}
+
+fn differs(stored: Option<&StoredPack>, pack: &PackWrite, inputs: &[u8]) -> bool {
+    stored.is_none_or(|stored| {
+        stored.healthy != pack.healthy.as_bytes()
+            || stored.not_applicable != pack.not_applicable.as_bytes()
+            || stored.unknown != pack.unknown.as_bytes()
+            || stored.scored != pack.scored
+            || stored.revision != pack.revision
+            || stored.inputs != inputs
+    })
+}
+
+/// Severity as the store orders it.
+pub(crate) const fn rank(severity: Severity) -> i16 {
+    match severity {
+        Severity::Informational => 1,
+        Severity::Low => 2,
+        Severity::Medium => 3,
+        Severity::High => 4,
+        Severity::Critical => 5,
+    }
+}

@@ -1,0 +1,75 @@
+use std::collections::{BTreeMap, HashMap};
+
+use rampart_content::Within;
+use rampart_domain::{Cause, Kind, UnitId};
+use rampart_posture::Engine;
+use rampart_store::verdict::{self, DirtyRow};
+use rampart_store::{StoreError, TenantTx};
+use uuid::Uuid;
+
+/// What must be judged again, and why.
+#[derive(Default)]
+pub(crate) struct Targets {
+    /// By resource; the first cause found stands.
+    pub(crate) judge: BTreeMap<Uuid, Cause>,
+    /// Resources that themselves changed or went: their edges are derived again.
+    pub(crate) changed: Vec<Uuid>,
+}
+
+/// Follows what changed to everything whose verdicts may differ.
+pub(crate) async fn of_dirty(
+    tx: &mut TenantTx,
+    engine: &Engine,
+    unit: UnitId,
+    judged: &[Kind],
+    dirty: &[DirtyRow],
+) -> Result<Targets, StoreError> {
+    let mut targets = Targets::default();
+    // Neighbourhoods to look at again: kinds judged from there, namespace or region, and why.
+    let mut areas: HashMap<(Vec<Kind>, Option<String>, Option<String>), Cause> = HashMap::new();
+    for row in dirty {
+        let itself = !row.resource_id.is_nil();
+        if itself {
+            targets.changed.push(row.resource_id);
+            if judged.contains(&row.kind) {
+                targets.judge.insert(row.resource_id, Cause::Resource);
+            }
+            if let Some(owner) = row.owner_id {
+                targets.judge.entry(owner).or_insert(Cause::Resource);
+            }
+        }
+        let cause = if itself { Cause::Neighbour } else { Cause::Coverage };
+        for dependent in engine.dependents(row.kind) {
+            let (namespace, region) = match dependent.within {
+                Within::Namespace if itself => (row.namespace.clone(), None),
+                Within::Region => (None, row.region.clone()),
+                Within::Namespace | Within::Unit => (None, None),
+            };
+            areas.entry((dependent.judged.to_vec(), namespace, region)).or_insert(cause);
+        }
+    }
+    for ((kinds, namespace, region), cause) in areas {
+        let ids = verdict::resource_page(tx, unit, &kinds, namespace.as_deref(), region.as_deref()).await?;
+        for id in ids {
+            targets.judge.entry(id).or_insert(cause);
+        }
+    }
+    Ok(targets)
+}
+
+/// Everything that any check judges, for when checks themselves changed, together with what had verdicts before.
+pub(crate) async fn of_unit(
+    tx: &mut TenantTx,
+    unit: UnitId,
+    judged: &[Kind],
+    cause: Cause,
+) -> Result<BTreeMap<Uuid, Cause>, StoreError> {
+    let mut all: BTreeMap<Uuid, Cause> = BTreeMap::new();
+    for id in verdict::resource_page(tx, unit, judged, None, None).await? {
+        all.insert(id, cause);
+    }
+    for pack in verdict::packs_of_unit(tx, unit).await? {
+        all.insert(pack.resource_id, cause);
+    }
+    Ok(all)
+}

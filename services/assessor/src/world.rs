@@ -1,0 +1,94 @@
+use std::collections::HashMap;
+
+use rampart_content::Within;
+use rampart_domain::{CoverageState, Kind};
+use rampart_posture::{Completeness, NeighbourItem, NeighbourQuery, NeighbourSet, Neighbours};
+use rampart_store::verdict::{CoverageRow, StoredResource, UnitPlace};
+
+/// What the controls of a unit may look at besides the judged resource.
+pub(crate) struct World {
+    by_kind: HashMap<Kind, Vec<StoredResource>>,
+    coverage: Vec<CoverageRow>,
+    place: UnitPlace,
+}
+
+impl World {
+    pub(crate) fn new(neighbours: Vec<StoredResource>, coverage: Vec<CoverageRow>, place: UnitPlace) -> Self {
+        let mut by_kind: HashMap<Kind, Vec<StoredResource>> = HashMap::new();
+        for neighbour in neighbours {
+            by_kind.entry(neighbour.kind).or_default().push(neighbour);
+        }
+        Self { by_kind, coverage, place }
+    }
+
+    /// Whether everything of a kind that a resource in `region` may have beside it was read.
+    fn completeness(&self, kind: Kind, region: Option<&str>) -> Completeness {
+        let mut rows = self.coverage.iter().filter(|row| {
+            row.kind == kind && (self.place.is_cluster || region.is_none() || row.region.as_deref() == region)
+        });
+        // Two sources may cover one kind: one whole reading is enough for a cluster, every region counts for an account.
+        let mut seen: Option<CoverageState> = None;
+        let whole = if self.place.is_cluster || region.is_some() {
+            rows.any(|row| {
+                seen = Some(row.state);
+                row.state.is_whole()
+            })
+        } else {
+            let mut all = true;
+            let mut any = false;
+            for row in rows {
+                any = true;
+                if !row.state.is_whole() {
+                    all = false;
+                    seen = Some(row.state);
+                }
+            }
+            any && all
+        };
+        if whole { Completeness::Complete } else { Completeness::Incomplete { kind, state: seen } }
+    }
+
+    /// The world as one resource sees it.
+    pub(crate) fn around<'a>(&'a self, resource: &'a StoredResource) -> Around<'a> {
+        Around { world: self, resource }
+    }
+}
+
+/// Neighbours of one resource.
+pub(crate) struct Around<'a> {
+    world: &'a World,
+    resource: &'a StoredResource,
+}
+
+impl Neighbours for Around<'_> {
+    fn get(&self, query: &NeighbourQuery<'_>) -> NeighbourSet<'_> {
+        let region = (query.within == Within::Region).then_some(self.resource.region.as_deref()).flatten();
+        let mut items = Vec::new();
+        let mut completeness = Completeness::Complete;
+        for kind in query.kinds {
+            if completeness == Completeness::Complete {
+                completeness = self.world.completeness(*kind, region);
+            }
+            let near = self.world.by_kind.get(kind).map_or(&[][..], Vec::as_slice);
+            let near = match query.within {
+                // Sorted by namespace, so one namespace is one run.
+                Within::Namespace => run_of(near, self.resource.namespace.as_deref()),
+                Within::Unit | Within::Region => near,
+            };
+            items.extend(
+                near.iter()
+                    .filter(|other| query.name.is_none_or(|name| other.name == name))
+                    .filter(|other| query.within != Within::Region || other.region == self.resource.region)
+                    .map(|other| NeighbourItem { config: &other.config, native_id: &other.native_id }),
+            );
+        }
+        NeighbourSet { items, completeness }
+    }
+}
+
+/// The resources of one namespace in a list sorted by namespace, with none first as in `Option`'s order.
+fn run_of<'a>(sorted: &'a [StoredResource], namespace: Option<&str>) -> &'a [StoredResource] {
+    let start = sorted.partition_point(|other| other.namespace.as_deref() < namespace);
+    let end = sorted.partition_point(|other| other.namespace.as_deref() <= namespace);
+    &sorted[start..end]
+}

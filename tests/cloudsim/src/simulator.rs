@@ -1,0 +1,183 @@
+use std::collections::HashMap;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use axum::Router;
+use axum_server::Handle;
+use tokio::task::JoinSet;
+
+use crate::aws::sigv4::Keys;
+use crate::calls::Calls;
+use crate::faults::Faults;
+use crate::kube::tls::Authority;
+use crate::kube::{Behind, router as kube_router};
+use crate::kubeconfig;
+use crate::shared::{Addresses, Shared};
+use crate::world::{Access, Account, Home, Subject, World, WorldSpec};
+
+/// Up to this many clusters have a listener each; more share one.
+const OWN_LISTENERS: usize = 32;
+/// Where nothing listens: the discard port of the loopback.
+const UNREACHABLE: &str = "https://127.0.0.1:9";
+
+/// Running clouds. They stop when this is dropped.
+#[derive(Debug)]
+pub struct Simulator {
+    shared: Arc<Shared>,
+    handle: Handle<SocketAddr>,
+    servers: JoinSet<std::io::Result<()>>,
+}
+
+impl Simulator {
+    /// Makes the world and serves it on ephemeral ports of the loopback.
+    pub async fn start(spec: WorldSpec) -> anyhow::Result<Self> {
+        let world = tokio::task::spawn_blocking(move || World::new(spec)).await?;
+        Self::serve(world)
+    }
+
+    /// Serves a world; needs a Tokio runtime.
+    pub fn serve(world: World) -> anyhow::Result<Self> {
+        let authority = Authority::new()?;
+        let aws = listener()?;
+        let aws_host = aws.local_addr()?.to_string();
+        let names: Vec<String> = world
+            .clusters()
+            .filter(|cluster| cluster.access != Access::Unreachable)
+            .map(|cluster| cluster.name.clone())
+            .collect();
+        let mut listeners = Vec::new();
+        let mut urls: HashMap<String, String> =
+            world.clusters().map(|cluster| (cluster.name.clone(), UNREACHABLE.to_owned())).collect();
+        if names.len() <= OWN_LISTENERS {
+            for name in names {
+                let listener = listener()?;
+                urls.insert(name.clone(), format!("https://{}", listener.local_addr()?));
+                listeners.push((listener, Behind::One(name)));
+            }
+        } else {
+            let listener = listener()?;
+            let address = listener.local_addr()?;
+            urls.extend(names.into_iter().map(|name| (name.clone(), format!("https://{address}/c/{name}"))));
+            listeners.push((listener, Behind::Prefixed));
+        }
+        let tokens = world
+            .clusters()
+            .filter(|cluster| cluster.home == Home::OnPremises)
+            .map(|cluster| (cluster.name.clone(), cluster.seed.child("token").hex(48)))
+            .collect();
+        let addresses = Addresses { ca_pem: authority.ca_pem, aws_host, urls, tokens };
+        let shared = Arc::new(Shared::new(world, addresses));
+        let handle = Handle::new();
+        let mut servers = JoinSet::new();
+        let server = axum_server::from_tcp(aws)?.handle(handle.clone());
+        servers.spawn(server.serve(crate::aws::router(Arc::clone(&shared)).into_make_service()));
+        for (listener, behind) in listeners {
+            let router: Router = kube_router(Arc::clone(&shared), behind);
+            let server = axum_server::from_tcp_rustls(listener, authority.server.clone())?.handle(handle.clone());
+            servers.spawn(server.serve(router.into_make_service()));
+        }
+        Ok(Self { shared, handle, servers })
+    }
+
+    /// Base URL of all AWS services.
+    pub fn aws_endpoint(&self) -> String {
+        format!("http://{}", self.shared.aws_host)
+    }
+
+    /// AWS accounts with their roles and static keys.
+    pub fn accounts(&self) -> Vec<Account> {
+        self.world().accounts().to_vec()
+    }
+
+    /// Keys of the account that the scanner itself runs in: from there roles are assumed.
+    pub fn operator_keys(&self) -> Keys {
+        self.shared.identities.operator().clone()
+    }
+
+    /// Lets a role be assumed with this external id, as a customer does who sets up the trust policy.
+    pub fn trust(&self, role_arn: &str, external_id: &str) {
+        self.shared.identities.trust(role_arn, external_id);
+    }
+
+    /// Makes all temporary keys handed out so far worthless.
+    pub fn expire_sessions(&self) {
+        self.shared.identities.expire_sessions();
+    }
+
+    /// Address of a cluster's Kubernetes API.
+    pub fn cluster_url(&self, cluster: &str) -> Option<String> {
+        self.shared.urls.get(cluster).cloned()
+    }
+
+    /// A kubeconfig with a bearer token; `None` for clusters that know no static token.
+    pub fn kubeconfig(&self, cluster: &str) -> Option<String> {
+        let user = kubeconfig::token(self.shared.tokens.get(cluster)?);
+        Some(kubeconfig::kubeconfig(cluster, &self.cluster_url(cluster)?, self.ca_pem(), &user))
+    }
+
+    /// A kubeconfig whose user is a program to run, as `aws eks update-kubeconfig` writes it.
+    pub fn exec_kubeconfig(&self, cluster: &str) -> Option<String> {
+        let world = self.world();
+        let user = kubeconfig::exec(cluster, world.cluster(cluster)?.region().unwrap_or("us-east-1"));
+        Some(kubeconfig::kubeconfig(cluster, &self.cluster_url(cluster)?, self.ca_pem(), &user))
+    }
+
+    /// Static bearer token of a cluster on premises.
+    pub fn bearer_token(&self, cluster: &str) -> Option<String> {
+        self.shared.tokens.get(cluster).cloned()
+    }
+
+    /// Certificate authority of all Kubernetes APIs.
+    pub fn ca_pem(&self) -> &str {
+        &self.shared.ca_pem
+    }
+
+    /// The world as it is served now.
+    pub fn world(&self) -> Arc<World> {
+        self.shared.world()
+    }
+
+    /// Faults, settable at any time.
+    pub fn faults(&self) -> &Faults {
+        &self.shared.faults
+    }
+
+    /// Calls made so far.
+    pub fn calls(&self) -> &Calls {
+        &self.shared.calls
+    }
+
+    /// Changes about `fraction` of the Kubernetes objects; lists in progress expire.
+    pub fn mutate(&self, fraction: f64, seed: u64) {
+        self.shared.change(|world| world.mutate(fraction, seed));
+    }
+
+    /// Takes a thing out of the world; lists in progress expire.
+    pub fn delete(&self, subject: &Subject) {
+        self.shared.change(|world| world.delete(subject));
+    }
+
+    /// Makes the objects of these clusters now, so that no measurement pays for it later.
+    pub async fn warm(&self, clusters: &[&str]) {
+        for cluster in clusters {
+            self.shared.snapshots.get(&self.shared, cluster).await;
+        }
+    }
+
+    /// Stops serving and waits until all connections are closed, for at most a second.
+    pub async fn shutdown(mut self) -> anyhow::Result<()> {
+        self.handle.graceful_shutdown(Some(Duration::from_secs(1)));
+        while let Some(served) = self.servers.join_next().await {
+            served?.context("a listener failed")?;
+        }
+        Ok(())
+    }
+}
+
+fn listener() -> anyhow::Result<TcpListener> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no port on the loopback")?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}

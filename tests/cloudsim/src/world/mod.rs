@@ -1,0 +1,268 @@
+//! Estates made from a seed: AWS accounts, EKS clusters, registries and everything inside the clusters. Pure: no server,
+//! no clock. Objects are made one unit at a time, so that a world of any size fits into memory.
+
+pub(crate) mod aws;
+pub(crate) mod draft;
+mod expected;
+pub mod kinds;
+mod mutate;
+pub(crate) mod objects;
+mod plan;
+mod presets;
+pub(crate) mod seed;
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde_json::Value;
+
+pub use aws::{Account, EksCluster, Registry, Repository};
+pub use expected::{Expected, Status, Subject};
+pub use kinds::{Feature, KindKey, Scoped};
+pub use plan::{Access, Cluster, Home};
+pub use presets::Preset;
+
+use aws::Care;
+use draft::{CHURN_TIME, CHURN_VERSION, Object};
+use mutate::Round;
+use seed::Seed;
+
+/// What decides a world.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WorldSpec {
+    /// Same seed, same world.
+    pub seed: u64,
+    /// Size and shape.
+    pub preset: Preset,
+}
+
+/// An estate.
+#[derive(Debug)]
+pub struct World {
+    spec: WorldSpec,
+    accounts: Vec<Account>,
+    clusters: Vec<Cluster>,
+    eks: BTreeMap<String, EksCluster>,
+    registries: BTreeMap<(String, String), Registry>,
+    planted: Vec<(String, String, String, Care)>,
+    rounds: Vec<Round>,
+    deleted: HashSet<Subject>,
+    reads: AtomicU64,
+}
+
+impl Clone for World {
+    fn clone(&self) -> Self {
+        Self {
+            spec: self.spec,
+            accounts: self.accounts.clone(),
+            clusters: self.clusters.clone(),
+            eks: self.eks.clone(),
+            registries: self.registries.clone(),
+            planted: self.planted.clone(),
+            rounds: self.rounds.clone(),
+            deleted: self.deleted.clone(),
+            reads: AtomicU64::new(self.reads.load(Ordering::Relaxed)),
+        }
+    }
+}
+
+/// A part of a cluster whose objects are made together.
+#[derive(Debug, Clone, Copy)]
+enum Unit {
+    Base,
+    Nodes(u64),
+    StaticPods,
+    Operators,
+    Plants,
+    Space(usize),
+    Workload(usize, u64),
+}
+
+impl World {
+    /// Lays out the world. Objects inside clusters are made when they are asked for.
+    pub fn new(spec: WorldSpec) -> Self {
+        let presets::Layout { accounts, clusters, registries, planted } = spec.preset.layout(Seed::new(spec.seed));
+        let eks = clusters
+            .iter()
+            .filter_map(|cluster| Some((cluster.arn()?.to_owned(), aws::cluster(cluster, cluster.care)?)))
+            .collect();
+        Self {
+            spec,
+            accounts,
+            clusters,
+            eks,
+            registries,
+            planted,
+            rounds: Vec::new(),
+            deleted: HashSet::new(),
+            reads: AtomicU64::new(0),
+        }
+    }
+
+    /// What decided this world.
+    pub const fn spec(&self) -> WorldSpec {
+        self.spec
+    }
+
+    /// AWS accounts.
+    pub fn accounts(&self) -> &[Account] {
+        &self.accounts
+    }
+
+    /// Clusters that were not deleted.
+    pub fn clusters(&self) -> impl Iterator<Item = &Cluster> {
+        self.clusters.iter().filter(|cluster| match cluster.arn() {
+            Some(arn) => !self.deleted.contains(&Subject::Native(arn.to_owned())),
+            None => true,
+        })
+    }
+
+    /// A cluster by name.
+    pub fn cluster(&self, name: &str) -> Option<&Cluster> {
+        self.clusters().find(|cluster| cluster.name == name)
+    }
+
+    /// What EKS knows of a cluster, by the cluster's ARN.
+    pub fn eks(&self, arn: &str) -> Option<&EksCluster> {
+        self.eks.get(arn)
+    }
+
+    /// The registry of an account and region.
+    pub fn registry(&self, account: &str, region: &str) -> Option<&Registry> {
+        self.registries.get(&(account.to_owned(), region.to_owned()))
+    }
+
+    /// Every object of a cluster, one unit at a time. Heartbeats, leases and resource versions of what changes by
+    /// itself differ between two calls; nothing else does.
+    pub fn kube_objects<'a>(&'a self, cluster: &'a Cluster) -> impl Iterator<Item = (KindKey, Value)> + 'a {
+        let read = self.reads.fetch_add(1, Ordering::Relaxed) + 1;
+        let time = draft::timestamp(0)
+            .replace("00:00:00Z", &format!("{:02}:{:02}:{:02}Z", read / 3_600 % 24, read / 60 % 60, read % 60));
+        let version = (2_000_000_000 + read).to_string();
+        self.raw_objects(cluster).map(move |(key, mut object)| {
+            settle(&mut object, &time, &version);
+            (key, object)
+        })
+    }
+
+    /// Objects that the last round of [`World::mutate`] changed.
+    pub fn changed_objects<'a>(&'a self, cluster: &'a Cluster) -> impl Iterator<Item = (KindKey, Value)> + 'a {
+        let last = self.rounds.last().copied();
+        self.kube_objects(cluster)
+            .filter(move |object| last.is_some_and(|round| mutate::chosen(round, &cluster.name, object).is_some()))
+    }
+
+    /// Like [`World::kube_objects`], with marks where the churn goes.
+    pub(crate) fn raw_objects<'a>(&'a self, cluster: &'a Cluster) -> impl Iterator<Item = Object> + 'a {
+        units(cluster)
+            .flat_map(move |unit| make(cluster, unit))
+            .filter(move |object| self.deleted.is_empty() || !self.deleted.contains(&subject(cluster, object)))
+            .map(move |mut object| {
+                for round in &self.rounds {
+                    mutate::apply(*round, &cluster.name, &mut object);
+                }
+                object
+            })
+    }
+
+    /// Changes about `fraction` of all Kubernetes objects in ways that matter to security; `seed` chooses them.
+    pub fn mutate(&mut self, fraction: f64, seed: u64) {
+        self.rounds.push(Round { fraction, seed: Seed::new(seed).child("mutate") });
+    }
+
+    /// Takes a thing out of the world: an object of a cluster, or an EKS cluster or ECR repository by ARN.
+    pub fn delete(&mut self, subject: &Subject) {
+        if let Subject::Native(arn) = subject {
+            for registry in self.registries.values_mut() {
+                registry.repositories.retain(|_, repository| repository.repository["repositoryArn"] != arn.as_str());
+            }
+            self.eks.remove(arn);
+        }
+        self.deleted.insert(subject.clone());
+    }
+
+    /// Verdicts that are known beforehand. RBAC verdicts are about the binding, those of pod templates about the owner.
+    pub fn expected(&self) -> Vec<Expected> {
+        let mut expected: Vec<Expected> = self
+            .clusters
+            .iter()
+            .filter(|cluster| cluster.plants)
+            .flat_map(objects::plants::expected)
+            .chain(
+                self.clusters
+                    .iter()
+                    .filter(|cluster| cluster.access != Access::Unreachable)
+                    .flat_map(|cluster| aws::expected_cluster(cluster, cluster.care)),
+            )
+            .collect();
+        for (account, region, name, care) in &self.planted {
+            let arn = format!("arn:aws:ecr:{region}:{account}:repository/{name}");
+            let status = if *care == Care::Weak { Status::Unhealthy } else { Status::Healthy };
+            expected.extend(
+                [
+                    "registry.image_scanning",
+                    "registry.tag_immutability",
+                    "registry.public_policy",
+                    "registry.customer_key",
+                    "registry.lifecycle",
+                ]
+                .map(|control| Expected::new(Subject::Native(arn.clone()), control, status)),
+            );
+        }
+        expected.retain(|expected| !self.deleted.contains(&expected.subject));
+        expected
+    }
+}
+
+fn subject(cluster: &Cluster, (key, object): &Object) -> Subject {
+    let text = |field: &str| object["metadata"][field].as_str().map(ToOwned::to_owned);
+    Subject::Kube {
+        cluster: cluster.name.clone(),
+        kind: *key,
+        namespace: text("namespace"),
+        name: text("name").unwrap_or_default(),
+    }
+}
+
+fn units(cluster: &Cluster) -> impl Iterator<Item = Unit> {
+    let fixed = [
+        Some(Unit::Base),
+        matches!(cluster.home, Home::OnPremises).then_some(Unit::StaticPods),
+        cluster.operators.then_some(Unit::Operators),
+        cluster.plants.then_some(Unit::Plants),
+    ];
+    let spaces = cluster.spaces.iter().enumerate().flat_map(|(index, space)| {
+        std::iter::once(Unit::Space(index))
+            .chain((0..space.workloads).map(move |workload| Unit::Workload(index, workload)))
+    });
+    fixed.into_iter().flatten().chain((0..cluster.nodes).map(Unit::Nodes)).chain(spaces)
+}
+
+fn make(cluster: &Cluster, unit: Unit) -> Vec<Object> {
+    match unit {
+        Unit::Base => {
+            let mut all = objects::base::objects(cluster);
+            all.extend(objects::rbac::objects(cluster));
+            all.extend(objects::addons::objects(cluster));
+            all.extend(objects::team::shared(cluster));
+            all
+        }
+        Unit::Nodes(index) => objects::node::objects(cluster, index).into(),
+        Unit::StaticPods => objects::static_pods::objects(cluster),
+        Unit::Operators => objects::operators::objects(cluster),
+        Unit::Plants => objects::plants::objects(cluster),
+        Unit::Space(index) => objects::team::objects(cluster, &cluster.spaces[index]),
+        Unit::Workload(space, index) => objects::workload::of_team(cluster, &cluster.spaces[space], index),
+    }
+}
+
+/// Puts a time and a version where the marks are.
+fn settle(value: &mut Value, time: &str, version: &str) {
+    match value {
+        Value::String(text) if text == CHURN_VERSION => version.clone_into(text),
+        Value::String(text) if text.contains(CHURN_TIME) => *text = text.replace(CHURN_TIME, time),
+        Value::Array(items) => items.iter_mut().for_each(|item| settle(item, time, version)),
+        Value::Object(fields) => fields.values_mut().for_each(|item| settle(item, time, version)),
+        _ => {}
+    }
+}

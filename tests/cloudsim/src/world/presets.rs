@@ -1,0 +1,227 @@
+//! The worlds that can be asked for.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+
+use super::aws::{Account, Care, Registry, registry, repository};
+use super::kinds::Feature;
+use super::objects::images::{COMPONENTS, OWN};
+use super::plan::{Access, Cluster, Home, Mix, Space};
+use super::seed::Seed;
+
+/// A size and shape of world.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Preset {
+    /// Two AWS accounts in three regions, five EKS clusters, two dozen repositories, a cluster on premises.
+    Demo,
+    /// One EKS cluster with 10,000 pods and about 25,000 objects.
+    Pods10k,
+    /// 500 EKS clusters and 1,000 repositories in three regions.
+    Clusters500,
+    /// Ten EKS clusters with 100,000 objects, most of them large.
+    Resources100k,
+}
+
+/// What a preset lays out.
+pub(super) struct Layout {
+    pub(super) accounts: Vec<Account>,
+    pub(super) clusters: Vec<Cluster>,
+    /// By account and region.
+    pub(super) registries: BTreeMap<(String, String), Registry>,
+    /// Repositories whose verdicts are known: account, region, name and care.
+    pub(super) planted: Vec<(String, String, String, Care)>,
+}
+
+const MAIN: &str = "111122223333";
+const PARTNER: &str = "444455556666";
+const REGIONS: [&str; 3] = ["eu-west-1", "us-east-1", "ap-southeast-2"];
+const TEAMS: [&str; 4] = ["payments", "shop", "data", "platform"];
+const MIX: Mix =
+    Mix { cron_jobs: 10, stateful_sets: 10, daemon_sets: 2, rollouts: 0, services: 60, replicas: (1, 3), revisions: 1 };
+
+impl Preset {
+    pub(super) fn layout(self, seed: Seed) -> Layout {
+        match self {
+            Self::Demo => demo(seed),
+            Self::Pods10k => pods_10k(seed),
+            Self::Clusters500 => clusters_500(seed),
+            Self::Resources100k => resources_100k(seed),
+        }
+    }
+}
+
+fn spaces(count: usize, workloads: u64, suffixes: &[&str]) -> Vec<Space> {
+    (0..count)
+        .map(|i| {
+            let team = TEAMS[i % TEAMS.len()];
+            let suffix = suffixes[(i / TEAMS.len()) % suffixes.len()];
+            let round = i / (TEAMS.len() * suffixes.len());
+            let name = if round == 0 { format!("{team}-{suffix}") } else { format!("{team}-{suffix}-{round}") };
+            Space { name, team: team.to_owned(), workloads, guarded: suffix == "prod" }
+        })
+        .collect()
+}
+
+fn eks(world: Seed, account: &str, region: &str, name: &str) -> Cluster {
+    let arn = format!("arn:aws:eks:{region}:{account}:cluster/{name}");
+    Cluster {
+        name: name.to_owned(),
+        version: "1.33".to_owned(),
+        home: Home::Eks { account: account.to_owned(), region: region.to_owned(), arn },
+        access: Access::Reader,
+        features: Vec::new(),
+        world,
+        seed: world.child("cluster").child(account).child(region).child(name),
+        nodes: 3,
+        spaces: spaces(4, 5, &["prod"]),
+        mix: MIX,
+        registry: format!("{account}.dkr.ecr.{region}.amazonaws.com"),
+        operators: false,
+        plants: false,
+        care: Care::Mixed,
+    }
+}
+
+fn on_premises(world: Seed, name: &str) -> Cluster {
+    Cluster {
+        home: Home::OnPremises,
+        registry: "registry.corp.example".to_owned(),
+        seed: world.child("cluster").child(name),
+        features: vec![Feature::Calico, Feature::AdminNetworkPolicy, Feature::Gateway],
+        ..eks(world, "", "", name)
+    }
+}
+
+fn registries(accounts: &[Account]) -> BTreeMap<(String, String), Registry> {
+    let mut registries = BTreeMap::new();
+    for account in accounts {
+        for region in &account.regions {
+            registries.insert((account.id.clone(), region.clone()), registry());
+        }
+    }
+    registries
+}
+
+fn demo(seed: Seed) -> Layout {
+    let accounts = vec![Account::new(seed, MAIN, &REGIONS), Account::new(seed, PARTNER, &REGIONS)];
+    let operators = vec![Feature::ArgoRollouts, Feature::CertManager, Feature::Prometheus];
+    let clusters = vec![
+        Cluster {
+            features: operators.clone(),
+            operators: true,
+            care: Care::Sound,
+            version: "1.34".to_owned(),
+            mix: Mix { rollouts: 20, ..MIX },
+            spaces: spaces(8, 5, &["prod", "dev"]),
+            ..eks(seed, MAIN, "eu-west-1", "storefront-prod")
+        },
+        Cluster {
+            features: operators,
+            operators: true,
+            plants: true,
+            care: Care::Weak,
+            version: "1.30".to_owned(),
+            ..eks(seed, MAIN, "us-east-1", "payments-prod")
+        },
+        Cluster { access: Access::NoRbacObjects, ..eks(seed, MAIN, "eu-west-1", "data-staging") },
+        Cluster { access: Access::Unmapped, ..eks(seed, MAIN, "ap-southeast-2", "analytics") },
+        Cluster {
+            access: Access::Unreachable,
+            care: Care::Sound,
+            version: "1.34".to_owned(),
+            ..eks(seed, MAIN, "us-east-1", "vaulted")
+        },
+        Cluster { features: vec![Feature::Cilium], ..eks(seed, PARTNER, "eu-west-1", "partner-exchange") },
+        Cluster {
+            nodes: 5,
+            plants: true,
+            spaces: spaces(8, 4, &["prod", "dev"]),
+            ..on_premises(seed, "factory-floor")
+        },
+    ];
+    let mut registries = registries(&accounts);
+    let filters = ["golden/*", "shop/*"].map(|filter| json!({ "filter": filter, "filterType": "WILDCARD" }));
+    registries.get_mut(&(MAIN.to_owned(), REGIONS[0].to_owned())).expect("made for every region above").scanning =
+        json!({ "scanType": "BASIC", "rules": [{ "scanFrequency": "SCAN_ON_PUSH", "repositoryFilters": filters }] });
+    let mut planted = Vec::new();
+    let mut place = |account: &str, region: &str, name: &str, care: Care| {
+        let registry =
+            registries.get_mut(&(account.to_owned(), region.to_owned())).expect("made for every region above");
+        registry.repositories.insert(name.to_owned(), repository(seed, account, region, name, care));
+        if care != Care::Mixed {
+            planted.push((account.to_owned(), region.to_owned(), name.to_owned(), care));
+        }
+    };
+    for (region, team) in
+        [(REGIONS[0], "shop"), (REGIONS[0], "platform"), (REGIONS[1], "payments"), (REGIONS[1], "platform")]
+    {
+        for component in &COMPONENTS[..OWN] {
+            place(MAIN, region, &format!("{team}/{component}"), Care::Mixed);
+        }
+    }
+    place(MAIN, REGIONS[0], "sandbox/playground", Care::Weak);
+    place(MAIN, REGIONS[0], "golden/base", Care::Sound);
+    place(PARTNER, REGIONS[0], "exchange/api", Care::Mixed);
+    Layout { accounts, clusters, registries, planted }
+}
+
+fn pods_10k(seed: Seed) -> Layout {
+    let accounts = vec![Account::new(seed, MAIN, &REGIONS)];
+    let cluster = Cluster {
+        nodes: 200,
+        spaces: spaces(60, 50, &["prod", "dev", "staging"]),
+        mix: Mix { replicas: (3, 4), services: 75, ..MIX },
+        features: vec![Feature::ArgoRollouts, Feature::CertManager, Feature::Prometheus],
+        operators: true,
+        ..eks(seed, MAIN, REGIONS[0], "big")
+    };
+    let registries = registries(&accounts);
+    Layout { accounts, clusters: vec![cluster], registries, planted: Vec::new() }
+}
+
+fn clusters_500(seed: Seed) -> Layout {
+    let accounts = vec![Account::new(seed, MAIN, &REGIONS)];
+    let clusters = (0..500)
+        .map(|i| Cluster {
+            nodes: 2,
+            spaces: spaces(1, 3, &["prod"]),
+            care: if i % 50 == 0 { Care::Weak } else { Care::Mixed },
+            ..eks(seed, MAIN, REGIONS[i % REGIONS.len()], &format!("fleet-{i:03}"))
+        })
+        .collect();
+    let mut registries = registries(&accounts);
+    for i in 0..1_000 {
+        let region = REGIONS[i % REGIONS.len()];
+        let team = TEAMS[i % TEAMS.len()];
+        let name = match COMPONENTS.get(i / 12) {
+            Some(component) if i % 12 < TEAMS.len() => format!("{team}/{component}"),
+            _ => format!("{team}/service-{i:04}"),
+        };
+        let registry = registries.get_mut(&(MAIN.to_owned(), region.to_owned())).expect("made for every region above");
+        registry.repositories.insert(name.clone(), repository(seed, MAIN, region, &name, Care::Mixed));
+    }
+    Layout { accounts, clusters, registries, planted: Vec::new() }
+}
+
+fn resources_100k(seed: Seed) -> Layout {
+    let accounts = vec![Account::new(seed, MAIN, &REGIONS)];
+    let clusters = (0..10)
+        .map(|i| Cluster {
+            nodes: 40,
+            spaces: spaces(40, 72, &["prod", "dev", "staging"]),
+            mix: Mix {
+                cron_jobs: 20,
+                stateful_sets: 15,
+                daemon_sets: 3,
+                services: 10,
+                replicas: (1, 1),
+                revisions: 0,
+                ..MIX
+            },
+            ..eks(seed, MAIN, REGIONS[i % REGIONS.len()], &format!("estate-{i}"))
+        })
+        .collect();
+    let registries = registries(&accounts);
+    Layout { accounts, clusters, registries, planted: Vec::new() }
+}

@@ -1,0 +1,199 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use rampart_assessor::{Knowledge, Summary, assess};
+use rampart_domain::{Cloud, CoverageState, Gap, Kind, ManagedBy, NativeId, Resource, Scope, TenantId, UnitId};
+use rampart_store::connector::{KubernetesSettings, NewConnector, Settings};
+use rampart_store::inventory::{
+    Applied, ClusterRow, ClusterSeen, Ending, ListingEnd, Placed, Source, apply, finish_listing, prepare,
+    resolve_cluster,
+};
+use rampart_store::keyring::Keyring;
+use rampart_store::testing::{TestDatabase, database};
+use rampart_store::verdict::{self, Bitmap};
+use rampart_store::work::{self, Lease, WorkKind};
+use rampart_store::{Store, admin, connector};
+use secrecy::SecretString;
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+/// Status by native id and control.
+pub type Verdicts = BTreeMap<(String, String), String>;
+
+/// One tenant with one cluster, listed and assessed by hand.
+pub struct Estate {
+    /// The database; dropped with the estate.
+    pub database: Arc<TestDatabase>,
+    /// Its store.
+    pub store: Store,
+    /// The tenant.
+    pub tenant: TenantId,
+    /// The connector that owns what is listed.
+    pub source: Source,
+    /// The cluster.
+    pub cluster: ClusterRow,
+    uid: String,
+    knowledge: Arc<Knowledge>,
+}
+
+impl Estate {
+    /// A tenant with an empty cluster in a new database.
+    pub async fn new() -> Self {
+        Self::beside(Arc::new(database().await)).await
+    }
+
+    /// Another tenant with an empty cluster in the same database.
+    pub async fn beside(database: Arc<TestDatabase>) -> Self {
+        let store = database.store.clone();
+        let tenant = admin::create_tenant(&store, &Uuid::new_v4().to_string()).await.expect("a tenant");
+        let keyring = Keyring::parse(&SecretString::from(format!("test:{}=", "A".repeat(43)))).expect("a key");
+        let uid = Uuid::new_v4().to_string();
+        let mut tx = store.tenant(tenant).await.expect("a transaction");
+        let settings = Settings::Kubernetes(KubernetesSettings {
+            server: Some("https://192.0.2.1".into()),
+            ca_pem: None,
+            context: None,
+            tls_server_name: None,
+            cluster_name: "test".into(),
+            cloud: None,
+            account: None,
+            region: None,
+            kinds: Vec::new(),
+        });
+        let new = NewConnector {
+            name: "cluster".into(),
+            settings,
+            credentials: BTreeMap::from([("token".into(), SecretString::from("t"))]),
+            interval_minutes: 60,
+        };
+        let row = connector::create(&mut tx, &keyring, &new).await.expect("a connector");
+        let seen = ClusterSeen { kube_uid: Some(uid.clone()), name: "test".into(), ..ClusterSeen::default() };
+        let cluster = resolve_cluster(&mut tx, &seen, Utc::now()).await.expect("a cluster");
+        tx.commit().await.expect("commits");
+        let scope = Scope::Cluster { native_id: format!("k8s://{uid}"), uid: Some(uid.clone()) };
+        let source = Source { connector: row.id, scope: scope.to_string() };
+        let knowledge = Arc::new(Knowledge::embedded().expect("the built-in content compiles"));
+        Self { database, store, tenant, source, cluster, uid, knowledge }
+    }
+
+    /// A Kubernetes object as the connector would normalise it.
+    pub fn object(&self, kind: Kind, object: Value) -> Resource {
+        let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
+        let name = text("/metadata/name").expect("objects have names");
+        let namespace = text("/metadata/namespace");
+        let labels = object.pointer("/metadata/labels").and_then(|l| serde_json::from_value(l.clone()).ok());
+        Resource {
+            native_id: NativeId::kubernetes(&self.uid, "", kind.as_str(), namespace.as_deref().unwrap_or(""), &name),
+            kind,
+            name,
+            cloud: Cloud::OnPremises,
+            account: None,
+            region: None,
+            cluster: Some(NativeId::new(format!("k8s://{}", self.uid))),
+            namespace,
+            labels: labels.unwrap_or_default(),
+            managed_by: ManagedBy::Customer,
+            owner: None,
+            active: true,
+            uid: None,
+            config: object,
+        }
+    }
+
+    /// Lists a kind to the end.
+    pub async fn list(&self, kind: Kind, resources: Vec<Resource>) -> Applied {
+        let started_at = Utc::now();
+        let placed = resources.into_iter().map(|resource| Placed {
+            resource,
+            unit: UnitId::from(self.cluster.id),
+            cluster: Some(self.cluster.id),
+        });
+        let page: Vec<_> = placed.map(|placed| prepare(self.tenant, placed)).collect();
+        let mut tx = self.store.tenant(self.tenant).await.expect("a transaction");
+        let applied = apply(&mut tx, &self.source, started_at, &page).await.expect("applies");
+        let seen = page.iter().map(|item| item.id().0).collect();
+        finish_listing(&mut tx, &self.end(kind, started_at, Ending::Complete(seen))).await.expect("finishes");
+        tx.commit().await.expect("commits");
+        applied
+    }
+
+    /// Fails to list a kind.
+    pub async fn deny(&self, kind: Kind) {
+        let gap = Gap { state: CoverageState::Denied, message: "403".into(), remedy: "allow it".into() };
+        let mut tx = self.store.tenant(self.tenant).await.expect("a transaction");
+        finish_listing(&mut tx, &self.end(kind, Utc::now(), Ending::Incomplete(gap))).await.expect("finishes");
+        tx.commit().await.expect("commits");
+    }
+
+    fn end(&self, kind: Kind, started_at: DateTime<Utc>, ending: Ending) -> ListingEnd {
+        ListingEnd {
+            source: self.source.clone(),
+            scope: Scope::Cluster { native_id: format!("k8s://{}", self.uid), uid: Some(self.uid.clone()) },
+            kind,
+            cluster: Some(self.cluster.id.0),
+            place: ("on_premises".into(), None, None),
+            started_at,
+            ending,
+        }
+    }
+
+    /// Asks for the assessment of the cluster and takes the lease.
+    pub async fn lease(&self) -> Lease {
+        let mut tx = self.store.tenant(self.tenant).await.expect("a transaction");
+        work::request(&mut tx, WorkKind::Assess, self.cluster.id.0).await.expect("requests");
+        tx.commit().await.expect("commits");
+        let mut tx = self.store.worker().await.expect("a transaction");
+        let leases = work::claim(&mut tx, &[WorkKind::Assess], 100, 100).await.expect("claims");
+        tx.commit().await.expect("commits");
+        leases.into_iter().find(|lease| lease.subject == self.cluster.id.0).expect("the cluster is due")
+    }
+
+    /// Assesses the cluster.
+    pub async fn assess(&self) -> Summary {
+        let lease = self.lease().await;
+        let summary = assess(&self.store, &self.knowledge, &lease, &CancellationToken::new()).await.expect("assesses");
+        let mut tx = self.store.worker().await.expect("a transaction");
+        work::finish(&mut tx, &lease).await.expect("finishes");
+        tx.commit().await.expect("commits");
+        summary
+    }
+
+    /// Every verdict that is stored, by native id without the cluster, and control.
+    pub async fn verdicts(&self) -> Verdicts {
+        let mut tx = self.store.tenant(self.tenant).await.expect("a transaction");
+        let unit = UnitId::from(self.cluster.id);
+        let controls = verdict::check_controls(&mut tx).await.expect("reads");
+        let packs = verdict::packs_of_unit(&mut tx, unit).await.expect("reads");
+        let ids: Vec<Uuid> = packs.iter().map(|pack| pack.resource_id).collect();
+        let resources = verdict::resources_by_id(&mut tx, unit, &ids).await.expect("reads");
+        let names: BTreeMap<Uuid, String> =
+            resources.into_iter().map(|r| (r.id, r.native_id.replace(&self.uid, ""))).collect();
+        let name = |id: &Uuid| names.get(id).cloned().unwrap_or_else(|| format!("gone {id}"));
+        let mut all = Verdicts::new();
+        for pack in packs {
+            let sets = [(pack.healthy, "healthy"), (pack.not_applicable, "not_applicable"), (pack.unknown, "unknown")];
+            for (bytes, word) in sets {
+                for ordinal in Bitmap::from_bytes(bytes).iter() {
+                    all.insert((name(&pack.resource_id), controls[&ordinal].clone()), word.to_owned());
+                }
+            }
+        }
+        for finding in verdict::findings_of(&mut tx, &ids).await.expect("reads") {
+            if finding.status == "unhealthy" {
+                let key = (name(&finding.resource_id), controls[&finding.ordinal].clone());
+                let before = all.insert(key.clone(), finding.status);
+                assert_eq!(before, None, "{key:?} has a packed verdict and an open finding");
+            }
+        }
+        all
+    }
+
+    /// Verdict counters per check, without zero rows, as JSON that compares across estates.
+    pub async fn counters(&self) -> Value {
+        let mut tx = self.store.tenant(self.tenant).await.expect("a transaction");
+        let counts = verdict::counters(&mut tx, UnitId::from(self.cluster.id)).await.expect("reads");
+        json!(counts)
+    }
+}

@@ -1,0 +1,228 @@
+//! What changed is assessed, nothing else, and the result is the same as if all were assessed from empty.
+
+use platform_tests::Estate;
+use rampart_domain::{Kind, Resource};
+use rand::rngs::StdRng;
+use rand::seq::IndexedRandom as _;
+use rand::{Rng as _, SeedableRng as _};
+use serde_json::{Value, json};
+
+fn pod_template(privileged: bool, account: &str) -> Value {
+    json!({
+        "metadata": {"labels": {"app": "web"}},
+        "spec": {
+            "serviceAccountName": account,
+            "containers": [{
+                "name": "web", "image": "registry.example/web:1",
+                "securityContext": {"privileged": privileged, "allowPrivilegeEscalation": privileged},
+            }],
+        },
+    })
+}
+
+fn deployment(estate: &Estate, ns: &str, name: &str, privileged: bool) -> Resource {
+    let object = json!({
+        "apiVersion": "apps/v1", "kind": "Deployment",
+        "metadata": {"name": name, "namespace": ns, "labels": {"app": name}},
+        "spec": {"replicas": 1, "template": pod_template(privileged, "web")},
+    });
+    estate.object(Kind::K8sDeployment, object)
+}
+
+fn policy(estate: &Estate, ns: &str, name: &str) -> Resource {
+    let object = json!({
+        "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy",
+        "metadata": {"name": name, "namespace": ns},
+        "spec": {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]},
+    });
+    estate.object(Kind::K8sNetworkPolicy, object)
+}
+
+fn service_account(estate: &Estate, ns: &str, automount: bool) -> Resource {
+    let object = json!({
+        "apiVersion": "v1", "kind": "ServiceAccount",
+        "metadata": {"name": "web", "namespace": ns}, "automountServiceAccountToken": automount,
+    });
+    estate.object(Kind::K8sServiceAccount, object)
+}
+
+fn binding(estate: &Estate, name: &str, role: &str) -> Resource {
+    let object = json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": name},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
+        "subjects": [{"kind": "ServiceAccount", "name": "web", "namespace": "a"}],
+    });
+    estate.object(Kind::K8sClusterRoleBinding, object)
+}
+
+fn role(estate: &Estate, name: &str, verbs: &[&str]) -> Resource {
+    let object = json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": name},
+        "rules": [{"apiGroups": [""], "resources": ["secrets"], "verbs": verbs}],
+    });
+    estate.object(Kind::K8sClusterRole, object)
+}
+
+fn namespace(estate: &Estate, name: &str) -> Resource {
+    let object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": {}}});
+    estate.object(Kind::K8sNamespace, object)
+}
+
+const MUTABLE: [Kind; 5] = [
+    Kind::K8sDeployment,
+    Kind::K8sNetworkPolicy,
+    Kind::K8sServiceAccount,
+    Kind::K8sClusterRole,
+    Kind::K8sClusterRoleBinding,
+];
+
+/// Every other kind of the Kubernetes API, listed and mostly empty.
+fn beside() -> impl Iterator<Item = Kind> {
+    let kubernetes = |kind: &Kind| kind.family() == rampart_domain::Family::Kubernetes && !MUTABLE.contains(kind);
+    Kind::ALL.iter().copied().filter(kubernetes)
+}
+
+/// What exists at one moment; listing it again is how changes arrive.
+#[derive(Clone, Default)]
+struct Model {
+    deployments: Vec<(&'static str, String, bool)>,
+    policies: Vec<(&'static str, String)>,
+    automount: bool,
+    bindings: Vec<(String, String)>,
+    reads: bool,
+}
+
+impl Model {
+    async fn list(&self, estate: &Estate, kind: Kind) {
+        let resources = match kind {
+            Kind::K8sDeployment => {
+                self.deployments.iter().map(|(ns, name, bad)| deployment(estate, ns, name, *bad)).collect()
+            }
+            Kind::K8sNetworkPolicy => self.policies.iter().map(|(ns, name)| policy(estate, ns, name)).collect(),
+            Kind::K8sServiceAccount => ["a", "b"].map(|ns| service_account(estate, ns, self.automount)).into(),
+            Kind::K8sClusterRoleBinding => {
+                self.bindings.iter().map(|(name, role)| binding(estate, name, role)).collect()
+            }
+            Kind::K8sClusterRole => {
+                let verbs: &[&str] = if self.reads { &["get", "list"] } else { &["create"] };
+                vec![role(estate, "reader", verbs), role(estate, "cluster-admin", &["*"])]
+            }
+            Kind::K8sNamespace => ["a", "b"].map(|ns| namespace(estate, ns)).into(),
+            _ => Vec::new(),
+        };
+        estate.list(kind, resources).await;
+    }
+
+    async fn list_all(&self, estate: &Estate) {
+        for kind in MUTABLE.into_iter().chain(beside()) {
+            self.list(estate, kind).await;
+        }
+    }
+
+    fn mutate(&mut self, rng: &mut StdRng) -> Kind {
+        let ns = *["a", "b"].choose(rng).unwrap();
+        let kind = *MUTABLE.choose(rng).unwrap();
+        match kind {
+            Kind::K8sDeployment if rng.random_bool(0.3) && !self.deployments.is_empty() => {
+                let index = rng.random_range(0..self.deployments.len());
+                self.deployments.remove(index);
+            }
+            Kind::K8sDeployment => {
+                let name = format!("d{}", rng.random_range(0..4));
+                self.deployments.retain(|(n, existing, _)| (*n, existing) != (ns, &name));
+                self.deployments.push((ns, name, rng.random_bool(0.5)));
+            }
+            Kind::K8sNetworkPolicy if self.policies.is_empty() => self.policies.push((ns, "p".into())),
+            Kind::K8sNetworkPolicy => {
+                self.policies.pop();
+            }
+            Kind::K8sServiceAccount => self.automount = !self.automount,
+            Kind::K8sClusterRole => self.reads = !self.reads,
+            _ => {
+                let role = (*["reader", "cluster-admin", "missing"].choose(rng).unwrap()).to_owned();
+                self.bindings = vec![("b".into(), role)];
+            }
+        }
+        kind
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_any_edits_and_denials_the_state_equals_an_assessment_from_empty() {
+    let rounds = if std::env::var_os("RAMPART_TEST_FULL").is_some() { 12 } else { 3 };
+    let first = Estate::new().await;
+    for seed in 0..rounds {
+        let mut rng = StdRng::seed_from_u64(seed);
+        let mut model = Model { automount: true, ..Model::default() };
+        let grown = Estate::beside(first.database.clone()).await;
+        for _ in 0..rng.random_range(8..20) {
+            let kind = model.mutate(&mut rng);
+            if rng.random_bool(0.2) {
+                grown.deny(kind).await;
+            } else {
+                model.list(&grown, kind).await;
+            }
+            if rng.random_bool(0.5) {
+                grown.assess().await;
+            }
+        }
+        model.list_all(&grown).await;
+        grown.assess().await;
+        let fresh = Estate::beside(first.database.clone()).await;
+        model.list_all(&fresh).await;
+        fresh.assess().await;
+        assert_eq!(grown.verdicts().await, fresh.verdicts().await, "seed {seed}");
+        assert_eq!(grown.counters().await, fresh.counters().await, "counters, seed {seed}");
+        assert!(!fresh.verdicts().await.is_empty());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lost_access_keeps_the_last_verdict_and_unread_kinds_are_unknown() {
+    let estate = Estate::new().await;
+    let model = Model { deployments: vec![("a", "d".into(), true)], automount: true, ..Model::default() };
+    let control = |verdicts: &platform_tests::Verdicts, id: &str| {
+        let of_deployment = |(key, _): &(&(String, String), &String)| key.0.contains("k8s.deployment") && key.1 == id;
+        verdicts.iter().find(of_deployment).map(|(_, status)| status.clone())
+    };
+    model.list(&estate, Kind::K8sDeployment).await;
+    estate.assess().await;
+    let blind = estate.verdicts().await;
+    assert_eq!(control(&blind, "k8s.pod.privileged").as_deref(), Some("unhealthy"));
+    let unknown: Vec<&str> =
+        blind.iter().filter(|(_, status)| *status == "unknown").map(|(key, _)| key.1.as_str()).collect();
+    assert!(!unknown.is_empty(), "some control looks at neighbours that were never listed");
+
+    model.list_all(&estate).await;
+    estate.assess().await;
+    let sighted = estate.verdicts().await;
+    assert!(unknown.iter().any(|id| control(&sighted, id).as_deref() != Some("unknown")), "reading settles verdicts");
+    for kind in MUTABLE.into_iter().chain(beside()).filter(|kind| *kind != Kind::K8sDeployment) {
+        estate.deny(kind).await;
+    }
+    estate.assess().await;
+    assert_eq!(estate.verdicts().await, sighted, "nothing looks better or worse because it can no longer be read");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unchanged_estate_costs_no_judgement() {
+    let estate = Estate::new().await;
+    let model = Model { deployments: vec![("a", "d".into(), true)], ..Model::default() };
+    model.list_all(&estate).await;
+    assert!(estate.assess().await.judged > 0);
+    let again = estate.list(Kind::K8sDeployment, vec![deployment(&estate, "a", "d", true)]).await;
+    assert_eq!((again.added, again.changed, again.unchanged), (0, 0, 1));
+    assert_eq!(estate.assess().await.judged, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_lost_its_lease_cannot_write() {
+    let estate = Estate::new().await;
+    let stale = estate.lease().await;
+    let mut tx = estate.store.worker().await.unwrap();
+    rampart_store::work::release(&mut tx, &stale).await.unwrap();
+    tx.commit().await.unwrap();
+    let _next = estate.lease().await;
+    let refused = estate.store.fenced(&stale).await.unwrap_err();
+    assert!(matches!(refused, rampart_store::StoreError::LeaseLost));
+}

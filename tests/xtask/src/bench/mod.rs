@@ -1,0 +1,50 @@
+//! The published figures, measured from outside on a release build: the production binary does the work, simulated
+//! clouds answer it, and `/proc` says what it cost. One file per figure.
+
+mod estate;
+mod first_summary;
+mod measure;
+
+use clap::ValueEnum;
+use cloudsim::world::Preset;
+
+use crate::postgres;
+use crate::workspace::{Profile, build};
+
+/// Options of `cargo xtask bench`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct BenchArgs {
+    /// Which figures to measure; all of them without a name.
+    #[arg(value_enum)]
+    figures: Vec<Figure>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Figure {
+    /// 500 EKS clusters and 1,000 repositories in three regions.
+    Clusters,
+    /// One cluster with 10,000 pods: first scan, then a second one with nothing changed.
+    Pods,
+    /// 100,000 resources with every control: from nothing, 1 % changed, nothing changed.
+    Resources,
+    /// From `cargo xtask demo --once` to its summary, once built.
+    Demo,
+}
+
+pub(crate) async fn bench(args: BenchArgs) -> anyhow::Result<()> {
+    postgres::ensure_installed()?;
+    let binary = build(Profile::Release)?;
+    let figures = if args.figures.is_empty() { Figure::value_variants() } else { args.figures.as_slice() };
+    for figure in figures {
+        match figure {
+            Figure::Clusters => estate::measure(&binary, "clusters", Preset::Clusters500, &[]).await?,
+            Figure::Pods => estate::measure(&binary, "pods", Preset::Pods10k, &[estate::UNCHANGED]).await?,
+            Figure::Resources => {
+                let rounds = [estate::ONE_PERCENT, estate::UNCHANGED];
+                estate::measure(&binary, "resources", Preset::Resources100k, &rounds).await?;
+            }
+            Figure::Demo => first_summary::measure()?,
+        }
+    }
+    Ok(())
+}
