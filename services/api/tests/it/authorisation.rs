@@ -49,7 +49,7 @@ async fn nothing_answers_without_a_valid_token() {
     let api = start().await;
     let world = api.world("alpha").await;
     let expired = api.scoped(&world, Role::Owner, world.cluster).await;
-    let hash: String = rampart_store::token::hash(&expired).iter().map(|byte| format!("{byte:02x}")).collect();
+    let hash = rampart_store::token::hex(&rampart_store::token::hash(&expired));
     api.db.run(&format!("update tokens set expires_at = now() where hash = '\\x{hash}'")).await;
     let revoked = api
         .post(
