@@ -160,7 +160,7 @@ impl Visible {
         self.namespace_clusters.iter().zip(&self.namespaces).any(|(c, n)| *c == cluster && n == namespace)
     }
 
-    /// Appends ` and (…)` over the columns account, cluster_id and namespace of `alias`.
+    /// Appends ` and (…)` over the columns `account`, `cluster_id` and `namespace` of `alias`.
     pub(crate) fn push(&self, query: &mut QueryBuilder<Postgres>, alias: &'static str) {
         if self.all {
             return;
@@ -176,8 +176,8 @@ impl Visible {
         query.push(")))");
     }
 
-    /// Appends ` and (…)` over account and cluster_id of `alias`, for tables without a namespace: a namespace grant
-    /// makes its cluster visible as such.
+    /// Appends ` and (…)` over the columns `account` and `cluster_id` of `alias`, for tables without a namespace: a
+    /// namespace grant makes its cluster visible as such.
     pub(crate) fn push_cluster(&self, query: &mut QueryBuilder<Postgres>, alias: &'static str) {
         if self.all {
             return;

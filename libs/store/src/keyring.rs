@@ -131,6 +131,9 @@ impl Keyring {
 
     /// Key of the hash that stands for literal values of a tenant's workloads. It comes from the oldest key, so that
     /// adding one changes nothing; dropping the oldest makes every workload look changed once.
+    ///
+    /// # Panics
+    /// Never: a keyring holds at least one key.
     pub fn redaction_key(&self, tenant: rampart_domain::TenantId) -> [u8; 32] {
         let oldest = self.keys.last().expect("a keyring has at least one key");
         let tag = aws_lc_rs::hmac::sign(&oldest.redaction, tenant.0.as_bytes());
@@ -172,7 +175,7 @@ impl Keyring {
 
 fn fingerprint(bytes: &[u8]) -> String {
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes);
-    digest.as_ref()[..4].iter().map(|byte| format!("{byte:02x}")).collect()
+    crate::token::hex(&digest.as_ref()[..4])
 }
 
 /// Writes a new key to a file that only its owner may read. Fails when the file exists.

@@ -72,20 +72,19 @@ pub async fn request(tx: &mut TenantTx, connector: ConnectorId) -> Result<Prefli
     )
     .fetch_optional(tx.conn())
     .await?;
-    let id = match queued {
-        Some(id) => id,
-        None => {
-            let id = Uuid::now_v7();
-            sqlx::query!(
-                "insert into preflights (tenant_id, preflight_id, connector_id, status) values ($1, $2, $3, 'queued')",
-                tenant,
-                id,
-                connector.0
-            )
-            .execute(tx.conn())
-            .await?;
-            id
-        }
+    let id = if let Some(id) = queued {
+        id
+    } else {
+        let id = Uuid::now_v7();
+        sqlx::query!(
+            "insert into preflights (tenant_id, preflight_id, connector_id, status) values ($1, $2, $3, 'queued')",
+            tenant,
+            id,
+            connector.0
+        )
+        .execute(tx.conn())
+        .await?;
+        id
     };
     work::request(tx, WorkKind::Preflight, connector.0).await?;
     get(tx, connector, PreflightId(id)).await

@@ -112,21 +112,20 @@ pub async fn request(tx: &mut TenantTx, connector: ConnectorId) -> Result<Scan, 
     )
     .fetch_optional(tx.conn())
     .await?;
-    let id = match queued {
-        Some(id) => id,
-        None => {
-            let id = Uuid::now_v7();
-            sqlx::query!(
-                "insert into scans (tenant_id, scan_id, connector_id, status, trigger)
+    let id = if let Some(id) = queued {
+        id
+    } else {
+        let id = Uuid::now_v7();
+        sqlx::query!(
+            "insert into scans (tenant_id, scan_id, connector_id, status, trigger)
                  values ($1, $2, $3, 'queued', 'request')",
-                tenant,
-                id,
-                connector.0
-            )
-            .execute(tx.conn())
-            .await?;
-            id
-        }
+            tenant,
+            id,
+            connector.0
+        )
+        .execute(tx.conn())
+        .await?;
+        id
     };
     work::request(tx, WorkKind::Scan, connector.0).await?;
     get(tx, ScanId(id)).await

@@ -31,7 +31,10 @@ pub struct TestDatabase {
     name: String,
 }
 
-/// Makes a database. Panics with a clear message when there is no server to make it on.
+/// Makes a database.
+///
+/// # Panics
+/// With a clear message when there is no server to make it on.
 pub async fn database() -> TestDatabase {
     let server_url = std::env::var(SERVER_VARIABLE).unwrap_or_else(|_| {
         panic!("{SERVER_VARIABLE} must hold the URL of a superuser on a Postgres for tests; `cargo xtask test` sets it")
@@ -116,6 +119,9 @@ fn with_database(server_url: &str, database: &str) -> String {
 
 impl TestDatabase {
     /// Runs statements as a superuser: for rows that no function of this crate writes.
+    ///
+    /// # Panics
+    /// With the statements when they fail.
     pub async fn run(&self, statements: &str) {
         let mut conn = PgConnection::connect(&self.super_url).await.expect("the database is there");
         if let Err(error) = sqlx::raw_sql(AssertSqlSafe(statements.to_owned())).execute(&mut conn).await {

@@ -41,6 +41,12 @@ pub struct Authenticated {
     pub use_is_old: bool,
 }
 
+/// Lower-case hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
+    const DIGITS: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
+    bytes.iter().flat_map(|byte| [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]).collect()
+}
+
 /// SHA-256.
 pub fn hash(secret: &str) -> [u8; 32] {
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, secret.as_bytes());
@@ -57,7 +63,7 @@ fn generate() -> Result<SecretString, StoreError> {
 
 /// Finds the caller whose secret has this hash. `None` when there is none, or it is expired, revoked or without rights.
 pub async fn authenticate(store: &Store, hash: &[u8; 32]) -> Result<Option<Authenticated>, StoreError> {
-    let hex: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex = hex(hash);
     let begin = format!("begin; set local app.token_hash = '{hex}'");
     let mut tx = store.pool().begin_with(sqlx::AssertSqlSafe(begin)).await?;
     let found = sqlx::query!(

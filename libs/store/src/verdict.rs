@@ -12,8 +12,8 @@ pub use bitmap::Bitmap;
 pub use check::{CheckIdentity, check_controls, ensure_checks};
 pub use input::{
     AssignmentRow, CoverageRow, DirtyRow, PolicyInputs, StoredFinding, StoredPack, StoredResource, UnitPlace,
-    assessed_inputs, children, counters, coverage_of, dirty, existing, findings_of, neighbours, packs_of, packs_of_unit,
-    policy_inputs, resource_page, resources_by_id, unit_place,
+    assessed_inputs, children, counters, coverage_of, dirty, existing, findings_of, neighbours, packs_of,
+    packs_of_unit, policy_inputs, resource_page, resources_by_id, unit_place,
 };
 pub use write::{
     CountDelta, FindingPlace, FindingWrite, PackWrite, ScoreDelta, VerdictWrite, clear_dirty, rebuild_counters,

@@ -16,6 +16,9 @@ impl Bitmap {
     }
 
     /// Adds an ordinal.
+    ///
+    /// # Panics
+    /// When the ordinal is negative, which no stored one is.
     pub fn insert(&mut self, ordinal: i32) {
         let ordinal = usize::try_from(ordinal).expect("ordinals start at zero");
         if self.0.len() <= ordinal / 8 {

@@ -102,7 +102,7 @@ fn fingerprint(path: &str, pairs: &BTreeMap<String, Given>) -> String {
             text.append_pair(&given.key, value);
         }
     }
-    token::hash(&text.finish())[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+    token::hex(&token::hash(&text.finish())[..8])
 }
 
 /// The values of one parameter; read as one or as many, as the field wants.

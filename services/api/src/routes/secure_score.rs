@@ -105,14 +105,14 @@ async fn get_secure_score(
     let rows = counts::groups(&mut tx, &reach, &app.groups()).await?;
     let wholeness = wholeness(&mut tx, &visible, &scope).await?;
     let groups = app.catalogue().groups();
-    let score = score(groups, &tallies(&rows));
+    let earned = score(groups, &tallies(&rows));
     Ok(Answer::ok(SecureScore {
         scope: scope.into(),
-        percent: score.percent,
-        current: score.current,
-        max: score.max,
-        groups: score.groups.into_iter().map(|group| GroupView::of(group, groups)).collect(),
-        coverage: ScoreCoverage { known: score.coverage, listings: wholeness.listings, whole: wholeness.whole },
+        percent: earned.percent,
+        current: earned.current,
+        max: earned.max,
+        groups: earned.groups.into_iter().map(|group| GroupView::of(group, groups)).collect(),
+        coverage: ScoreCoverage { known: earned.coverage, listings: wholeness.listings, whole: wholeness.whole },
     }))
 }
 

@@ -222,7 +222,8 @@ impl TestApi {
                  insert into verdict_counts (tenant_id, unit_id, ordinal, healthy, unhealthy)
                  values ('{tenant}', '{cluster}', 0, 0, 1), ('{tenant}', '{cluster}', 9, 1, 0);
                  insert into score_counts (tenant_id, unit_id, score_group, healthy, unhealthy)
-                 values ('{tenant}', '{cluster}', 'security_configurations', 0, 1);
+                 values ('{tenant}', '{cluster}', 'security_configurations', 0, 1),
+                    ('{tenant}', '{cluster}', 'network_access', 1, 0);
                  insert into assessments (tenant_id, unit_id, assessed_at) values ('{tenant}', '{cluster}', now());"
             );
         }
