@@ -82,7 +82,7 @@ impl Neighbours for Around<'_> {
                     .map(|other| NeighbourItem { config: &other.config, native_id: &other.native_id }),
             );
         }
-        NeighbourSet { items, completeness }
+        NeighbourSet { items: items.into(), completeness }
     }
 }
 
