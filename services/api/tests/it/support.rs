@@ -185,14 +185,14 @@ impl TestApi {
     async fn seed(&self, world: &World, name: &str) {
         let World { tenant, cluster, resource, digest, other_cluster, other_resource, connector, .. } = world;
         let image = Uuid::new_v4();
-        let mut sql = format!(
+        let mut sql = vec![format!(
             "insert into checks (tenant_id, ordinal, control_id, params_hash, params) values
                 ('{tenant}', 0, 'k8s.pod.privileged', 'x', '{{}}'), ('{tenant}', 9, 'k8s.pod.host_network', 'x', '{{}}');"
-        );
+        )];
         for (cluster, resource, account, label) in
             [(cluster, resource, "111111111111", "one"), (other_cluster, other_resource, "222222222222", "two")]
         {
-            sql += &format!(
+            sql.push(format!(
                 "insert into clusters (tenant_id, cluster_id, name, cloud, account, region, native_id)
                  values ('{tenant}', '{cluster}', '{name}-{label}', 'aws', '{account}', 'eu-west-1', '{cluster}');
                  insert into resources (tenant_id, resource_id, unit_id, cluster_id, native_id, kind, name, name_lower,
@@ -225,16 +225,16 @@ impl TestApi {
                  values ('{tenant}', '{cluster}', 'security_configurations', 0, 1),
                     ('{tenant}', '{cluster}', 'network_access', 1, 0);
                  insert into assessments (tenant_id, unit_id, assessed_at) values ('{tenant}', '{cluster}', now());"
-            );
+            ));
         }
-        sql += &format!(
+        sql.push(format!(
             "insert into resources (tenant_id, resource_id, unit_id, native_id, kind, name, name_lower, cloud, managed_by,
                 active, config, hash, connector_id, scope, first_seen, changed_at)
              values ('{tenant}', '{image}', '{cluster}', 'image://{digest}', 'image.running', '{name}-one-image',
                 '{name}-one-image', 'aws', 'customer', true, '{{}}', 'x', '{connector}', 'x', now(), now());
              insert into edges (tenant_id, kind, from_id, to_id, unit_id, to_native)
              values ('{tenant}', 'runs_image', '{resource}', '{image}', '{cluster}', 'image://{digest}');"
-        );
-        self.db.run(&sql).await;
+        ));
+        self.db.run(&sql.concat()).await;
     }
 }
