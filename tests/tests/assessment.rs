@@ -3,7 +3,6 @@
 use platform_tests::Estate;
 use rampart_domain::{Kind, Resource};
 use rand::rngs::StdRng;
-use rand::seq::IndexedRandom as _;
 use rand::{Rng as _, SeedableRng as _};
 use serde_json::{Value, json};
 
@@ -120,8 +119,8 @@ impl Model {
     }
 
     fn mutate(&mut self, rng: &mut StdRng) -> Kind {
-        let ns = *["a", "b"].choose(rng).unwrap();
-        let kind = *MUTABLE.choose(rng).unwrap();
+        let ns = ["a", "b"][rng.random_range(0..2)];
+        let kind = MUTABLE[rng.random_range(0..MUTABLE.len())];
         match kind {
             Kind::K8sDeployment if rng.random_bool(0.3) && !self.deployments.is_empty() => {
                 let index = rng.random_range(0..self.deployments.len());
@@ -139,7 +138,7 @@ impl Model {
             Kind::K8sServiceAccount => self.automount = !self.automount,
             Kind::K8sClusterRole => self.reads = !self.reads,
             _ => {
-                let role = (*["reader", "cluster-admin", "missing"].choose(rng).unwrap()).to_owned();
+                let role = ["reader", "cluster-admin", "missing"][rng.random_range(0..3)].to_owned();
                 self.bindings = vec![("b".into(), role)];
             }
         }

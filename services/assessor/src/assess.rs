@@ -239,7 +239,7 @@ impl<'a> Run<'a> {
                     write.gone.push(*id);
                 }
             }
-            (write.counts, write.scores) = counting.into_parts();
+            counting.hand_to(&mut write);
             Ok(write)
         })
         .await??;
@@ -262,8 +262,9 @@ impl<'a> Run<'a> {
         for stored in all.values() {
             counting.replace(&self.groups, &[], &stored.counted());
         }
-        let (counts, scores) = counting.into_parts();
-        Ok(VerdictWrite { counts, scores, ..VerdictWrite::default() })
+        let mut write = VerdictWrite::default();
+        counting.hand_to(&mut write);
+        Ok(write)
     }
 }
 

@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use rampart_domain::Status;
-use rampart_store::verdict::{CountDelta, ScoreDelta};
+use rampart_store::verdict::{CountDelta, ScoreDelta, VerdictWrite};
 
 /// Moves of the counters of one unit, gathered over a batch.
 #[derive(Default)]
@@ -49,8 +49,10 @@ impl Counting {
         }
     }
 
-    pub(crate) fn into_parts(self) -> (Vec<(i32, CountDelta)>, Vec<(String, ScoreDelta)>) {
-        (self.counts.into_iter().collect(), self.scores.into_iter().collect())
+    /// Puts the moves where the store takes them from.
+    pub(crate) fn hand_to(self, write: &mut VerdictWrite) {
+        write.counts = self.counts.into_iter().collect();
+        write.scores = self.scores.into_iter().collect();
     }
 }
 
@@ -66,7 +68,7 @@ const fn weight(status: Status) -> u8 {
 #[cfg(test)]
 mod tests {
     use rampart_domain::Status;
-    use rampart_store::verdict::{CountDelta, ScoreDelta};
+    use rampart_store::verdict::{CountDelta, ScoreDelta, VerdictWrite};
 
     use super::{Counting, Groups};
 
@@ -77,7 +79,9 @@ mod tests {
         let verdicts = [(0, Status::Healthy), (1, Status::Unknown), (2, Status::Unhealthy)];
         counting.replace(&groups, &[], &verdicts);
         counting.replace(&groups, &verdicts, &[(0, Status::Unhealthy), (2, Status::NotApplicable)]);
-        let (counts, scores) = counting.into_parts();
+        let mut write = VerdictWrite::default();
+        counting.hand_to(&mut write);
+        let (counts, scores) = (write.counts, write.scores);
         assert_eq!(counts[0], (0, CountDelta { unhealthy: 1, ..CountDelta::default() }));
         assert_eq!(counts[1], (1, CountDelta::default()));
         assert_eq!(scores[0], ("a".to_owned(), ScoreDelta { unhealthy: 1, ..ScoreDelta::default() }));

@@ -16,6 +16,15 @@ pub(crate) struct Targets {
     pub(crate) changed: Vec<Uuid>,
 }
 
+/// A neighbourhood to look at again.
+#[derive(PartialEq, Eq, Hash)]
+struct Area {
+    /// Kinds that are judged by what lies there.
+    judged: Vec<Kind>,
+    namespace: Option<String>,
+    region: Option<String>,
+}
+
 /// Follows what changed to everything whose verdicts may differ.
 pub(crate) async fn of_dirty(
     tx: &mut TenantTx,
@@ -25,8 +34,7 @@ pub(crate) async fn of_dirty(
     dirty: &[DirtyRow],
 ) -> Result<Targets, StoreError> {
     let mut targets = Targets::default();
-    // Neighbourhoods to look at again: kinds judged from there, namespace or region, and why.
-    let mut areas: HashMap<(Vec<Kind>, Option<String>, Option<String>), Cause> = HashMap::new();
+    let mut areas: HashMap<Area, Cause> = HashMap::new();
     for row in dirty {
         let itself = !row.resource_id.is_nil();
         if itself {
@@ -45,11 +53,12 @@ pub(crate) async fn of_dirty(
                 Within::Region => (None, row.region.clone()),
                 Within::Namespace | Within::Unit => (None, None),
             };
-            areas.entry((dependent.judged.to_vec(), namespace, region)).or_insert(cause);
+            areas.entry(Area { judged: dependent.judged.to_vec(), namespace, region }).or_insert(cause);
         }
     }
-    for ((kinds, namespace, region), cause) in areas {
-        let ids = verdict::resource_page(tx, unit, &kinds, namespace.as_deref(), region.as_deref()).await?;
+    for (area, cause) in areas {
+        let (namespace, region) = (area.namespace.as_deref(), area.region.as_deref());
+        let ids = verdict::resource_page(tx, unit, &area.judged, namespace, region).await?;
         for id in ids {
             targets.judge.entry(id).or_insert(cause);
         }

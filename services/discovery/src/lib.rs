@@ -28,8 +28,6 @@ use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-pub use crate::scan::{ScanSummary, run_connector};
-
 /// Options of the discovery role.
 #[derive(Debug, Clone, clap::Args)]
 #[group(skip)]
@@ -129,7 +127,7 @@ async fn handle(discovery: &Discovery, lease: Lease, cancel: CancellationToken) 
 
 /// Keeps partitions ahead of time and drops what is older than the retention time, at start and then daily.
 async fn sweep_daily(store: Store, keep_days: u32, cancel: CancellationToken) {
-    let mut daily = tokio::time::interval(Duration::from_secs(24 * 3600));
+    let mut daily = tokio::time::interval(Duration::from_hours(24));
     loop {
         tokio::select! {
             () = cancel.cancelled() => return,

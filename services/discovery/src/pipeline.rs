@@ -112,16 +112,12 @@ impl Pipeline {
         })
         .await
         .expect("hashing and serialising do not panic");
-        let started_at = match self.open.get_mut(listing) {
-            Some(open) => {
-                open.seen.extend(prepared.iter().map(|item| item.id().0));
-                open.started_at
-            }
-            None => {
-                tracing::error!(kind = %listing.kind, scope = %listing.scope, "a page came before its listing started");
-                return Ok(());
-            }
+        let Some(open) = self.open.get_mut(listing) else {
+            tracing::error!(kind = %listing.kind, scope = %listing.scope, "a page came before its listing started");
+            return Ok(());
         };
+        open.seen.extend(prepared.iter().map(|item| item.id().0));
+        let started_at = open.started_at;
         let source = Source { connector: self.connector, scope: listing.scope.to_string() };
         let mut tx = self.store.fenced(&self.lease).await?;
         let applied = apply(&mut tx, &source, started_at, &prepared).await?;
