@@ -1,6 +1,6 @@
 //! The connector against moto, an AWS that others wrote: two accounts, three regions.
 //!
-//! Moto is found through `RAMPART_MOTO_URL`, else started from `moto_server` on the path. Without either the test says so
+//! Moto is found through `RAMPART_MOTO_URL`, else started from the program that `RAMPART_TEST_MOTO` names, else `moto_server` on the path. Without either the test says so
 //! and passes, unless `RAMPART_REQUIRE_CONTRACT=1`.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up must fail")]
@@ -38,7 +38,8 @@ impl Moto {
             return Some(Self { url, _process: None });
         }
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let started = Command::new("moto_server")
+        let program = std::env::var_os("RAMPART_TEST_MOTO").unwrap_or_else(|| "moto_server".into());
+        let started = Command::new(program)
             .args(["-H", "127.0.0.1", "-p", &port.to_string()])
             .stdout(Stdio::null())
             .stderr(Stdio::null())
