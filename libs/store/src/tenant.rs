@@ -24,6 +24,29 @@ pub async fn get(tx: &mut TenantTx) -> Result<Tenant, StoreError> {
         .ok_or(StoreError::NotFound { what: "tenant" })
 }
 
+/// Work that waits or runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pending {
+    /// Connectors whose scan was asked for or is due.
+    pub scans: i64,
+    /// Clusters and accounts that changed and were not assessed since.
+    pub assessments: i64,
+}
+
+/// What the tenant waits for. Scans that are scheduled for later do not count.
+pub async fn pending(tx: &mut TenantTx) -> Result<Pending, StoreError> {
+    let tenant = tx.tenant_uuid();
+    Ok(sqlx::query_as!(
+        Pending,
+        r#"select count(*) filter (where kind = 'scan' and (run_at <= now() or lease_until >= now())) as "scans!",
+                  count(*) filter (where kind = 'assess') as "assessments!"
+           from work where tenant_id = $1 and want > done"#,
+        tenant
+    )
+    .fetch_one(tx.conn())
+    .await?)
+}
+
 /// Adds the row of the transaction's tenant.
 pub(crate) async fn insert(tx: &mut TenantTx, name: &str) -> Result<(), StoreError> {
     let tenant = tx.tenant_uuid();

@@ -128,6 +128,24 @@ impl TestDatabase {
             panic!("{statements}: {error}");
         }
     }
+
+    /// CPU time that the server has used: the postmaster, its backends, and those that have ended. Linux only.
+    pub async fn server_cpu(&self) -> std::time::Duration {
+        let mut conn = PgConnection::connect(&self.super_url).await.expect("the database is there");
+        let backend: i32 = sqlx::query_scalar("select pg_backend_pid()").fetch_one(&mut conn).await.expect("a pid");
+        let stat = |pid: &str| -> Option<(i32, u64, u64)> {
+            let line = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+            let fields: Vec<u64> =
+                line.rsplit_once(") ")?.1.split(' ').map(|field| field.parse().unwrap_or_default()).collect();
+            Some((i32::try_from(fields[1]).ok()?, fields[11] + fields[12], fields[13] + fields[14]))
+        };
+        let (postmaster, ..) = stat(&backend.to_string()).expect("the server runs on this machine");
+        let (_, own, ended) = stat(&postmaster.to_string()).expect("the server runs on this machine");
+        let processes = std::fs::read_dir("/proc").expect("/proc is there").flatten();
+        let children = processes.filter_map(|entry| stat(entry.file_name().to_str()?));
+        let children: u64 = children.filter(|(parent, ..)| *parent == postmaster).map(|(_, ticks, _)| ticks).sum();
+        std::time::Duration::from_millis((own + ended + children) * 10)
+    }
 }
 
 impl Drop for TestDatabase {

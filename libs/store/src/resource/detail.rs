@@ -216,9 +216,9 @@ pub async fn verdicts(
         return Ok(Vec::new());
     };
     let checks = sqlx::query!(
-        r#"select c.ordinal, c.control_id, c.params, f.status as "finding?"
-           from checks c left join findings f
-             on f.tenant_id = c.tenant_id and f.resource_id = $2 and f.ordinal = c.ordinal
+        r#"select c.ordinal, c.control_id, c.params, (select f.status from findings f
+                   where f.tenant_id = c.tenant_id and f.resource_id = $2 and f.ordinal = c.ordinal) as "finding?"
+           from checks c
            where c.tenant_id = $1 order by c.ordinal"#,
         tenant,
         resource.0

@@ -22,6 +22,17 @@ struct TenantView {
     #[schema(example = "acme")]
     name: String,
     created_at: DateTime<Utc>,
+    pending: PendingView,
+}
+
+/// Work that waits or runs; when both are zero, findings and score are up to date with the inventory.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Pending)]
+struct PendingView {
+    /// Connectors whose scan was asked for or is due.
+    scans: i64,
+    /// Clusters and accounts that changed and were not assessed since.
+    assessments: i64,
 }
 
 /// Get the tenant that the token belongs to.
@@ -29,5 +40,7 @@ struct TenantView {
 async fn get_tenant(State(app): State<App>, caller: Caller<ReadInventory>) -> Result<Answer, ApiError> {
     let mut tx = app.tx(&caller).await?;
     let row = tenant::get(&mut tx).await?;
-    Ok(Answer::ok(TenantView { id: row.tenant_id, name: row.name, created_at: row.created_at }))
+    let pending = tenant::pending(&mut tx).await?;
+    let pending = PendingView { scans: pending.scans, assessments: pending.assessments };
+    Ok(Answer::ok(TenantView { id: row.tenant_id, name: row.name, created_at: row.created_at, pending }))
 }

@@ -1,6 +1,7 @@
 //! The published figures, measured from outside on a release build: the production binary does the work, simulated
 //! clouds answer it, and `/proc` says what it cost. One file per figure.
 
+mod assessment;
 mod estate;
 mod first_summary;
 mod measure;
@@ -39,10 +40,7 @@ pub(crate) async fn bench(args: BenchArgs) -> anyhow::Result<()> {
         match figure {
             Figure::Clusters => estate::measure(&binary, "clusters", Preset::Clusters500, &[]).await?,
             Figure::Pods => estate::measure(&binary, "pods", Preset::Pods10k, &[estate::UNCHANGED]).await?,
-            Figure::Resources => {
-                let rounds = [estate::ONE_PERCENT, estate::UNCHANGED];
-                estate::measure(&binary, "resources", Preset::Resources100k, &rounds).await?;
-            }
+            Figure::Resources => assessment::measure().await?,
             Figure::Demo => first_summary::measure()?,
         }
     }

@@ -193,6 +193,17 @@ impl Client {
         }
     }
 
+    /// Waits until everything that was read has been assessed.
+    pub(crate) async fn settle(&self) -> anyhow::Result<()> {
+        loop {
+            let tenant: Tenant = self.get("/v1/tenant").await?;
+            if tenant.pending.scans == 0 && tenant.pending.assessments == 0 {
+                return Ok(());
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
     pub(crate) async fn inventory(&self) -> anyhow::Result<Vec<Group>> {
         let groups: Groups = self.get("/v1/resources?group_by=kind&limit=200").await?;
         Ok(groups.groups)
@@ -232,4 +243,15 @@ async fn read<T: DeserializeOwned>(response: Response) -> anyhow::Result<T> {
         bail!("{url} answered {status}: {body}");
     }
     serde_json::from_str(&body).with_context(|| format!("{url} answered in another shape than expected: {body}"))
+}
+
+#[derive(Debug, Deserialize)]
+struct Tenant {
+    pending: Pending,
+}
+
+#[derive(Debug, Deserialize)]
+struct Pending {
+    scans: u64,
+    assessments: u64,
 }

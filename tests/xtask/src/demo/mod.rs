@@ -53,6 +53,7 @@ pub(crate) async fn demo(args: DemoArgs) -> anyhow::Result<()> {
         shown = estate::discover(&client, &simulator) => shown?,
         error = rampart.ended() => return Err(error),
     }
+    client.settle().await?;
     summary::print(&client).await?;
     println!("\nfrom start to summary: {:.1} s", started.elapsed().as_secs_f64());
 
