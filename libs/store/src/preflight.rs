@@ -28,9 +28,6 @@ pub struct PermissionCheck {
     /// Kinds that are lost without it.
     #[serde(default)]
     pub kinds: Vec<String>,
-    /// Controls that are lost without it.
-    #[serde(default)]
-    pub controls: Vec<String>,
 }
 
 /// One run of a connector's permission check.

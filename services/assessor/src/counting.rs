@@ -56,12 +56,13 @@ impl Counting {
     }
 }
 
-/// A resource is unhealthy in a group when any verdict is, and unknown only when nothing is known.
+/// A resource is unhealthy in a group when any verdict is, and healthy only when all of them are known to be.
 const fn weight(status: Status) -> u8 {
     match status {
-        Status::Unhealthy => 2,
+        Status::Unhealthy => 3,
+        Status::Unknown => 2,
         Status::Healthy | Status::Exempt => 1,
-        Status::Unknown | Status::NotApplicable => 0,
+        Status::NotApplicable => 0,
     }
 }
 
@@ -73,7 +74,7 @@ mod tests {
     use super::{Counting, Groups};
 
     #[test]
-    fn a_resource_counts_once_per_group_with_its_worst_known_verdict() {
+    fn a_resource_counts_once_per_group_with_its_worst_verdict() {
         let groups: Groups = [(0, "a"), (1, "a"), (2, "b")].map(|(o, g)| (o, g.to_owned())).into();
         let mut counting = Counting::default();
         let verdicts = [(0, Status::Healthy), (1, Status::Unknown), (2, Status::Unhealthy)];

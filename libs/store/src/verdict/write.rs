@@ -90,11 +90,11 @@ pub struct CountDelta {
 /// How much a counter of a unit and score group moves, in resources.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ScoreDelta {
-    /// Resources all of whose known verdicts in the group are healthy.
+    /// Resources without an unhealthy or unknown verdict in the group.
     pub healthy: i64,
     /// Resources with an unhealthy verdict in the group.
     pub unhealthy: i64,
-    /// Resources with nothing but unknown verdicts in the group.
+    /// Resources with an unknown verdict and no unhealthy one in the group.
     pub unknown: i64,
 }
 

@@ -3,6 +3,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::State;
 use chrono::{DateTime, Utc};
+use rampart_content::{Catalogue, KindSelector};
 use rampart_domain::{ConnectorId, PreflightId};
 use rampart_store::preflight::{self, PermissionCheck, Preflight};
 use rampart_store::{TenantTx, connector};
@@ -65,8 +66,9 @@ struct CheckView {
     controls: Vec<String>,
 }
 
-impl From<PermissionCheck> for CheckView {
-    fn from(check: PermissionCheck) -> Self {
+impl CheckView {
+    fn of(check: PermissionCheck, catalogue: &Catalogue) -> Self {
+        let controls = if check.state == "granted" { Vec::new() } else { controls_on(&check.kinds, catalogue) };
         Self {
             permission: check.permission,
             scope: check.scope,
@@ -74,13 +76,24 @@ impl From<PermissionCheck> for CheckView {
             message: check.message,
             remedy: check.remedy,
             kinds: check.kinds,
-            controls: check.controls,
+            controls,
         }
     }
 }
 
-impl From<Preflight> for PreflightView {
-    fn from(row: Preflight) -> Self {
+/// Controls that judge one of the kinds or look at it.
+fn controls_on(kinds: &[String], catalogue: &Catalogue) -> Vec<String> {
+    let meant = |selectors: &[KindSelector]| {
+        selectors.iter().flat_map(|it| it.kinds()).any(|kind| kinds.iter().any(|lost| lost == kind.as_str()))
+    };
+    let lost = catalogue.controls().filter(|control| {
+        meant(&control.kinds) || control.neighbours.values().any(|neighbour| meant(&neighbour.kinds))
+    });
+    lost.map(|control| control.id.clone()).collect()
+}
+
+impl PreflightView {
+    fn of(row: Preflight, catalogue: &Catalogue) -> Self {
         Self {
             id: row.preflight_id,
             connector_id: row.connector_id,
@@ -88,7 +101,7 @@ impl From<Preflight> for PreflightView {
             requested_at: row.requested_at,
             finished_at: row.finished_at,
             missing: row.checks.iter().filter(|check| check.state == "missing").count(),
-            checks: row.checks.0.into_iter().map(CheckView::from).collect(),
+            checks: row.checks.0.into_iter().map(|check| CheckView::of(check, catalogue)).collect(),
             error: row.error,
         }
     }
@@ -118,7 +131,7 @@ async fn test_connector(
         return Ok(earlier);
     }
     let row = preflight::request(&mut tx, connector).await?;
-    let answer = Answer::accepted(place(&row), PreflightView::from(row.clone()));
+    let answer = Answer::accepted(place(&row), PreflightView::of(row.clone(), app.catalogue()));
     submission.keep(&mut tx, &answer).await?;
     tx.commit().await?;
     wait(&app, &caller, connector, row, patience).await
@@ -139,7 +152,7 @@ async fn wait(
         row = preflight::get(&mut tx, connector, PreflightId(row.preflight_id)).await?;
     }
     let over = row.finished_at.is_some();
-    let answer = Answer::accepted(place(&row), PreflightView::from(row));
+    let answer = Answer::accepted(place(&row), PreflightView::of(row, app.catalogue()));
     Ok(if over { answer.over() } else { answer })
 }
 
@@ -161,7 +174,9 @@ async fn list_preflights(
     caller.must_see_everything("connector")?;
     let mut tx = app.tx(&caller).await?;
     let connector = connector::resolve(&mut tx, &name).await?;
-    Ok(List::of(preflight::list(&mut tx, connector, &listing.page).await?, PreflightView::from))
+    Ok(List::of(preflight::list(&mut tx, connector, &listing.page).await?, |row| {
+        PreflightView::of(row, app.catalogue())
+    }))
 }
 
 /// Get a test of a connector.
@@ -176,5 +191,5 @@ async fn get_preflight(
     caller.must_see_everything("connector")?;
     let mut tx = app.tx(&caller).await?;
     let connector = connector::resolve(&mut tx, &name).await?;
-    Ok(Answer::ok(PreflightView::from(preflight::get(&mut tx, connector, PreflightId(id)).await?)))
+    Ok(Answer::ok(PreflightView::of(preflight::get(&mut tx, connector, PreflightId(id)).await?, app.catalogue())))
 }
