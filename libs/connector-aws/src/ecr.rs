@@ -89,10 +89,16 @@ impl EcrScan<'_> {
         tokio::join!(self.with_policies(&name, described), self.images(&name, &id));
     }
 
-    /// A repository whose policy could not be read is left out: without its policy it would look like one that has none.
+    /// A repository whose policies could not be read says so: it must not look like one that has none.
     async fn with_policies(&self, name: &str, described: Value) {
-        if !self.repositories.is_open() {
+        if !self.repositories.is_wanted() {
             return;
+        }
+        if !self.repositories.is_open() {
+            // Enough refusals: nothing more is asked, and what is known without asking is kept.
+            let repository = normalize::repository(self.place, described, None, None);
+            let repository = repository.map(|it| normalize::without(it, &["policyText", "lifecyclePolicyText"]));
+            return self.repositories.push(api::DESCRIBE_REPOSITORIES, repository).await;
         }
         let policy = async {
             let answer = self.calls.repository_policy(name).await;
@@ -102,18 +108,23 @@ impl EcrScan<'_> {
             let answer = self.calls.lifecycle_policy(name).await;
             self.policy_text(api::GET_LIFECYCLE_POLICY, "lifecyclePolicyText", answer)
         };
-        match tokio::join!(policy, lifecycle) {
-            (Ok(policy), Ok(lifecycle)) => {
-                let repository = normalize::repository(self.place, described, policy, lifecycle);
-                self.repositories.push(api::DESCRIBE_REPOSITORIES, repository).await;
-            }
-            (policy, lifecycle) => {
-                let errors = [policy.err(), lifecycle.err()].into_iter().flatten();
-                for error in errors.filter(|error| error.kind != ErrorKind::NotFound) {
-                    self.repositories.fail(error);
-                }
-            }
+        let (policy, lifecycle) = tokio::join!(policy, lifecycle);
+        let gone = |answer: &Result<_, ConnectorError>| matches!(answer, Err(e) if e.kind == ErrorKind::NotFound);
+        if gone(&policy) || gone(&lifecycle) {
+            return;
         }
+        let mut unread = Vec::new();
+        let mut read = |field, answer: Result<Option<String>, ConnectorError>| {
+            answer.unwrap_or_else(|error| {
+                unread.push(field);
+                self.repositories.fail(error);
+                None
+            })
+        };
+        let (policy, lifecycle) = (read("policyText", policy), read("lifecyclePolicyText", lifecycle));
+        let repository = normalize::repository(self.place, described, policy, lifecycle);
+        let repository = repository.map(|it| if unread.is_empty() { it } else { normalize::without(it, &unread) });
+        self.repositories.push(api::DESCRIBE_REPOSITORIES, repository).await;
     }
 
     /// The text of a policy, `None` when there is none. Not found is an error only when the repository itself is gone.

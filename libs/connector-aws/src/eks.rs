@@ -235,9 +235,17 @@ impl<'a> EksScan<'a> {
             let principal = text(&principal);
             let mut answer = self.calls.access_entry(cluster, principal).await?;
             let list = |page| self.calls.access_policies(cluster, principal, page);
-            let policies =
-                all(self.list(api::LIST_ASSOCIATED_ACCESS_POLICIES, "associatedAccessPolicies", list)).await?;
-            Ok(normalize::access_entry(self.place, cluster, take(&mut answer, "accessEntry"), policies))
+            let policies = all(self.list(api::LIST_ASSOCIATED_ACCESS_POLICIES, "associatedAccessPolicies", list)).await;
+            let mut entry =
+                |policies| normalize::access_entry(self.place, cluster, take(&mut answer, "accessEntry"), policies);
+            match policies {
+                Ok(policies) => Ok(entry(policies)),
+                Err(error) if error.kind == ErrorKind::NotFound => Err(error),
+                Err(error) => {
+                    self.access_entries.fail(error);
+                    Ok(entry(Vec::new()).map(|it| normalize::without(it, &["associatedAccessPolicies"])))
+                }
+            }
         };
         let apis = [api::LIST_ACCESS_ENTRIES, api::DESCRIBE_ACCESS_ENTRY];
         let pages = self.list(apis[0], "accessEntries", list).filter_map(|page| async move {

@@ -51,6 +51,9 @@ pub struct Resource {
     pub active: bool,
     /// Provider's uid that tells a recreated object of the same name apart.
     pub uid: Option<String>,
+    /// Whether details are missing because a read failed; `config.unread` lists the fields. Such a resource enters an
+    /// inventory that has nothing better and never replaces what was read in full.
+    pub partial: bool,
     /// Configuration in the provider's own shape.
     pub config: Value,
 }

@@ -121,8 +121,11 @@ impl Access {
                 AccessScope::Account(account) => visible.accounts.push(account.clone()),
                 AccessScope::Cluster(cluster) => visible.clusters.push(cluster.0),
                 AccessScope::Namespace(cluster, namespace) => {
-                    visible.namespace_clusters.push(cluster.0);
-                    visible.namespaces.push(namespace.clone());
+                    // Two roles in one namespace show it once.
+                    if !visible.has_namespace(cluster.0, namespace) {
+                        visible.namespace_clusters.push(cluster.0);
+                        visible.namespaces.push(namespace.clone());
+                    }
                 }
             }
         }

@@ -13,7 +13,7 @@ pub use apply::{Applied, apply};
 pub use cluster::{ClusterRow, ClusterSeen, resolve_cluster};
 pub use listing::{Ending, ListingEnd, fail_scope, finish_listing};
 pub use prepare::{Placed, Prepared, prepare};
-pub use removal::{cluster_of_scope, cluster_scopes, remove_connector, retire_other_clusters};
+pub use removal::{cluster_of_scope, cluster_scopes, fail_untouched, remove_connector, retire_other_clusters};
 
 use rampart_domain::ConnectorId;
 

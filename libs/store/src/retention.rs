@@ -32,7 +32,7 @@ async fn sweep_tenant(store: &Store, tenant: TenantId, before: DateTime<Utc>) ->
         .execute(tx.conn())
         .await?;
     sqlx::query!(
-        "delete from findings f where tenant_id = $1 and changed_at < $2 and cause = 'gone'
+        "delete from findings f where tenant_id = $1 and changed_at < $2
            and not exists (select from resources r where r.tenant_id = $1 and r.resource_id = f.resource_id)",
         tenant.0,
         before

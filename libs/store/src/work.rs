@@ -121,7 +121,7 @@ pub async fn schedule(
                  now() + random() * make_interval(secs => coalesce($4, 0)))
          on conflict (tenant_id, kind, subject) do update set
              every_s = excluded.every_s,
-             want = case when excluded.every_s is null and w.lease_until is null then w.done
+             want = case when excluded.every_s is null and w.lease_until is null and w.run_at > now() then w.done
                          else greatest(w.want, w.done + 1) end,
              run_at = least(w.run_at, excluded.run_at)",
         tenant,
@@ -131,6 +131,26 @@ pub async fn schedule(
     )
     .execute(tx.conn())
     .await?;
+    Ok(())
+}
+
+/// Takes subjects away from whoever works on them: their writes are refused from now on, and the subjects are due again.
+/// Subjects without a row are left alone. Locks in the order of the ids.
+pub async fn revoke(tx: &mut TenantTx, kind: WorkKind, subjects: &[Uuid]) -> Result<(), StoreError> {
+    let tenant = tx.tenant_uuid();
+    let mut ordered = subjects.to_vec();
+    ordered.sort_unstable();
+    for subject in ordered {
+        sqlx::query!(
+            "update work set fence = fence + 1, lease_until = null, want = greatest(want, claimed) + 1, run_at = now()
+             where tenant_id = $1 and kind = $2 and subject = $3",
+            tenant,
+            kind.as_str(),
+            subject
+        )
+        .execute(tx.conn())
+        .await?;
+    }
     Ok(())
 }
 

@@ -61,7 +61,7 @@ struct Run<'a> {
     groups: Groups,
     dirty: Vec<DirtyRow>,
     targets: targets::Targets,
-    /// The catalogue moved: deltas cannot tell the counters.
+    /// Deltas cannot tell the counters: the catalogue moved, or nothing was counted before.
     recount: bool,
     /// More changes wait than one pass takes.
     more: bool,
@@ -92,6 +92,8 @@ impl<'a> Run<'a> {
         let judged = policy.judged_kinds();
         let mut targets = targets::of_dirty(&mut tx, &knowledge.engine, unit, &judged, &dirty).await?;
         let catalogue_moved = stored.as_ref().is_some_and(|stored| stored.get(..16) != policy.inputs.get(..16));
+        // Deltas need counters that they continue; without an assessment before, or after a join of two units, set anew.
+        let recount = full && (stored.is_none() || catalogue_moved);
         if full {
             let cause = match &stored {
                 None => Cause::Discovered,
@@ -105,19 +107,7 @@ impl<'a> Run<'a> {
         tx.commit().await?;
         let more = dirty.len() as i64 == CHANGES;
         let policy = Arc::new(policy);
-        let run = Self {
-            store,
-            knowledge,
-            lease,
-            unit,
-            place,
-            policy,
-            groups,
-            dirty,
-            targets,
-            recount: full && catalogue_moved,
-            more,
-        };
+        let run = Self { store, knowledge, lease, unit, place, policy, groups, dirty, targets, recount, more };
         Ok(Some(run))
     }
 

@@ -44,18 +44,14 @@ impl Before {
     /// Every verdict stored, by ordinal; empty for what does not count.
     pub(crate) fn counted(&self) -> Vec<(i32, Status)> {
         let Some(pack) = self.pack.as_ref().filter(|pack| pack.scored) else { return Vec::new() };
-        let mut all = Vec::new();
-        let packed = [
-            (&pack.healthy, Status::Healthy),
-            (&pack.not_applicable, Status::NotApplicable),
-            (&pack.unknown, Status::Unknown),
-        ];
-        for (bytes, status) in packed {
-            all.extend(Bitmap::from_bytes(bytes.clone()).iter().map(|ordinal| (ordinal, status)));
-        }
-        let unhealthy = self.findings.iter().filter(|(_, status)| **status == Status::Unhealthy);
-        all.extend(unhealthy.map(|(ordinal, status)| (*ordinal, *status)));
-        all
+        let set = |bytes: &Vec<u8>| Bitmap::from_bytes(bytes.clone());
+        let mut all: BTreeMap<i32, Status> = BTreeMap::new();
+        all.extend(set(&pack.healthy).iter().map(|ordinal| (ordinal, Status::Healthy)));
+        all.extend(set(&pack.not_applicable).iter().map(|ordinal| (ordinal, Status::NotApplicable)));
+        all.extend(self.findings.iter().filter(|(_, status)| **status == Status::Unhealthy));
+        // A verdict that was kept because it could not be given again is in `unknown` too, which counts.
+        all.extend(set(&pack.unknown).iter().map(|ordinal| (ordinal, Status::Unknown)));
+        all.into_iter().collect()
     }
 }
 
@@ -80,6 +76,7 @@ pub(crate) fn after(resource: &StoredResource, judged: Judged, before: &Before, 
         let ordinal = judgement.ordinal;
         seen.push(ordinal);
         let stored = before.status(ordinal);
+        let mut kept = false;
         let (status, evidence) = match judgement.verdict {
             Verdict::Healthy => (Status::Healthy, None),
             Verdict::NotApplicable(_) => (Status::NotApplicable, None),
@@ -87,7 +84,8 @@ pub(crate) fn after(resource: &StoredResource, judged: Judged, before: &Before, 
             Verdict::Unknown(reason) => {
                 let lost = matches!(&reason, UnknownReason::Unread { state: Some(_), .. });
                 let known = stored.filter(|status| lost && *status != Status::Unknown);
-                reasons.insert(ordinal.to_string(), reason_json(&reason, known.is_some()));
+                kept = known.is_some();
+                reasons.insert(ordinal.to_string(), reason_json(&reason, kept));
                 (known.unwrap_or(Status::Unknown), None)
             }
         };
@@ -97,8 +95,12 @@ pub(crate) fn after(resource: &StoredResource, judged: Judged, before: &Before, 
             Status::Unknown => unknown.insert(ordinal),
             Status::Unhealthy => {}
         }
+        if kept {
+            // Marked in both sets: the verdict stands, and it is not counted as known.
+            unknown.insert(ordinal);
+        }
         if judged.scored {
-            out.counted.push((ordinal, status));
+            out.counted.push((ordinal, if kept { Status::Unknown } else { status }));
         }
         let row = before.findings.get(&ordinal).copied();
         if status == Status::Unhealthy || row.is_some() {

@@ -115,8 +115,11 @@ async fn handle(discovery: &Discovery, lease: Lease, cancel: CancellationToken) 
                 let mut tx = discovery.store.fenced(&lease).await?;
                 let left = inventory::remove_connector(&mut tx, lease.subject.into(), Utc::now()).await?;
                 tx.commit().await?;
-                if left == 0 || cancel.is_cancelled() {
+                if left == 0 {
                     break;
+                }
+                if cancel.is_cancelled() {
+                    return Err("the process is stopping".into());
                 }
             }
             Ok(())

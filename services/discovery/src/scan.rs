@@ -1,9 +1,9 @@
 use std::time::Duration;
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use futures::StreamExt;
 use rampart_connector::{Connector, ConnectorError, DiscoveredCluster, ErrorKind, ScanContext, Sink};
-use rampart_domain::{Cloud, ClusterId, Family, ScanId, Scope};
+use rampart_domain::{Cloud, ClusterId, CoverageState, Family, Gap, ScanId, Scope};
 use rampart_store::inventory::{self, ClusterSeen};
 use rampart_store::scan_run::{self, ScanEnd};
 use rampart_store::work::{self, Lease, WorkKind};
@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::Discovery;
 use crate::connect::{self, Source};
+use crate::gap::gap_of;
 use crate::pipeline::{self, Found, Pipeline};
 use crate::progress::Progress;
 
@@ -28,7 +29,8 @@ pub(crate) async fn run(discovery: &Discovery, lease: &Lease, cancel: Cancellati
         Ok(_) | Err(StoreError::NotFound { .. }) => return Ok(()),
         Err(error) => return Err(error.into()),
     };
-    let scan = scan_run::begin(&mut tx, connector.id, Utc::now()).await?;
+    let started_at = Utc::now();
+    let scan = scan_run::begin(&mut tx, connector.id, started_at).await?;
     let credentials = connector::credentials(&mut tx, &discovery.keyring, connector.id).await;
     tx.commit().await?;
 
@@ -51,14 +53,14 @@ pub(crate) async fn run(discovery: &Discovery, lease: &Lease, cancel: Cancellati
     if cancel.is_cancelled() {
         return Err("the process is stopping".into());
     }
-    conclude(discovery, lease, scan, &progress, outcome, asked_to_stop).await
+    conclude(discovery, lease, scan, (&progress, started_at), outcome, asked_to_stop).await
 }
 
 async fn conclude(
     discovery: &Discovery,
     lease: &Lease,
     scan: ScanId,
-    progress: &Progress,
+    (progress, started_at): (&Progress, DateTime<Utc>),
     outcome: Result<(), Failure>,
     asked_to_stop: bool,
 ) -> Result<(), Failure> {
@@ -70,6 +72,10 @@ async fn conclude(
         (Ok(()), _) => ScanEnd::Succeeded,
     };
     let mut tx = discovery.store.fenced(lease).await?;
+    if !asked_to_stop {
+        let gap = outcome.as_ref().map_or_else(|error| failure_gap(error), |()| no_longer_read());
+        inventory::fail_untouched(&mut tx, lease.subject.into(), &gap, started_at, Utc::now()).await?;
+    }
     scan_run::end(&mut tx, scan, how, &progress.to_json(), error.as_deref(), Utc::now()).await?;
     tx.commit().await?;
     let (applied, removed) = progress.applied();
@@ -80,14 +86,29 @@ async fn conclude(
     Ok(())
 }
 
+/// What a failure of the whole scan means for what an earlier one had read.
+fn failure_gap(error: &Failure) -> Gap {
+    match error.downcast_ref::<ConnectorError>() {
+        Some(error) => gap_of(error),
+        None => Gap {
+            state: CoverageState::Failed,
+            message: error.to_string(),
+            remedy: "Correct the connector and scan again.".to_owned(),
+        },
+    }
+}
+
+/// What is left of places and kinds that the connector does not read any more.
+fn no_longer_read() -> Gap {
+    Gap {
+        state: CoverageState::Failed,
+        message: "the connector no longer reads this place or kind".to_owned(),
+        remedy: "Add the region or kind to the connector again, or delete the connector with its data.".to_owned(),
+    }
+}
+
 /// Writes the progress every half second and passes on the wish to stop.
-async fn report(
-    discovery: Discovery,
-    lease: Lease,
-    scan: ScanId,
-    progress: Progress,
-    stop: CancellationToken,
-) -> Result<(), StoreError> {
+async fn report(discovery: Discovery, lease: Lease, scan: ScanId, progress: Progress, stop: CancellationToken) {
     let mut tick = tokio::time::interval(Duration::from_millis(500));
     let mut last = serde_json::Value::Null;
     let mut checked = tokio::time::Instant::now();
@@ -98,13 +119,25 @@ async fn report(
             continue;
         }
         checked = tokio::time::Instant::now();
-        let mut tx = discovery.store.tenant(lease.tenant).await?;
-        if scan_run::report(&mut tx, scan, &now).await? {
-            stop.cancel();
+        match report_once(&discovery, &lease, scan, &now).await {
+            Ok(true) => stop.cancel(),
+            Ok(false) => last = now,
+            // The next tick tries again: a scan must stay stoppable after a hiccup of the database.
+            Err(error) => tracing::warn!(scan.id = %scan, error = %error, "progress was not written"),
         }
-        tx.commit().await?;
-        last = now;
     }
+}
+
+async fn report_once(
+    discovery: &Discovery,
+    lease: &Lease,
+    scan: ScanId,
+    progress: &serde_json::Value,
+) -> Result<bool, StoreError> {
+    let mut tx = discovery.store.tenant(lease.tenant).await?;
+    let asked_to_stop = scan_run::report(&mut tx, scan, progress).await?;
+    tx.commit().await?;
+    Ok(asked_to_stop)
 }
 
 /// A scan that runs: what its parts share.
@@ -164,10 +197,15 @@ impl Reading<'_> {
         let mut runs = futures::stream::iter(clusters)
             .map(|cluster| self.cluster(cluster))
             .buffer_unordered(self.discovery.config.clusters_per_scan.max(1));
+        let mut failed = None;
         while let Some(run) = runs.next().await {
-            run?;
+            // One cluster that cannot be stored must not keep the others from being read.
+            if let Err(error) = run {
+                tracing::warn!(error = %error, "a cluster was not read to its end");
+                failed.get_or_insert(error);
+            }
         }
-        Ok(())
+        failed.map_or(Ok(()), Err)
     }
 
     /// Reads one cluster of a cloud. That it cannot be reached is a fact for the ledger, not a failure of the scan.

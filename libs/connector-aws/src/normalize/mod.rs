@@ -63,9 +63,17 @@ impl Place {
             owner: None,
             active: true,
             uid: None,
+            partial: false,
             config,
         }
     }
+}
+
+/// A resource of which some fields could not be read.
+pub(crate) fn without(mut resource: Resource, unread: &[&str]) -> Resource {
+    resource.partial = true;
+    set(&mut resource.config, "unread", serde_json::json!(unread));
+    resource
 }
 
 fn tags(tags: &Value) -> BTreeMap<String, String> {

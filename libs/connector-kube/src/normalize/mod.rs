@@ -63,6 +63,7 @@ impl Cluster {
             owner: None,
             active: true,
             uid: None,
+            partial: false,
             config,
         }
     }

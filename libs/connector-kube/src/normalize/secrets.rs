@@ -15,11 +15,15 @@ const SECRET_WORDS: &[&str] = &[
     "privatekey",
     "credential",
     "credentials",
+    "auth",
     "authorization",
     "cookie",
     "bearer",
     "sas",
 ];
+/// Ends of run-together words that make a name secret: `PGPASSWORD`, `requirepass`, `authtoken`.
+const SECRET_ENDS: &[&str] =
+    &["password", "passwd", "passphrase", "secret", "token", "apikey", "requirepass", "masterauth"];
 /// Pairs of words that make a name secret.
 const SECRET_PAIRS: &[(&str, &str)] = &[
     ("api", "key"),
@@ -110,7 +114,7 @@ pub(crate) fn is_secret_name(name: &str) -> bool {
     if HARMLESS_ENDS.contains(&last.as_str()) {
         return false;
     }
-    words.iter().any(|word| SECRET_WORDS.contains(&word.as_str()))
+    words.iter().any(|word| SECRET_WORDS.contains(&word.as_str()) || SECRET_ENDS.iter().any(|end| word.ends_with(end)))
         || words.windows(2).any(|pair| SECRET_PAIRS.contains(&(pair[0].as_str(), pair[1].as_str())))
 }
 

@@ -6,6 +6,9 @@ use serde_json::{Map, Value, json};
 /// Annotations that controllers rewrite, or that repeat the object (with its secrets).
 const ANNOTATIONS: &[&str] = &[
     "kubectl.kubernetes.io/last-applied-configuration",
+    "kapp.k14s.io/original",
+    "objectset.rio.cattle.io/applied",
+    "banzaicloud.com/last-applied",
     "control-plane.alpha.kubernetes.io/leader",
     "deployment.kubernetes.io/revision",
     "deployment.kubernetes.io/revision-history",

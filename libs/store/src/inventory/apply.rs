@@ -47,21 +47,23 @@ pub async fn apply(
     for (id, item) in &latest {
         match stored.get(id) {
             None => added.push(*item),
-            Some((hash, at)) if hash[..] != item.hash && *at <= read_at => changed.push(*item),
+            Some((hash, at)) if !item.partial && hash[..] != item.hash && *at <= read_at => changed.push(*item),
             Some(_) => {}
         }
     }
     // Rows are locked in one order everywhere, so that two writers cannot wait for each other.
     added.sort_unstable_by_key(|item| item.id);
     changed.sort_unstable_by_key(|item| item.id);
-    insert(tx, source, read_at, &added).await?;
-    update(tx, source, read_at, &changed).await?;
-    let touched: Vec<&Prepared> = added.iter().chain(&changed).copied().collect();
-    // Work before dirt, as the assessor locks them.
-    let units: BTreeSet<Uuid> = touched.iter().map(|item| item.unit.0).collect();
+    // Work before resources before dirt: the order in which everybody locks them.
+    let units: BTreeSet<Uuid> = added.iter().chain(&changed).map(|item| item.unit.0).collect();
     for unit in units {
         work::request_after(tx, WorkKind::Assess, unit, DEBOUNCE).await?;
     }
+    let still_older = lock_older(tx, read_at, &changed).await?;
+    changed.retain(|item| still_older.contains(&item.id.0));
+    insert(tx, source, read_at, &added).await?;
+    update(tx, source, read_at, &changed).await?;
+    let touched: Vec<&Prepared> = added.iter().chain(&changed).copied().collect();
     mark(tx, &touched).await?;
     let (added, changed) = (added.len() as u64, changed.len() as u64);
     Ok(Applied { added, changed, unchanged: latest.len() as u64 - added - changed })
@@ -77,6 +79,29 @@ async fn stored_hashes(tx: &mut TenantTx, ids: &[Uuid]) -> Result<HashMap<Uuid, 
     .fetch_all(tx.conn())
     .await?;
     Ok(rows.into_iter().map(|row| (row.resource_id, (row.hash, row.changed_at))).collect())
+}
+
+/// Locks the rows that are about to change and leaves out those that a newer read wrote meanwhile.
+async fn lock_older(
+    tx: &mut TenantTx,
+    read_at: DateTime<Utc>,
+    items: &[&Prepared],
+) -> Result<BTreeSet<Uuid>, StoreError> {
+    if items.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    let tenant = tx.tenant_uuid();
+    let ids: Vec<Uuid> = items.iter().map(|item| item.id.0).collect();
+    let older = sqlx::query_scalar!(
+        "select resource_id from resources where tenant_id = $1 and resource_id = any($2) and changed_at <= $3
+         order by resource_id for no key update",
+        tenant,
+        &ids,
+        read_at
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    Ok(older.into_iter().collect())
 }
 
 async fn insert(
@@ -149,11 +174,11 @@ async fn update(
          set connector_id = $2, scope = $3, changed_at = $4, revision = r.revision + 1, unit_id = i.unit,
              cluster_id = i.cluster, name = i.name, name_lower = lower(i.name), cloud = i.cloud, account = i.account,
              region = i.region, namespace = i.namespace, labels = i.labels::jsonb, managed_by = i.managed_by,
-             owner_id = i.owner, active = i.active, uid = i.uid, config = i.config::jsonb, hash = i.hash
+             owner_id = i.owner, active = i.active, uid = i.uid, config = i.config::jsonb, hash = i.hash, kind = i.kind
          from unnest($5::uuid[], $6::uuid[], $7::uuid[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[],
-             $13::text[], $14::text[], $15::uuid[], $16::bool[], $17::text[], $18::text[], $19::bytea[])
+             $13::text[], $14::text[], $15::uuid[], $16::bool[], $17::text[], $18::text[], $19::bytea[], $20::text[])
            as i(id, unit, cluster, name, cloud, account, region, namespace, labels, managed_by, owner, active, uid,
-             config, hash)
+             config, hash, kind)
          where r.tenant_id = $1 and r.resource_id = i.id",
         tenant,
         source.connector.0,
@@ -174,6 +199,7 @@ async fn update(
         &columns.uid as _,
         &columns.config as _,
         &columns.hash as _,
+        &columns.kind as _,
     )
     .execute(tx.conn())
     .await?;
@@ -211,7 +237,7 @@ async fn mark(tx: &mut TenantTx, items: &[&Prepared]) -> Result<(), StoreError> 
          select $1, i.unit, i.id, i.kind, i.namespace, i.region, i.owner
          from unnest($2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::uuid[])
            as i(unit, id, kind, namespace, region, owner)
-         on conflict (tenant_id, unit_id, kind, resource_id) do update set marks = dirty.marks + 1",
+         on conflict (tenant_id, unit_id, kind, resource_id) do update set marks = dirty.marks + 1, owner_id = excluded.owner_id",
         tenant,
         &columns.unit,
         &columns.id,

@@ -2,6 +2,7 @@ use chrono::{DateTime, Utc};
 use rampart_domain::{Cloud, ClusterId};
 use uuid::Uuid;
 
+use crate::work::{self, WorkKind};
 use crate::{StoreError, TenantTx};
 
 /// What a source knows of a cluster. At least one of the two ids is given.
@@ -73,15 +74,16 @@ pub async fn resolve_cluster(
     let id = match (by_uid, by_native) {
         (Some(uid), Some(native)) if uid.cluster_id != native.cluster_id => {
             if recreated(&native) {
-                retire_cluster(tx, native.cluster_id, now).await?;
+                succeed(tx, native.cluster_id, uid.cluster_id, now).await?;
             } else {
                 merge(tx, native.cluster_id, uid.cluster_id, now).await?;
             }
             uid.cluster_id
         }
         (None, Some(native)) if recreated(&native) => {
-            retire_cluster(tx, native.cluster_id, now).await?;
-            Uuid::now_v7()
+            let new = Uuid::now_v7();
+            succeed(tx, native.cluster_id, new, now).await?;
+            new
         }
         (Some(row), _) | (None, Some(row)) => row.cluster_id,
         (None, None) => Uuid::now_v7(),
@@ -152,8 +154,36 @@ async fn upsert(tx: &mut TenantTx, id: Uuid, seen: &ClusterSeen, now: DateTime<U
     Ok(ClusterRow { id: id.into(), cloud: row.cloud.parse()?, account: row.account, region: row.region })
 }
 
+/// A cluster was made anew under its old name: what the cloud lists (the cluster itself, node groups, add-ons) goes over
+/// to `new`, what ran inside is gone.
+async fn succeed(tx: &mut TenantTx, old: Uuid, new: Uuid, now: DateTime<Utc>) -> Result<(), StoreError> {
+    work::revoke(tx, WorkKind::Assess, &[old, new]).await?;
+    let tenant = tx.tenant_uuid();
+    sqlx::query!(
+        "update resources set unit_id = $3, cluster_id = $3
+         where tenant_id = $1 and unit_id = $2 and kind not like 'k8s.%' and kind <> 'image.running'",
+        tenant,
+        old,
+        new
+    )
+    .execute(tx.conn())
+    .await?;
+    // The new unit judges them afresh; what was counted for them stays with the old one, which ends.
+    sqlx::query!(
+        "delete from verdicts v using resources r
+         where v.tenant_id = $1 and r.tenant_id = $1 and r.resource_id = v.resource_id and r.unit_id = $2",
+        tenant,
+        new
+    )
+    .execute(tx.conn())
+    .await?;
+    retire_cluster(tx, old, now).await?;
+    work::request(tx, WorkKind::Assess, new).await
+}
+
 /// Ends a cluster and everything in it.
 pub(super) async fn retire_cluster(tx: &mut TenantTx, id: Uuid, now: DateTime<Utc>) -> Result<u64, StoreError> {
+    work::revoke(tx, WorkKind::Assess, &[id]).await?;
     let tenant = tx.tenant_uuid();
     sqlx::query!(
         "update clusters set gone_at = $3 where tenant_id = $1 and cluster_id = $2 and gone_at is null",
@@ -176,6 +206,8 @@ pub(super) async fn retire_cluster(tx: &mut TenantTx, id: Uuid, now: DateTime<Ut
 
 /// One cluster was known twice: by its cloud id (`from`) and by its API (`into`). The second keeps its id.
 async fn merge(tx: &mut TenantTx, from: Uuid, into: Uuid, now: DateTime<Utc>) -> Result<(), StoreError> {
+    // Nobody may go on counting either of them.
+    work::revoke(tx, WorkKind::Assess, &[from, into]).await?;
     let tenant = tx.tenant_uuid();
     let moved = sqlx::query_scalar!(
         "update resources set unit_id = $3, cluster_id = $3 where tenant_id = $1 and unit_id = $2 returning resource_id",
@@ -218,5 +250,5 @@ async fn merge(tx: &mut TenantTx, from: Uuid, into: Uuid, now: DateTime<Utc>) ->
         .execute(tx.conn())
         .await?;
     tracing::info!(cluster.id = %into, resources = moved.len(), "two views of one cluster were joined");
-    crate::work::request(tx, crate::work::WorkKind::Assess, into).await
+    work::request(tx, WorkKind::Assess, into).await
 }

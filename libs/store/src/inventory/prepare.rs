@@ -22,6 +22,7 @@ pub struct Prepared {
     pub(super) hash: [u8; 16],
     pub(super) labels: String,
     pub(super) config: String,
+    pub(super) partial: bool,
     pub(super) resource: Facts,
 }
 
@@ -54,6 +55,7 @@ pub fn prepare(tenant: TenantId, placed: Placed) -> Prepared {
     let owner = resource.owner.as_ref().map(|owner| ResourceId::derive(tenant, owner));
     let hash = hash_json(&json!([
         hash_json(&resource.config).to_string(),
+        resource.kind,
         unit,
         resource.name,
         resource.cloud,
@@ -74,19 +76,33 @@ pub fn prepare(tenant: TenantId, placed: Placed) -> Prepared {
         hash: hash.0,
         labels: without_nul(json!(resource.labels).to_string()),
         config: without_nul(Value::to_string(&resource.config)),
+        partial: resource.partial,
         resource: Facts {
-            native_id: resource.native_id.as_str().to_owned(),
+            native_id: storable(resource.native_id.as_str()),
             kind: resource.kind,
-            name: resource.name,
+            name: storable(&resource.name),
             cloud: resource.cloud.as_str(),
-            account: resource.account,
-            region: resource.region,
-            namespace: resource.namespace,
+            account: resource.account.as_deref().map(storable),
+            region: resource.region.as_deref().map(storable),
+            namespace: resource.namespace.as_deref().map(storable),
             managed_by: resource.managed_by.as_str(),
             active: resource.active,
-            uid: resource.uid,
+            uid: resource.uid.as_deref().map(storable),
         },
     }
+}
+
+/// Longest text in an indexed column, in bytes. Longer than any name a provider gives, and short enough for an index row.
+const LONGEST: usize = 1_000;
+
+/// Text that Postgres can hold and index: what a cluster's users can write must not stop a whole scan.
+fn storable(text: &str) -> String {
+    let mut out = text.replace('\0', "\u{fffd}");
+    if out.len() > LONGEST {
+        let cut = (0..=LONGEST).rev().find(|at| out.is_char_boundary(*at)).unwrap_or_default();
+        out.truncate(cut);
+    }
+    out
 }
 
 /// Postgres' jsonb has no U+0000; providers' strings may. It becomes U+FFFD, as a decoder would make of a bad byte.
@@ -108,7 +124,15 @@ fn without_nul(json: String) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::without_nul;
+    use super::{LONGEST, storable, without_nul};
+
+    #[test]
+    fn hostile_names_become_storable() {
+        assert_eq!(storable("a\0b"), "a\u{fffd}b");
+        let long = "ä".repeat(LONGEST);
+        assert!(storable(&long).len() <= LONGEST && long.starts_with(&storable(&long)));
+        assert_eq!(storable("web-1"), "web-1");
+    }
 
     #[test]
     fn only_real_nul_escapes_are_replaced() {

@@ -1,10 +1,14 @@
+use std::collections::BTreeSet;
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
-use rampart_domain::{ClusterId, ConnectorId};
+use rampart_domain::{ClusterId, ConnectorId, Gap};
 use uuid::Uuid;
 
 use super::Source;
 use super::cluster::retire_cluster;
 use super::listing::end_resources;
+use crate::work::{self, WorkKind};
 use crate::{StoreError, TenantTx};
 
 /// Resources removed in one transaction.
@@ -34,17 +38,23 @@ pub async fn remove_connector(
     .fetch_one(tx.conn())
     .await?;
     if left == 0 {
-        sqlx::query!("delete from connectors where tenant_id = $1 and connector_id = $2", tenant, connector.0)
-            .execute(tx.conn())
-            .await?;
         sqlx::query!(
-            "update clusters c set gone_at = $2 where tenant_id = $1 and gone_at is null
+            "update clusters c set gone_at = $3 where tenant_id = $1 and gone_at is null
+               and exists (select from coverage v where v.tenant_id = $1 and v.connector_id = $2
+                           and v.cluster_id = c.cluster_id)
+               and not exists (select from coverage v where v.tenant_id = $1 and v.connector_id <> $2
+                               and v.cluster_id = c.cluster_id)
                and not exists (select from resources r where r.tenant_id = $1 and r.unit_id = c.cluster_id)",
             tenant,
+            connector.0,
             now
         )
         .execute(tx.conn())
         .await?;
+        // Coverage, scans and permission checks go with the row.
+        sqlx::query!("delete from connectors where tenant_id = $1 and connector_id = $2", tenant, connector.0)
+            .execute(tx.conn())
+            .await?;
     }
     Ok(left.unsigned_abs())
 }
@@ -91,7 +101,8 @@ pub async fn cluster_scopes(tx: &mut TenantTx, connector: ConnectorId) -> Result
     Ok(scopes.iter().filter_map(|scope| scope.strip_prefix("cluster/")).map(str::to_owned).collect())
 }
 
-/// Ends the clusters that a connector of one cluster read before it answered as `keep`.
+/// Ends the clusters that a connector of one cluster read before it answered as `keep`, and that no other connector reads;
+/// of those that another does read, only what this connector had reported.
 pub async fn retire_other_clusters(
     tx: &mut TenantTx,
     connector: ConnectorId,
@@ -99,9 +110,13 @@ pub async fn retire_other_clusters(
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
     let tenant = tx.tenant_uuid();
-    let others = sqlx::query_scalar!(
-        r#"select distinct cluster_id as "cluster_id!" from coverage
-           where tenant_id = $1 and connector_id = $2 and cluster_id is not null and cluster_id <> $3"#,
+    let others = sqlx::query!(
+        r#"select distinct c.cluster_id as "cluster_id!",
+                  exists (select from coverage o where o.tenant_id = $1 and o.cluster_id = c.cluster_id
+                          and o.connector_id <> $2) as "shared!"
+           from coverage c
+           where c.tenant_id = $1 and c.connector_id = $2 and c.cluster_id is not null and c.cluster_id <> $3
+           order by 1"#,
         tenant,
         connector.0,
         keep.0
@@ -109,7 +124,19 @@ pub async fn retire_other_clusters(
     .fetch_all(tx.conn())
     .await?;
     for other in others {
-        retire_cluster(tx, other, now).await?;
+        if !other.shared {
+            retire_cluster(tx, other.cluster_id, now).await?;
+            continue;
+        }
+        let own = sqlx::query_scalar!(
+            "select resource_id from resources where tenant_id = $1 and unit_id = $2 and connector_id = $3",
+            tenant,
+            other.cluster_id,
+            connector.0
+        )
+        .fetch_all(tx.conn())
+        .await?;
+        end_resources(tx, &own, now).await?;
     }
     sqlx::query!(
         "delete from coverage where tenant_id = $1 and connector_id = $2 and cluster_id is distinct from $3
@@ -121,4 +148,70 @@ pub async fn retire_other_clusters(
     .execute(tx.conn())
     .await?;
     Ok(())
+}
+
+/// Nothing of a connector could be read, or parts of it were not tried any more: every coverage row that no attempt
+/// since `since` touched gets the state, so that nothing looks fresh. The units in question are assessed again.
+pub async fn fail_untouched(
+    tx: &mut TenantTx,
+    connector: ConnectorId,
+    gap: &Gap,
+    since: DateTime<Utc>,
+    now: DateTime<Utc>,
+) -> Result<u64, StoreError> {
+    let tenant = tx.tenant_uuid();
+    let untouched = sqlx::query!(
+        "select scope, kind, cluster_id, account, region, state from coverage
+         where tenant_id = $1 and connector_id = $2 and attempted_at < $3 order by scope, kind",
+        tenant,
+        connector.0,
+        since
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    let changed: Vec<_> = untouched.iter().filter(|row| row.state != gap.state.as_str()).collect();
+    let mut units: BTreeSet<Uuid> = changed.iter().filter_map(|row| row.cluster_id).collect();
+    let accounts: BTreeSet<&str> = changed.iter().filter_map(|row| row.account.as_deref()).collect();
+    let accounts: Vec<&str> = accounts.into_iter().collect();
+    let lying = sqlx::query_scalar!(
+        "select distinct unit_id from resources where tenant_id = $1 and account = any($2) and connector_id = $3",
+        tenant,
+        &accounts as _,
+        connector.0
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    units.extend(lying);
+    for unit in &units {
+        work::request_after(tx, WorkKind::Assess, *unit, Duration::from_secs(5)).await?;
+    }
+    sqlx::query!(
+        "update coverage set state = $4, message = $5, remedy = $6, attempted_at = $7
+         where tenant_id = $1 and connector_id = $2 and attempted_at < $3",
+        tenant,
+        connector.0,
+        since,
+        gap.state.as_str(),
+        gap.message,
+        gap.remedy,
+        now
+    )
+    .execute(tx.conn())
+    .await?;
+    let kinds: BTreeSet<&str> = changed.iter().map(|row| row.kind.as_str()).collect();
+    let kinds: Vec<&str> = kinds.into_iter().collect();
+    for unit in &units {
+        sqlx::query!(
+            "insert into dirty (tenant_id, unit_id, resource_id, kind)
+             select $1, $2, $3, kind from unnest($4::text[]) as k(kind)
+             on conflict (tenant_id, unit_id, kind, resource_id) do update set marks = dirty.marks + 1",
+            tenant,
+            unit,
+            Uuid::nil(),
+            &kinds as _
+        )
+        .execute(tx.conn())
+        .await?;
+    }
+    Ok(untouched.len() as u64)
 }

@@ -50,7 +50,7 @@ pub struct FindingWrite {
     pub place: FindingPlace,
 }
 
-/// Where a finding lies.
+/// Where a finding lies; without a kind it is not known any more, and a stored row keeps its place.
 #[derive(Debug, Clone, Default)]
 pub struct FindingPlace {
     /// Kind as text.
@@ -226,13 +226,18 @@ async fn update_findings(
     sqlx::query!(
         "update findings f
          set status = i.status, severity = coalesce(nullif(i.severity, 0), f.severity), scored = i.scored, unit_id = $2, changed_at = $3,
+             cluster_id = case when i.placed then i.cluster else f.cluster_id end,
+             account = case when i.placed then i.account else f.account end,
+             namespace = case when i.placed then i.namespace else f.namespace end,
              since = case when f.status = i.status then f.since else $3 end,
              cause = case when f.status = i.status then f.cause else i.cause end,
              evidence = coalesce(i.evidence::jsonb, f.evidence)
-         from unnest($4::uuid[], $5::int4[], $6::int2[], $7::text[], $8::text[], $9::text[], $10::bool[])
-           as i(id, ordinal, severity, status, cause, evidence, scored)
+         from unnest($4::uuid[], $5::int4[], $6::int2[], $7::text[], $8::text[], $9::text[], $10::bool[], $11::bool[],
+             $12::uuid[], $13::text[], $14::text[])
+           as i(id, ordinal, severity, status, cause, evidence, scored, placed, cluster, account, namespace)
          where f.tenant_id = $1 and f.resource_id = i.id and f.ordinal = i.ordinal
-           and (f.status <> i.status or f.severity <> coalesce(nullif(i.severity, 0), f.severity) or f.scored <> i.scored or f.unit_id <> $2
+           and ((i.placed and (f.cluster_id, f.account, f.namespace) is distinct from (i.cluster, i.account, i.namespace))
+                or f.status <> i.status or f.severity <> coalesce(nullif(i.severity, 0), f.severity) or f.scored <> i.scored or f.unit_id <> $2
                 or f.evidence is distinct from coalesce(i.evidence::jsonb, f.evidence))",
         tenant,
         unit.0,
@@ -244,6 +249,10 @@ async fn update_findings(
         &old.iter().map(|f| f.cause.as_str()).collect::<Vec<_>>() as _,
         &old.iter().map(|f| f.evidence.as_ref().map(Value::to_string)).collect::<Vec<_>>() as _,
         &old.iter().map(|f| f.scored).collect::<Vec<_>>(),
+        &old.iter().map(|f| !f.place.kind.is_empty()).collect::<Vec<_>>(),
+        &old.iter().map(|f| f.place.cluster_id).collect::<Vec<_>>() as _,
+        &old.iter().map(|f| f.place.account.as_deref()).collect::<Vec<_>>() as _,
+        &old.iter().map(|f| f.place.namespace.as_deref()).collect::<Vec<_>>() as _,
     )
     .execute(tx.conn())
     .await?;
