@@ -276,7 +276,10 @@ async fn lock(tx: &mut TenantTx, assignment: AssignmentId, version: Option<i64>)
 
 /// Makes every unit in a scope due for assessment.
 pub async fn reassess(tx: &mut TenantTx, scope: &AccessScope) -> Result<(), StoreError> {
-    for unit in units_in(tx, scope).await? {
+    let mut units = units_in(tx, scope).await?;
+    // In the order in which everybody locks them.
+    units.sort_unstable();
+    for unit in units {
         work::request(tx, WorkKind::Assess, unit).await?;
     }
     Ok(())

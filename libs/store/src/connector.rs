@@ -326,6 +326,7 @@ pub async fn update(
 /// Marks a connector as going: nothing starts any more, what runs is asked to stop, and its data is removed in the
 /// background by whoever takes the work.
 pub async fn delete(tx: &mut TenantTx, connector: ConnectorId, version: Option<i64>) -> Result<Connector, StoreError> {
+    work::lock(tx, WorkKind::Scan, connector.0).await?;
     lock(tx, connector, version).await?;
     let tenant = tx.tenant_uuid();
     sqlx::query!(

@@ -161,6 +161,8 @@ pub async fn list(tx: &mut TenantTx, filter: &Filter, page: &Page) -> Result<Lis
 /// Asks a scan to stop. One that still waits ends at once; one that is over stays as it is.
 pub async fn cancel(tx: &mut TenantTx, scan: ScanId) -> Result<Scan, StoreError> {
     let tenant = tx.tenant_uuid();
+    let connector = get(tx, scan).await?.connector_id;
+    work::lock(tx, WorkKind::Scan, connector).await?;
     let waiting = sqlx::query_scalar!(
         "update scans set status = 'cancelled', cancel_requested = true, finished_at = now()
          where tenant_id = $1 and scan_id = $2 and status = 'queued' returning connector_id",

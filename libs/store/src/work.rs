@@ -154,6 +154,21 @@ pub async fn revoke(tx: &mut TenantTx, kind: WorkKind, subjects: &[Uuid]) -> Res
     Ok(())
 }
 
+/// Locks a subject's row for the transaction. Whoever also locks what belongs to the subject takes this lock first, as
+/// workers do.
+pub async fn lock(tx: &mut TenantTx, kind: WorkKind, subject: Uuid) -> Result<(), StoreError> {
+    let tenant = tx.tenant_uuid();
+    sqlx::query!(
+        r#"select 1 as "row!" from work where tenant_id = $1 and kind = $2 and subject = $3 for no key update"#,
+        tenant,
+        kind.as_str(),
+        subject
+    )
+    .fetch_optional(tx.conn())
+    .await?;
+    Ok(())
+}
+
 /// Forgets a subject.
 pub async fn forget(tx: &mut TenantTx, kind: WorkKind, subject: Uuid) -> Result<(), StoreError> {
     let tenant = tx.tenant_uuid();

@@ -98,12 +98,14 @@ fn failure_gap(error: &Failure) -> Gap {
     }
 }
 
-/// What is left of places and kinds that the connector does not read any more.
+/// What is left of places and kinds that a scan did not come to: taken out of the connector, or behind a failed listing.
 fn no_longer_read() -> Gap {
     Gap {
         state: CoverageState::Failed,
-        message: "the connector no longer reads this place or kind".to_owned(),
-        remedy: "Add the region or kind to the connector again, or delete the connector with its data.".to_owned(),
+        message: "the last scan did not come to this place or kind".to_owned(),
+        remedy: "See what failed before it; if the region or kind was taken out of the connector, delete the connector with \
+            its data or add it again."
+            .to_owned(),
     }
 }
 
