@@ -130,6 +130,9 @@ impl TestDatabase {
     }
 
     /// CPU time that the server has used: the postmaster, its backends, and those that have ended. Linux only.
+    ///
+    /// # Panics
+    /// When the server is not on this machine.
     pub async fn server_cpu(&self) -> std::time::Duration {
         let mut conn = PgConnection::connect(&self.super_url).await.expect("the database is there");
         let backend: i32 = sqlx::query_scalar("select pg_backend_pid()").fetch_one(&mut conn).await.expect("a pid");
