@@ -73,7 +73,7 @@ async fn conclude(
     };
     let mut tx = discovery.store.fenced(lease).await?;
     if !asked_to_stop {
-        let gap = outcome.as_ref().map_or_else(|error| failure_gap(error), |()| no_longer_read());
+        let gap = outcome.as_ref().map_or_else(failure_gap, |()| no_longer_read());
         inventory::fail_untouched(&mut tx, lease.subject.into(), &gap, started_at, Utc::now()).await?;
     }
     scan_run::end(&mut tx, scan, how, &progress.to_json(), error.as_deref(), Utc::now()).await?;
