@@ -19,7 +19,7 @@ use crate::{Knowledge, edges, judge, targets};
 /// Resources judged and written at once.
 const BATCH: usize = 1_000;
 /// Changes taken up in one run; what is left makes the unit due again at once.
-const CHANGES: i64 = 20_000;
+const CHANGES: i64 = 200_000;
 
 /// What an assessment did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -8,6 +8,8 @@ use rampart_store::verdict::{CoverageRow, StoredResource, UnitPlace};
 /// What the controls of a unit may look at besides the judged resource.
 pub(crate) struct World {
     by_kind: HashMap<Kind, Vec<StoredResource>>,
+    /// Places in the lists of `by_kind`.
+    by_name: HashMap<Kind, HashMap<String, Vec<usize>>>,
     coverage: Vec<CoverageRow>,
     place: UnitPlace,
 }
@@ -18,7 +20,14 @@ impl World {
         for neighbour in neighbours {
             by_kind.entry(neighbour.kind).or_default().push(neighbour);
         }
-        Self { by_kind, coverage, place }
+        let mut by_name: HashMap<Kind, HashMap<String, Vec<usize>>> = HashMap::new();
+        for (kind, list) in &by_kind {
+            let names = by_name.entry(*kind).or_default();
+            for (index, resource) in list.iter().enumerate() {
+                names.entry(resource.name.clone()).or_default().push(index);
+            }
+        }
+        Self { by_kind, by_name, coverage, place }
     }
 
     /// Whether everything of a kind that a resource in `region` may have beside it was read.
@@ -69,21 +78,36 @@ impl Neighbours for Around<'_> {
             if completeness == Completeness::Complete {
                 completeness = self.world.completeness(*kind, region);
             }
-            let near = self.world.by_kind.get(kind).map_or(&[][..], Vec::as_slice);
-            let near = match query.within {
+            let all = self.world.by_kind.get(kind).map_or(&[][..], Vec::as_slice);
+            match query.name {
+                Some(name) => {
+                    let named = self.world.by_name.get(kind).and_then(|names| names.get(name));
+                    let named = named.into_iter().flatten().map(|index| &all[*index]);
+                    items.extend(named.filter(|other| self.is_near(other, query.within)).map(item));
+                }
                 // Sorted by namespace, so one namespace is one run.
-                Within::Namespace => run_of(near, self.resource.namespace.as_deref()),
-                Within::Unit | Within::Region => near,
-            };
-            items.extend(
-                near.iter()
-                    .filter(|other| query.name.is_none_or(|name| other.name == name))
-                    .filter(|other| query.within != Within::Region || other.region == self.resource.region)
-                    .map(|other| NeighbourItem { config: &other.config, native_id: &other.native_id }),
-            );
+                None if query.within == Within::Namespace => {
+                    items.extend(run_of(all, self.resource.namespace.as_deref()).iter().map(item));
+                }
+                None => items.extend(all.iter().filter(|other| self.is_near(other, query.within)).map(item)),
+            }
         }
         NeighbourSet { items: items.into(), completeness }
     }
+}
+
+impl Around<'_> {
+    fn is_near(&self, other: &StoredResource, within: Within) -> bool {
+        match within {
+            Within::Namespace => other.namespace == self.resource.namespace,
+            Within::Region => other.region == self.resource.region,
+            Within::Unit => true,
+        }
+    }
+}
+
+fn item(other: &StoredResource) -> NeighbourItem<'_> {
+    NeighbourItem { config: &other.config, native_id: &other.native_id }
 }
 
 /// The resources of one namespace in a list sorted by namespace, with none first as in `Option`'s order.

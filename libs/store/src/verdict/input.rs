@@ -252,7 +252,7 @@ pub async fn children(tx: &mut TenantTx, owners: &[Uuid]) -> Result<Vec<StoredRe
         Row,
         "select resource_id, native_id, kind, name, cloud, account, region, cluster_id, namespace, labels, managed_by,
              owner_id, active, config, revision
-         from resources where tenant_id = $1 and owner_id = any($2)",
+         from resources where tenant_id = $1 and owner_id = any($2) and owner_id is not null",
         tenant,
         owners
     )
