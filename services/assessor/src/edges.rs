@@ -26,10 +26,10 @@ pub(crate) async fn derive(store: &Store, lease: &Lease, unit: UnitId, ids: &[Uu
     let changed = verdict::resources_by_id(&mut tx, unit, ids).await?;
     let owners: Vec<Uuid> = changed.iter().filter_map(|resource| resource.owner_id).collect();
     let owners = edge::native_ids(&mut tx, &owners).await?;
-    let (selectors, workloads): (Vec<_>, Vec<_>) =
-        changed.iter().filter(|r| r.kind.is_workload() && r.owner_id.is_none() || SELECTORS.contains(&r.kind)).partition(
-            |resource| SELECTORS.contains(&resource.kind),
-        );
+    let (selectors, workloads): (Vec<_>, Vec<_>) = changed
+        .iter()
+        .filter(|r| r.kind.is_workload() && r.owner_id.is_none() || SELECTORS.contains(&r.kind))
+        .partition(|resource| SELECTORS.contains(&resource.kind));
     let workload_kinds: Vec<Kind> = Kind::ALL.iter().copied().filter(|kind| kind.is_workload()).collect();
     let beside = edge::uncontrolled(&mut tx, unit, &workload_kinds, &namespaces(&selectors)).await?;
     let beside = verdict::resources_by_id(&mut tx, unit, &beside).await?;
