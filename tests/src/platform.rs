@@ -63,7 +63,8 @@ impl Platform {
     pub async fn tenant(&self, name: &str) -> Client {
         let store = &self.database.store;
         let tenant = admin::create_tenant(store, name).await.expect("a tenant");
-        let token = admin::create_token(store, tenant, name, Role::Owner, AccessScope::Tenant, 1).await.expect("a token");
+        let token =
+            admin::create_token(store, tenant, name, Role::Owner, AccessScope::Tenant, 1).await.expect("a token");
         Client::new(&self.replicas[0].url, token)
     }
 

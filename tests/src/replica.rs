@@ -33,8 +33,7 @@ impl Replica {
         let connected = runtime.spawn(async move { Store::connect(&secret, 16).await.expect("the database is there") });
         let store = connected.await.expect("connecting does not panic");
         let api = rampart_api::Config { listen, rate_limit: 100_000, ..rampart_api::Config::default() };
-        let assessor =
-            rampart_assessor::Config { assessments: Some(2), assessments_per_tenant: 8, content_dir: None };
+        let assessor = rampart_assessor::Config { assessments: Some(2), assessments_per_tenant: 8, content_dir: None };
         let serve = rampart_api::run(api, context.clone(), store.clone(), keyring.clone());
         let discover = rampart_discovery::run(discovery, context.clone(), store.clone(), keyring);
         let assess = rampart_assessor::run(assessor, context, store);
