@@ -1,5 +1,7 @@
 //! Support for the tests of the whole: an estate driven step by step, and the product running against simulated clouds.
 
+#![expect(clippy::missing_panics_doc, reason = "whatever goes wrong here fails the test")]
+
 mod client;
 mod estate;
 mod platform;

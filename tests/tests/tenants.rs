@@ -125,7 +125,9 @@ async fn lists_are_disjoint(acme: &Client, globex: &Client) {
                 client.list(path).await
             };
             let mut ids = BTreeSet::new();
-            answers.iter().for_each(|answer| uuids(answer, &mut ids));
+            for answer in &answers {
+                uuids(answer, &mut ids);
+            }
             let world = ids_of_the_world(&client.list("/v1/resources").await, &client.list("/v1/clusters").await);
             seen.push(ids.difference(&world).copied().collect::<BTreeSet<_>>());
         }
