@@ -37,11 +37,9 @@ pub async fn remove_connector(
         sqlx::query!("delete from connectors where tenant_id = $1 and connector_id = $2", tenant, connector.0)
             .execute(tx.conn())
             .await?;
-        // A cluster that another connector reads keeps its id: grants and assignments name it.
         sqlx::query!(
             "update clusters c set gone_at = $2 where tenant_id = $1 and gone_at is null
-               and not exists (select from resources r where r.tenant_id = $1 and r.unit_id = c.cluster_id)
-               and not exists (select from coverage v where v.tenant_id = $1 and v.cluster_id = c.cluster_id)",
+               and not exists (select from resources r where r.tenant_id = $1 and r.unit_id = c.cluster_id)",
             tenant,
             now
         )
