@@ -1,6 +1,8 @@
 //! The cost of assessing 100,000 resources by every control: from nothing, after one in a hundred changed, and when
 //! nothing changed. The estate is read from a simulated cloud first, outside of what is measured.
 
+#![expect(clippy::print_stdout, reason = "figures are what it is for")]
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -132,8 +134,8 @@ impl Bench {
             total.judged += summary.judged;
             total.findings += summary.findings;
         }
-        let (wall, own) = (started.elapsed(), own_cpu() - own);
-        let postgres = self.database.server_cpu().await - postgres;
+        let (wall, own) = (started.elapsed(), own_cpu().saturating_sub(own));
+        let postgres = self.database.server_cpu().await.saturating_sub(postgres);
         println!(
             "assessment · {label}: {} judged, {} findings written · wall {:.2} s · own CPU {:.2} s · Postgres CPU {:.2} s",
             total.judged,

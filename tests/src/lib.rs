@@ -1,7 +1,13 @@
-//! Support for the tests of the whole: an estate in a database of its own, driven step by step.
+//! Support for the tests of the whole: an estate driven step by step, and the product running against simulated clouds.
 
-#![expect(clippy::missing_panics_doc, reason = "support of tests: a panic is a failed test")]
+#![expect(clippy::missing_panics_doc, reason = "whatever goes wrong here fails the test")]
 
+mod client;
 mod estate;
+mod platform;
+mod replica;
 
+pub use client::Client;
 pub use estate::{Estate, Verdicts};
+pub use platform::Platform;
+pub use replica::Replica;

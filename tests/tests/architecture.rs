@@ -27,7 +27,7 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("axum-server", &["cloudsim"]),
     ("utoipa*", &["rampart-api"]),
     ("cel", &["rampart-posture"]),
-    ("rcgen", &["cloudsim"]),
+    ("rcgen", &["cloudsim", "rampart-connector-kube"]),
     ("metrics-exporter-prometheus", &["rampart-chassis"]),
     ("opentelemetry*", &["rampart-chassis"]),
     ("tracing-opentelemetry", &["rampart-chassis"]),

@@ -1,10 +1,11 @@
 use std::collections::{BTreeSet, HashMap};
 
-use rampart_content::{Catalogue, Initiative};
+use rampart_content::{Catalogue, Choice, Initiative};
 use rampart_domain::{Kind, UnitId, hash_json};
 use rampart_posture::{Check, CheckSet, Engine, Selection, resolve};
 use rampart_store::AccessScope;
 use rampart_store::verdict::{AssignmentRow, CheckIdentity, PolicyInputs, UnitPlace};
+use serde::Deserialize as _;
 use serde_json::{Value, json};
 
 /// Which checks apply to which resources of a unit.
@@ -136,7 +137,10 @@ fn covers(assignment: &AssignmentRow, unit: UnitId, place: &UnitPlace) -> bool {
 
 fn apply(catalogue: &Catalogue, engine: &Engine, inputs: &PolicyInputs, assignment: &AssignmentRow) -> Option<Applied> {
     let own = inputs.initiatives.iter().find(|(name, _)| *name == assignment.initiative);
-    let custom: Option<Initiative> = own.and_then(|(_, definition)| serde_json::from_value(definition.clone()).ok());
+    let custom = own.map(|(name, definition)| custom(name, definition)).transpose();
+    let custom = custom
+        .inspect_err(|error| tracing::error!(initiative = assignment.initiative, error = %error, "assignment skipped"))
+        .ok()?;
     let initiative = custom.as_ref().or_else(|| catalogue.initiative(&assignment.initiative));
     let Some(initiative) = initiative else {
         tracing::warn!(initiative = assignment.initiative, "an assignment names an initiative that does not exist");
@@ -155,6 +159,17 @@ fn apply(catalogue: &Catalogue, engine: &Engine, inputs: &PolicyInputs, assignme
         _ => None,
     };
     Some(Applied { selections, namespace, excluded: assignment.excluded_namespaces.clone() })
+}
+
+/// A customer's initiative as the store keeps it: without what only the built-in ones have.
+fn custom(name: &str, definition: &Value) -> Result<Initiative, serde_json::Error> {
+    #[derive(serde::Deserialize)]
+    struct Definition {
+        description: String,
+        controls: Vec<Choice>,
+    }
+    let Definition { description, controls } = Definition::deserialize(definition)?;
+    Ok(Initiative { id: name.to_owned(), version: 1, title: name.to_owned(), description, controls })
 }
 
 fn fingerprint(catalogue: &Catalogue, applied: &[Applied]) -> Vec<u8> {

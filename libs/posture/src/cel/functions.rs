@@ -1,13 +1,12 @@
 use std::cmp::Ordering;
 
-use regex::Regex;
 
 use super::compare::order;
 use super::error::{ErrorKind, EvalError};
 use super::eval::{Outcome, Run, Scope, error};
 use super::ir::{Function, Node};
 use super::value::Val;
-use super::{strings, time};
+use super::{patterns, strings, time};
 
 impl<'a> Run<'a> {
     pub(super) fn call(
@@ -46,10 +45,8 @@ impl<'a> Run<'a> {
             Function::Contains => pair().map(|(a, b)| Val::Bool(a.contains(b))),
             Function::Matches => {
                 let (text, pattern) = pair()?;
-                // Compiling costs far more than matching.
                 self.charge(node, 200 + pattern.len())?;
-                let regex = Regex::new(pattern).map_err(|_| error(node, ErrorKind::Pattern))?;
-                Ok(Val::Bool(regex.is_match(text)))
+                patterns::is_match(pattern, text).map(Val::Bool).ok_or_else(|| error(node, ErrorKind::Pattern))
             }
             Function::String | Function::Int | Function::Uint | Function::Double | Function::Bool => {
                 convert(function, &args[0], node)

@@ -15,6 +15,7 @@ mod ir;
 mod lower;
 mod macros;
 mod operators;
+mod patterns;
 mod strings;
 #[cfg(test)]
 mod tests;

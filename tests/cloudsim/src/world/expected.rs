@@ -29,6 +29,8 @@ pub enum Status {
     Unhealthy,
     /// The control has no meaning here.
     NotApplicable,
+    /// What is there cannot decide it: a network plugin's own policies may or may not reach the pods.
+    Unknown,
 }
 
 impl Status {
@@ -38,6 +40,7 @@ impl Status {
             Self::Healthy => "healthy",
             Self::Unhealthy => "unhealthy",
             Self::NotApplicable => "not_applicable",
+            Self::Unknown => "unknown",
         }
     }
 }

@@ -10,7 +10,7 @@ use super::workload::{Controller, Workload, objects as workload_objects};
 use super::{base, images, node, team};
 use crate::world::draft::{Draft, Object};
 use crate::world::expected::{Expected, Status, Subject};
-use crate::world::kinds::{self, KindKey};
+use crate::world::kinds::{self, Feature, KindKey};
 use crate::world::plan::Cluster;
 
 /// Namespace of the weak ones: no policy, no quota, no limits, no enforced level.
@@ -127,8 +127,8 @@ const GRANTS: &[Grant] = &[
 /// The binding that every RBAC control must find healthy.
 const SOUND_BINDING: &str = "pod-viewer";
 
-const NAMESPACE_CONTROLS: &[&str] =
-    &["k8s.net.no_policy_in_namespace", "k8s.ns.limit_range", "k8s.ns.resource_quota", "k8s.ns.pss_enforced"];
+const NO_POLICY: &str = "k8s.net.no_policy_in_namespace";
+const NAMESPACE_CONTROLS: &[&str] = &[NO_POLICY, "k8s.ns.limit_range", "k8s.ns.resource_quota", "k8s.ns.pss_enforced"];
 
 /// The planted objects of a cluster.
 pub(crate) fn objects(cluster: &Cluster) -> Vec<Object> {
@@ -247,6 +247,9 @@ pub(crate) fn expected(cluster: &Cluster) -> Vec<Expected> {
         };
         Expected::new(subject, control, status)
     };
+    // Cluster-wide policies of a plugin may cover what no namespaced policy does.
+    let plugin = [Feature::Calico, Feature::AdminNetworkPolicy].iter().any(|wide| cluster.features.contains(wide));
+    let uncovered = if plugin { Status::Unknown } else { Status::Unhealthy };
     let mut expected = Vec::new();
     let mut pod_controls = Vec::new();
     for weakness in WEAKNESSES {
@@ -261,7 +264,7 @@ pub(crate) fn expected(cluster: &Cluster) -> Vec<Expected> {
     for control in pod_controls {
         expected.push(about(kinds::DEPLOYMENT, Some(SOUND), SOUND_WORKLOAD, control, Status::Healthy));
     }
-    expected.push(about(kinds::DEPLOYMENT, Some(WEAK), "node-tuner", "k8s.net.no_policy_for_pod", Status::Unhealthy));
+    expected.push(about(kinds::DEPLOYMENT, Some(WEAK), "node-tuner", "k8s.net.no_policy_for_pod", uncovered));
     expected.push(about(
         kinds::DEPLOYMENT,
         Some("default"),
@@ -275,7 +278,8 @@ pub(crate) fn expected(cluster: &Cluster) -> Vec<Expected> {
         expected.push(about(kinds::CLUSTER_ROLE_BINDING, None, SOUND_BINDING, grant.control, Status::Healthy));
     }
     for control in NAMESPACE_CONTROLS {
-        expected.push(about(kinds::NAMESPACE, None, WEAK, control, Status::Unhealthy));
+        let weak = if *control == NO_POLICY { uncovered } else { Status::Unhealthy };
+        expected.push(about(kinds::NAMESPACE, None, WEAK, control, weak));
         expected.push(about(kinds::NAMESPACE, None, SOUND, control, Status::Healthy));
     }
     expected.extend([

@@ -1,0 +1,96 @@
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use cloudsim::Simulator;
+use cloudsim::world::{Preset, WorldSpec};
+use rampart_store::keyring::Keyring;
+use rampart_store::testing::{TestDatabase, database};
+use rampart_store::{AccessScope, Role, admin};
+use secrecy::SecretString;
+use serde_json::Value;
+
+use crate::{Client, Replica};
+
+const PATIENCE: Duration = Duration::from_mins(3);
+
+/// The product as an installation runs it, between a database of its own and simulated clouds.
+#[derive(Debug)]
+pub struct Platform {
+    /// The clouds.
+    pub simulator: Simulator,
+    /// What runs; the first is where clients are pointed to.
+    pub replicas: Vec<Replica>,
+    /// The database that all replicas share.
+    pub database: TestDatabase,
+    keyring: Arc<Keyring>,
+}
+
+impl Platform {
+    /// The demo's world and one replica.
+    ///
+    /// # Panics
+    /// When either does not start.
+    pub async fn start() -> Self {
+        rampart_chassis::install_crypto_provider();
+        let simulator = Simulator::start(WorldSpec { seed: 7, preset: Preset::Demo }).await.expect("the clouds start");
+        let keyring = Keyring::parse(&SecretString::from(format!("test:{}=", "A".repeat(43)))).expect("a key");
+        let mut platform =
+            Self { simulator, replicas: Vec::new(), database: database().await, keyring: Arc::new(keyring) };
+        platform.add_replica().await;
+        platform
+    }
+
+    /// Starts one more process over the same database.
+    pub async fn add_replica(&mut self) {
+        let keys = self.simulator.operator_keys();
+        let discovery = rampart_discovery::Config {
+            scans: 4,
+            scans_per_tenant: 4,
+            clusters_per_scan: 4,
+            egress_allow: vec!["127.0.0.0/8".parse().expect("a range")],
+            aws_endpoint: Some(self.simulator.aws_endpoint().parse().expect("a URL")),
+            aws_access_key_id: Some(keys.access_key_id),
+            aws_secret_access_key: Some(SecretString::from(keys.secret_access_key)),
+            retention_days: 90,
+        };
+        self.replicas.push(Replica::start(&self.database.app_url, &self.keyring, &discovery).await);
+    }
+
+    /// A new tenant's owner, calling the first replica.
+    ///
+    /// # Panics
+    /// When the tenant cannot be made.
+    pub async fn tenant(&self, name: &str) -> Client {
+        let store = &self.database.store;
+        let tenant = admin::create_tenant(store, name).await.expect("a tenant");
+        let token =
+            admin::create_token(store, tenant, name, Role::Owner, AccessScope::Tenant, 1).await.expect("a token");
+        Client::new(&self.replicas[0].url, token)
+    }
+
+    /// Waits until no work runs or waits, assessments included.
+    ///
+    /// # Panics
+    /// When that takes too long.
+    pub async fn settle(&self) {
+        let begun = Instant::now();
+        while !self.database.is_idle().await {
+            assert!(begun.elapsed() < PATIENCE, "work does not end");
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+
+    /// Scans these connectors side by side and waits until everything is assessed. The scans as they ended.
+    pub async fn scan(&self, client: &Client, connectors: &[&str]) -> Vec<Value> {
+        let mut ids = Vec::new();
+        for connector in connectors {
+            ids.push(client.start_scan(connector).await);
+        }
+        let mut scans = Vec::new();
+        for id in ids {
+            scans.push(client.wait_for_scan(&id).await);
+        }
+        self.settle().await;
+        scans
+    }
+}

@@ -1,0 +1,185 @@
+//! Two tenants read the same account and the same cluster, and neither sees anything of the other.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use platform_tests::{Client, Platform};
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+fn text(value: &Value, field: &str) -> String {
+    value[field].as_str().unwrap_or_default().to_owned()
+}
+
+fn first(items: &[Value], field: &str) -> String {
+    items.first().map(|item| text(item, field)).filter(|id| !id.is_empty()).expect("there is one")
+}
+
+/// Names of connectors, initiatives and tokens tell whose they are; everything else is the same for both.
+async fn settled_tenant(platform: &Platform, name: &str) -> Client {
+    let client = platform.tenant(name).await;
+    client.onboard_cluster(&platform.simulator, &format!("{name}-cluster"), "factory-floor").await;
+    let account = platform.simulator.accounts().remove(1).id;
+    client.onboard_account(&platform.simulator, &format!("{name}-account"), &account).await;
+    client.post(&format!("/v1/connectors/{name}-cluster/test"), &json!({})).await;
+    let initiative = json!({ "name": format!("{name}-own"), "title": name, "controls": [{ "id": "k8s.pod.*" }] });
+    client.post("/v1/initiatives", &initiative).await;
+    client
+}
+
+async fn images(client: &Client) -> Vec<Value> {
+    client.list("/v1/images").await
+}
+
+/// A value of this tenant for every path parameter of the API.
+async fn own_values(client: &Client, name: &str) -> BTreeMap<&'static str, String> {
+    let connector = format!("{name}-cluster");
+    let changed = client.list("/v1/findings").await;
+    BTreeMap::from([
+        ("assignment_id", first(&client.list("/v1/assignments").await, "id")),
+        ("cluster_id", first(&client.list("/v1/clusters").await, "id")),
+        ("preflight_id", first(&client.list(&format!("/v1/connectors/{connector}/preflights")).await, "id")),
+        ("connector", connector),
+        ("finding_id", first(&changed, "id")),
+        ("resource_id", first(&client.list("/v1/resources").await, "id")),
+        ("scan_id", first(&client.list("/v1/scans").await, "id")),
+        ("token_id", first(&client.list("/v1/tokens").await, "id")),
+        ("name", format!("{name}-own")),
+    ])
+}
+
+/// Every UUID in an answer, at any depth.
+fn uuids(value: &Value, found: &mut BTreeSet<Uuid>) {
+    match value {
+        Value::String(text) => found.extend(text.split('.').next().and_then(|id| id.parse::<Uuid>().ok())),
+        Value::Array(items) => items.iter().for_each(|item| uuids(item, found)),
+        Value::Object(fields) => fields.values().for_each(|item| uuids(item, found)),
+        _ => {}
+    }
+}
+
+/// Ids that come from the world, such as a cluster's uid, are the same for everybody.
+fn ids_of_the_world(resources: &[Value], clusters: &[Value]) -> BTreeSet<Uuid> {
+    let mut ids = BTreeSet::new();
+    for cluster in clusters {
+        uuids(&cluster["kube_uid"], &mut ids);
+    }
+    for resource in resources {
+        uuids(&resource["labels"], &mut ids);
+        uuids(&resource["name"], &mut ids);
+    }
+    ids
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_of_one_tenant_is_visible_to_another() {
+    let platform = Platform::start().await;
+    let names = ["acme", "globex"];
+    let mut clients = Vec::new();
+    for name in names {
+        clients.push(settled_tenant(&platform, name).await);
+    }
+    for (client, name) in clients.iter().zip(names) {
+        platform.scan(client, &[&format!("{name}-cluster"), &format!("{name}-account")]).await;
+    }
+    let (acme, globex) = (&clients[0], &clients[1]);
+
+    both_see_the_same_world(acme, globex).await;
+    lists_are_disjoint(acme, globex).await;
+    let values = own_values(globex, "globex").await;
+    the_other_is_not_found(acme, globex, &values).await;
+}
+
+async fn both_see_the_same_world(acme: &Client, globex: &Client) {
+    let (mut ours, mut theirs) = (BTreeMap::new(), BTreeMap::new());
+    for (client, map) in [(acme, &mut ours), (globex, &mut theirs)] {
+        for resource in client.list("/v1/resources").await {
+            map.insert(text(&resource, "native_id"), text(&resource, "id"));
+        }
+    }
+    assert!(ours.len() > 500, "{}", ours.len());
+    assert!(ours.keys().eq(theirs.keys()), "both see the same things");
+    let shared: Vec<_> = ours.iter().filter(|(native_id, id)| theirs.get(*native_id) == Some(id)).take(5).collect();
+    assert!(shared.is_empty(), "one id for two tenants: {shared:?}");
+    let (ours, theirs) = (acme.get("/v1/secure-score").await, globex.get("/v1/secure-score").await);
+    assert_eq!(ours["percent"], theirs["percent"], "the same world scores the same");
+}
+
+/// Parameterless GET operations of the API's own document, with `limit` where they list.
+fn operations() -> (Vec<String>, Vec<String>) {
+    let document = serde_json::to_value(rampart_api::openapi()).expect("the document is JSON");
+    let paths = document["paths"].as_object().expect("the document has paths");
+    let reads = paths.iter().filter(|(_, item)| item.get("get").is_some()).map(|(path, _)| path.clone());
+    reads.partition(|path| !path.contains('{'))
+}
+
+async fn lists_are_disjoint(acme: &Client, globex: &Client) {
+    let (plain, _) = operations();
+    assert!(plain.len() > 10, "{plain:?}");
+    for path in plain.iter().filter(|path| *path != "/v1/controls") {
+        let mut seen = Vec::new();
+        for client in [acme, globex] {
+            let answers = if matches!(path.as_str(), "/v1/tenant" | "/v1/secure-score") {
+                vec![client.get(path).await]
+            } else {
+                client.list(path).await
+            };
+            let mut ids = BTreeSet::new();
+            for answer in &answers {
+                uuids(answer, &mut ids);
+            }
+            let world = ids_of_the_world(&client.list("/v1/resources").await, &client.list("/v1/clusters").await);
+            seen.push(ids.difference(&world).copied().collect::<BTreeSet<_>>());
+        }
+        let common: Vec<_> = seen[0].intersection(&seen[1]).collect();
+        assert!(common.is_empty(), "GET {path} shows both tenants {common:?}");
+    }
+}
+
+async fn the_other_is_not_found(acme: &Client, globex: &Client, values: &BTreeMap<&'static str, String>) {
+    let (_, single) = operations();
+    let digest = first(&images(globex).await, "digest");
+    let mut tried = 0;
+    for path in single {
+        // Controls are the product's; both tenants run the same images, so their digests are no secret of either.
+        if ["{control_id}", "{digest}"].iter().any(|shared| path.contains(shared)) {
+            continue;
+        }
+        let mut filled = path.clone();
+        for (name, value) in values {
+            filled = filled.replace(&format!("{{{name}}}"), value);
+        }
+        assert!(!filled.contains('{'), "{path} has a parameter that the test does not know");
+        let asked = if filled.ends_with("/preflights") || filled.ends_with("/history") { "?limit=10" } else { "" };
+        let asked = format!("{filled}{asked}");
+        let (status, own) = globex.request(Method::GET, &asked, None).await;
+        assert_eq!(status, StatusCode::OK, "GET {asked} by its owner: {own}");
+        let (status, answer) = acme.request(Method::GET, &asked, None).await;
+        assert_eq!(status, StatusCode::NOT_FOUND, "GET {asked}: {answer}");
+        tried += 1;
+    }
+    assert!(tried >= 10, "{tried} operations were tried");
+    let mut ids = BTreeSet::new();
+    uuids(&acme.get(&format!("/v1/images/{digest}")).await, &mut ids);
+    let theirs: BTreeSet<Uuid> =
+        globex.list("/v1/resources").await.iter().filter_map(|resource| text(resource, "id").parse().ok()).collect();
+    assert!(ids.is_disjoint(&theirs), "an image names where only its own tenant runs it");
+
+    // Filters by somebody else's id find nothing, and changes to somebody else's things are refused.
+    for (filter, value) in [("cluster", &values["cluster_id"]), ("resource", &values["resource_id"])] {
+        assert_eq!(acme.list(&format!("/v1/findings?{filter}={value}")).await, Vec::<Value>::new(), "{filter}");
+    }
+    let connector = &values["connector"];
+    for (method, path) in [
+        (Method::DELETE, format!("/v1/connectors/{connector}")),
+        (Method::POST, format!("/v1/connectors/{connector}/scans")),
+        (Method::POST, format!("/v1/connectors/{connector}/pause")),
+        (Method::POST, format!("/v1/scans/{}/cancel", values["scan_id"])),
+        (Method::DELETE, format!("/v1/assignments/{}", values["assignment_id"])),
+        (Method::DELETE, format!("/v1/tokens/{}", values["token_id"])),
+        (Method::DELETE, format!("/v1/initiatives/{}", values["name"])),
+    ] {
+        let (status, answer) = acme.request(method.clone(), &path, Some(&json!({}))).await;
+        assert_eq!(status, StatusCode::NOT_FOUND, "{method} {path}: {answer}");
+    }
+}
