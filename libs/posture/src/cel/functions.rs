@@ -1,6 +1,5 @@
 use std::cmp::Ordering;
 
-
 use super::compare::order;
 use super::error::{ErrorKind, EvalError};
 use super::eval::{Outcome, Run, Scope, error};
