@@ -17,8 +17,9 @@ use crate::gap::gap_of;
 use crate::pipeline::{self, Found, Pipeline};
 use crate::progress::Progress;
 
-/// Events that may wait between a connector and the store: at most that many pages in memory per connector.
-const BACKLOG: usize = 4;
+/// Events that may wait between a connector and the store. Pages are large, and the store is the slower side: more would
+/// only fill memory.
+const BACKLOG: usize = 1;
 
 /// Runs the scan of a claimed connector.
 pub(crate) async fn run(discovery: &Discovery, lease: &Lease, cancel: CancellationToken) -> Result<(), Failure> {

@@ -55,7 +55,8 @@ pub(super) async fn measure(binary: &Path, name: &str, preset: Preset, rounds: &
 async fn onboard(client: &Client, simulator: &Simulator) -> anyhow::Result<()> {
     let account = simulator.accounts().into_iter().next().context("the estate has no AWS account")?;
     let source = json!({ "provider": "aws", "role_arn": account.role_arn, "regions": "enabled" });
-    let created = client.create_connector(&NewConnector { name: CONNECTOR.to_owned(), source }).await?;
+    let created =
+        client.create_connector(&NewConnector { name: CONNECTOR.to_owned(), source, kinds: Vec::new() }).await?;
     simulator.trust(&account.role_arn, &created.external_id.context("the API gave no external id")?);
     Ok(())
 }

@@ -5,6 +5,7 @@ mod assessment;
 mod estate;
 mod first_summary;
 mod measure;
+mod third_party;
 
 use clap::ValueEnum;
 use cloudsim::world::Preset;
@@ -22,7 +23,9 @@ pub(crate) struct BenchArgs {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Figure {
-    /// 500 EKS clusters and 1,000 repositories in three regions.
+    /// 500 EKS clusters and 1,000 repositories in three regions, answered by moto: AWS kinds only, as moto has no clusters.
+    Moto,
+    /// 500 EKS clusters with their Kubernetes APIs and 1,000 repositories in three regions.
     Clusters,
     /// One cluster with 10,000 pods: first scan, then a second one with nothing changed.
     Pods,
@@ -38,6 +41,7 @@ pub(crate) async fn bench(args: BenchArgs) -> anyhow::Result<()> {
     let figures = if args.figures.is_empty() { Figure::value_variants() } else { args.figures.as_slice() };
     for figure in figures {
         match figure {
+            Figure::Moto => third_party::measure(&binary).await?,
             Figure::Clusters => estate::measure(&binary, "clusters", Preset::Clusters500, &[]).await?,
             Figure::Pods => estate::measure(&binary, "pods", Preset::Pods10k, &[estate::UNCHANGED]).await?,
             Figure::Resources => assessment::measure().await?,

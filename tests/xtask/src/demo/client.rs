@@ -39,6 +39,9 @@ pub(crate) struct Connector {
 pub(crate) struct NewConnector {
     pub(crate) name: String,
     pub(crate) source: Value,
+    /// Kinds to read; none means all.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) kinds: Vec<&'static str>,
 }
 
 /// One run of a connector's permission check.

@@ -40,7 +40,7 @@ async fn onboard_account(client: &Client, simulator: &Simulator) -> anyhow::Resu
         known
     } else {
         let source = json!({ "provider": "aws", "role_arn": account.role_arn, "regions": "enabled" });
-        client.create_connector(&NewConnector { name: ACCOUNT.to_owned(), source }).await?
+        client.create_connector(&NewConnector { name: ACCOUNT.to_owned(), source, kinds: Vec::new() }).await?
     };
     // The customer's part: the role's trust policy demands the external id that Rampart generated.
     let external_id = connector.external_id.context("the API gave no external id for the AWS role")?;
@@ -61,7 +61,7 @@ async fn onboard_cluster(client: &Client, simulator: &Simulator) -> anyhow::Resu
     match client.connector(CLUSTER).await? {
         Some(connector) => client.replace_source(&connector, &source).await?,
         None => {
-            client.create_connector(&NewConnector { name: CLUSTER.to_owned(), source }).await?;
+            client.create_connector(&NewConnector { name: CLUSTER.to_owned(), source, kinds: Vec::new() }).await?;
         }
     }
     println!("onboarded {CLUSTER} (cluster {name}, kubeconfig)");
