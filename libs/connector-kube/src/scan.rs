@@ -223,7 +223,7 @@ impl Scan<'_> {
             return Err(Stop::Absent(feature));
         }
         let api = last.map_or_else(|| format!("GET {}", entry.sources[0].path(entry.plural)), |error| error.api);
-        Err(ConnectorError::new(ErrorKind::NotFound, api, "the API server does not serve this kind").into())
+        Err(ConnectorError::new(ErrorKind::Unsupported, api, "the API server does not serve this kind").into())
     }
 
     /// Pods with what is made from them. `first` is what became of the lists that they roll up through.
