@@ -12,7 +12,7 @@ pub(super) async fn measure() -> anyhow::Result<()> {
     let server = postgres::start_scratch("bench-postgres").await?;
     let mut bench = cargo();
     bench
-        .args(["bench", "--quiet", "--package", "platform-tests", "--bench", "assessment"])
+        .args(["bench", "--quiet", "--workspace", "--bench", "assessment"])
         .current_dir(root())
         .env("RAMPART_TEST_DATABASE_URL", server.url(SUPERUSER, "postgres").expose_secret());
     let outcome = tokio::task::spawn_blocking(move || run(&mut bench)).await?;
