@@ -154,6 +154,24 @@ pub async fn revoke(tx: &mut TenantTx, kind: WorkKind, subjects: &[Uuid]) -> Res
     Ok(())
 }
 
+/// Makes everything of a kind that the tenant waits for due now. What another transaction holds at this moment is left out:
+/// it is due soon by itself.
+pub async fn hasten(tx: &mut TenantTx, kind: WorkKind) -> Result<(), StoreError> {
+    let tenant = tx.tenant_uuid();
+    sqlx::query!(
+        "update work w set run_at = now()
+         from (select subject from work where tenant_id = $1 and kind = $2 and want > done and run_at > now()
+                 and last_error is null for no key update skip locked) waiting
+         where w.tenant_id = $1 and w.kind = $2 and w.subject = waiting.subject",
+        tenant,
+        kind.as_str()
+    )
+    .execute(tx.conn())
+    .await?;
+    sqlx::query!("select pg_notify($1, $2)", CHANNEL, kind.as_str()).execute(tx.conn()).await?;
+    Ok(())
+}
+
 /// Locks a subject's row for the transaction. Whoever also locks what belongs to the subject takes this lock first, as
 /// workers do.
 pub async fn lock(tx: &mut TenantTx, kind: WorkKind, subject: Uuid) -> Result<(), StoreError> {

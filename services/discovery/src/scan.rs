@@ -77,6 +77,8 @@ async fn conclude(
         let gap = outcome.as_ref().map_or_else(failure_gap, |()| no_longer_read());
         inventory::fail_untouched(&mut tx, lease.subject.into(), &gap, started_at, Utc::now()).await?;
     }
+    // Nothing more is coming: what waited for it is assessed now.
+    work::hasten(&mut tx, WorkKind::Assess).await?;
     scan_run::end(&mut tx, scan, how, &progress.to_json(), error.as_deref(), Utc::now()).await?;
     tx.commit().await?;
     let (applied, removed) = progress.applied();
