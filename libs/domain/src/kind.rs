@@ -25,6 +25,50 @@ text_enum! {
         AwsEcrRepository = "aws.ecr.repository",
         /// An image in a repository: digest, tags, push and pull times.
         AwsEcrImage = "aws.ecr.image",
+        /// An organisation of AWS accounts.
+        AwsOrganization = "aws.organization",
+        /// An Azure tenant or management group with what lies below it.
+        AzureManagementGroup = "azure.management_group",
+        /// An Azure subscription.
+        AzureSubscription = "azure.subscription",
+        /// An AKS managed cluster as ARM returns it.
+        AzureAksCluster = "azure.aks.cluster",
+        /// An agent pool of an AKS cluster.
+        AzureAksAgentPool = "azure.aks.agent_pool",
+        /// A maintenance configuration of an AKS cluster.
+        AzureAksMaintenanceConfiguration = "azure.aks.maintenance_configuration",
+        /// A trusted-access role binding of an AKS cluster.
+        AzureAksTrustedAccessRoleBinding = "azure.aks.trusted_access_role_binding",
+        /// An Azure container registry with its policies and network rules.
+        AzureAcrRegistry = "azure.acr.registry",
+        /// A geo-replication of a registry.
+        AzureAcrReplication = "azure.acr.replication",
+        /// A webhook of a registry.
+        AzureAcrWebhook = "azure.acr.webhook",
+        /// A repository-scoped token of a registry.
+        AzureAcrToken = "azure.acr.token",
+        /// A scope map of a registry.
+        AzureAcrScopeMap = "azure.acr.scope_map",
+        /// A repository of a registry, read from its data plane.
+        AzureAcrRepository = "azure.acr.repository",
+        /// An image in a repository: digest, tags, push time.
+        AzureAcrImage = "azure.acr.image",
+        /// A cluster connected through Azure Arc.
+        AzureArcCluster = "azure.arc.cluster",
+        /// An extension of a cluster connected through Azure Arc.
+        AzureArcExtension = "azure.arc.extension",
+        /// A Google Cloud organisation or folder.
+        GcpFolder = "gcp.folder",
+        /// A Google Cloud project.
+        GcpProject = "gcp.project",
+        /// A GKE cluster as the container API returns it.
+        GcpGkeCluster = "gcp.gke.cluster",
+        /// A node pool of a GKE cluster.
+        GcpGkeNodePool = "gcp.gke.node_pool",
+        /// A repository of Artifact Registry with its IAM policy.
+        GcpArtifactRegistryRepository = "gcp.artifactregistry.repository",
+        /// An image in a repository of Artifact Registry.
+        GcpArtifactRegistryImage = "gcp.artifactregistry.image",
         /// The Kubernetes API server of a cluster: version and identity.
         K8sCluster = "k8s.cluster",
         /// A node.
@@ -125,6 +169,10 @@ text_enum! {
     pub enum Family as "kind family" {
         /// AWS service APIs.
         Aws = "aws",
+        /// Azure Resource Manager and the data planes behind it.
+        Azure = "azure",
+        /// Google Cloud APIs.
+        Gcp = "gcp",
         /// The Kubernetes API.
         Kubernetes = "kubernetes",
         /// Derived from other resources.
@@ -137,6 +185,8 @@ impl Kind {
     pub fn family(self) -> Family {
         match self.as_str().split_once('.') {
             Some(("aws", _)) => Family::Aws,
+            Some(("azure", _)) => Family::Azure,
+            Some(("gcp", _)) => Family::Gcp,
             Some(("k8s", _)) => Family::Kubernetes,
             _ => Family::Derived,
         }

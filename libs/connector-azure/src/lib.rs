@@ -1,0 +1,1 @@
+//! Azure: subscriptions, AKS, ACR and Arc, as Azure Resource Manager and the registries' data planes answer.

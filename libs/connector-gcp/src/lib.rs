@@ -1,0 +1,1 @@
+//! Google Cloud: projects, GKE and Artifact Registry.
