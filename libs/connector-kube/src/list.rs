@@ -3,6 +3,8 @@ use std::collections::HashSet;
 use rampart_connector::{ConnectorError, ErrorKind};
 use serde::Deserialize;
 use serde_json::Value;
+use serde_json::error::Category;
+use serde_json::value::RawValue;
 
 use crate::client::{Accept, Api};
 
@@ -11,12 +13,28 @@ const PAGE: usize = 500;
 /// The smallest page that is tried when answers are too large.
 const SMALLEST_PAGE: usize = 25;
 
+/// The objects of a page, each parsed when it is asked for: parsed objects take ten times the room of their text.
+pub(crate) type Items<'a> = &'a mut dyn Iterator<Item = Value>;
+
 #[derive(Deserialize)]
-struct Body {
+struct Body<'a> {
     #[serde(default)]
     metadata: ListMeta,
-    #[serde(default)]
-    items: Option<Vec<Value>>,
+    #[serde(default, borrow)]
+    items: Option<Vec<&'a RawValue>>,
+}
+
+fn read<T>(bytes: &[u8], make: impl FnOnce(Items<'_>) -> T) -> Result<(T, ListMeta), Category> {
+    let body: Body<'_> = serde_json::from_slice(bytes).map_err(|error| error.classify())?;
+    let mut broken = None;
+    let mut items = body
+        .items
+        .unwrap_or_default()
+        .into_iter()
+        .map_while(|item| serde_json::from_str(item.get()).map_err(|error| broken = Some(error.classify())).ok());
+    let page = make(&mut items);
+    drop(items);
+    broken.map_or(Ok((page, body.metadata)), Err)
 }
 
 #[derive(Default, Deserialize)]
@@ -59,19 +77,14 @@ impl<'a> Pager<'a> {
     pub(crate) async fn next<T, F>(&mut self, make: F) -> Result<Option<Read<T>>, ConnectorError>
     where
         T: Send + 'static,
-        F: FnOnce(Vec<Value>) -> T + Send + 'static,
+        F: FnOnce(Items<'_>) -> T + Send + 'static,
     {
         if self.ended {
             return Ok(None);
         }
         let bytes = self.fetch().await?;
-        let work = tokio::task::spawn_blocking(move || {
-            let body: Body = serde_json::from_slice(&bytes).map_err(|error| error.classify())?;
-            drop(bytes);
-            Ok((make(body.items.unwrap_or_default()), body.metadata))
-        });
-        let done: Result<_, serde_json::error::Category> =
-            work.await.map_err(|_| self.permanent("reading the page panicked"))?;
+        let work = tokio::task::spawn_blocking(move || read(&bytes, make));
+        let done = work.await.map_err(|_| self.permanent("reading the page panicked"))?;
         let (page, meta) = done.map_err(|category| self.permanent(&format!("the page is malformed ({category:?})")))?;
         match meta.next.filter(|token| !token.is_empty()) {
             None => self.ended = true,

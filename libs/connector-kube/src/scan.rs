@@ -17,7 +17,7 @@ use crate::KubeConnector;
 use crate::client::{Accept, Api};
 use crate::discover::{self, Groups, candidates};
 use crate::kinds::{Aws, CONFIG_MAPS, DERIVED, Entry, FIRST, PODS, REST, SECRETS, Source};
-use crate::list::{Pager, Read};
+use crate::list::{Items, Pager, Read};
 use crate::normalize::{self, Cluster, Owners, Pods, Redactor};
 
 /// Lists that are read side by side.
@@ -179,17 +179,16 @@ impl Scan<'_> {
         let indexed = FIRST.iter().any(|first| first.kind == entry.kind);
         let make = |source: Source| {
             let (cluster, owners) = (Arc::clone(&self.cluster), Arc::clone(&self.owners));
-            move |items: Vec<Value>| {
-                if indexed {
-                    let mut owners = owners.write().unwrap_or_else(PoisonError::into_inner);
-                    for item in &items {
+            move |items: Items<'_>| {
+                let version = api_version(source);
+                let mut owners = indexed.then(|| owners.write().unwrap_or_else(PoisonError::into_inner));
+                let noted = items.inspect(|item| {
+                    if let Some(owners) = &mut owners {
                         owners.note(entry.kind, item);
                     }
-                }
-                let version = api_version(source);
-                let mut resources = normalize::page(&cluster, entry, source.group, &version, items);
-                resources.retain(keep);
-                resources
+                });
+                let resources = normalize::page(&cluster, entry, source.group, &version, noted);
+                resources.filter(keep).collect()
             }
         };
         let (mut pager, source, mut read) = self.open(entry, make).await?;
@@ -208,7 +207,7 @@ impl Scan<'_> {
     ) -> Result<(Pager<'_>, Source, Option<Read<T>>), Stop>
     where
         T: Send + 'static,
-        F: FnOnce(Vec<Value>) -> T + Send + 'static,
+        F: FnOnce(Items<'_>) -> T + Send + 'static,
     {
         let mut last = None;
         for source in candidates(self.groups.as_ref().ok(), entry) {
@@ -265,7 +264,7 @@ impl Scan<'_> {
     async fn pod_pages(&self, seen: &Arc<Mutex<Pods>>) -> Result<(), Stop> {
         let make = |_: Source| {
             let (cluster, owners, seen) = (Arc::clone(&self.cluster), Arc::clone(&self.owners), Arc::clone(seen));
-            move |items: Vec<Value>| {
+            move |items: Items<'_>| {
                 let owners = owners.read().unwrap_or_else(PoisonError::into_inner);
                 seen.lock().unwrap_or_else(PoisonError::into_inner).page(&cluster, &owners, items)
             }

@@ -86,9 +86,9 @@ pub(crate) fn page(
     entry: &Entry,
     group: &str,
     api_version: &str,
-    items: Vec<Value>,
-) -> Vec<Resource> {
-    items.into_iter().filter_map(|item| object(cluster, entry, group, api_version, item)).collect()
+    items: impl Iterator<Item = Value>,
+) -> impl Iterator<Item = Resource> {
+    items.filter_map(move |item| object(cluster, entry, group, api_version, item))
 }
 
 /// One object as a resource.

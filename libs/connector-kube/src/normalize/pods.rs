@@ -144,8 +144,8 @@ struct Image {
 
 impl Pods {
     /// Normalises a page of pods.
-    pub(crate) fn page(&mut self, cluster: &Cluster, owners: &Owners, items: Vec<Value>) -> PodsPage {
-        let mut page = PodsPage { pods: Vec::with_capacity(items.len()), ..PodsPage::default() };
+    pub(crate) fn page(&mut self, cluster: &Cluster, owners: &Owners, items: impl Iterator<Item = Value>) -> PodsPage {
+        let mut page = PodsPage::default();
         for item in items {
             let metadata = item.get("metadata").and_then(Value::as_object);
             let controller = metadata.and_then(OwnerRef::controller);

@@ -89,7 +89,7 @@ fn a_pod_keeps_its_shape_and_loses_churn_and_secrets() {
     let page = Pods::default().page(
         &cluster(),
         &owners(),
-        vec![pod("web-1-a", &controller("apps/v1", "ReplicaSet", "web-1", "web-1"))],
+        vec![pod("web-1-a", &controller("apps/v1", "ReplicaSet", "web-1", "web-1"))].into_iter(),
     );
     let pod = &page.pods[0];
     assert_eq!(pod.native_id.as_str(), "k8s://c1//Pod/shop/web-1-a");
@@ -130,13 +130,13 @@ fn churn_alone_changes_nothing() {
     later["metadata"]["managedFields"] = json!([{"manager": "kubelet", "time": "2026-02-02T00:00:00Z"}]);
     later["status"]["containerStatuses"][0]["restartCount"] = 5.into();
     later["status"]["containerStatuses"][0]["state"]["running"]["startedAt"] = "2026-02-02T00:00:00Z".into();
-    let page = Pods::default().page(&cluster(), &owners(), vec![pod("web-1-a", &owner), later]);
+    let page = Pods::default().page(&cluster(), &owners(), vec![pod("web-1-a", &owner), later].into_iter());
     assert_eq!(page.pods[0], page.pods[1]);
 }
 
 #[track_caller]
 fn top_of(owner: &Value, expected: &str) {
-    let page = Pods::default().page(&cluster(), &owners(), vec![pod("p", owner)]);
+    let page = Pods::default().page(&cluster(), &owners(), vec![pod("p", owner)].into_iter());
     assert_eq!(page.pods[0].owner.as_ref().map(NativeId::as_str), Some(expected));
 }
 
@@ -148,7 +148,7 @@ fn owners_roll_up_to_the_top() {
     // A replica set that was not read: its name ends in the hash that deployments put on their pods.
     top_of(&controller("apps/v1", "ReplicaSet", "api-1", "unread"), "k8s://c1/apps/Deployment/shop/api");
     let not_controlling = json!([{"apiVersion": "v1", "kind": "Thing", "name": "t", "uid": "t"}]);
-    let page = Pods::default().page(&cluster(), &owners(), vec![pod("p", &not_controlling)]);
+    let page = Pods::default().page(&cluster(), &owners(), vec![pod("p", &not_controlling)].into_iter());
     assert_eq!(page.pods[0].owner, None);
 }
 
@@ -159,7 +159,7 @@ fn an_unlisted_owner_is_made_once_from_its_running_pods() {
     let mut ended = pod("build-pod", &task);
     ended["status"]["phase"] = "Succeeded".into();
     let mut pods = Pods::default();
-    let page = pods.page(&cluster(), &owners(), vec![ended, pod("c-1", &rollout), pod("c-2", &rollout)]);
+    let page = pods.page(&cluster(), &owners(), vec![ended, pod("c-1", &rollout), pod("c-2", &rollout)].into_iter());
     assert_eq!((page.pods.len(), page.workloads.len()), (3, 1));
     let canary = &page.workloads[0];
     assert_eq!(canary.native_id.as_str(), "k8s://c1/argoproj.io/Rollout/shop/canary");
@@ -195,7 +195,7 @@ fn static_pods_roll_up_to_pool_and_component() {
         mirror("kube-apiserver-cp-1", "cp-1"),
         mirror("kube-apiserver-unread", "unread"),
     ];
-    let page = Pods::default().page(&cluster(), &owners, pods);
+    let page = Pods::default().page(&cluster(), &owners, pods.into_iter());
     let names: Vec<_> = page.static_pods.iter().map(|it| it.name.as_str()).collect();
     assert_eq!(names, ["blue:kube-apiserver", "default:kube-apiserver"]);
     assert_eq!(page.static_pods[0].managed_by, ManagedBy::Platform);
@@ -215,7 +215,7 @@ fn images_are_joined_by_digest_over_running_containers() {
     ended["status"]["phase"] = "Failed".into();
     ended["status"]["containerStatuses"][0]["imageID"] = format!("x@sha256:{}", "f".repeat(64)).into();
     let mut pods = Pods::default();
-    pods.page(&cluster(), &owners(), vec![pod("web-1-a", &owner), mirrored, ended]);
+    pods.page(&cluster(), &owners(), vec![pod("web-1-a", &owner), mirrored, ended].into_iter());
     let (images, too_many) = pods.images(&cluster());
     assert!(!too_many);
     assert_eq!(images.len(), 2, "neither what has ended nor what an init container ran");
