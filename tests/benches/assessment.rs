@@ -88,6 +88,7 @@ impl Bench {
             aws_access_key_id: Some(keys.access_key_id),
             aws_secret_access_key: Some(SecretString::from(keys.secret_access_key)),
             retention_days: 90,
+            unknown_after: 24,
         };
         let role = tokio::spawn(rampart_discovery::run(config, ctx.clone(), store.clone(), self.keyring.clone()));
         let ended = loop {

@@ -52,6 +52,7 @@ impl Platform {
             aws_access_key_id: Some(keys.access_key_id),
             aws_secret_access_key: Some(SecretString::from(keys.secret_access_key)),
             retention_days: 90,
+            unknown_after: 24,
         };
         self.replicas.push(Replica::start(&self.database.app_url, &self.keyring, &discovery).await);
     }

@@ -1,7 +1,9 @@
 //! What changed is assessed, nothing else, and the result is the same as if all were assessed from empty.
 
+use chrono::{TimeDelta, Utc};
 use platform_tests::Estate;
 use rampart_domain::{Kind, Resource};
+use rampart_store::inventory;
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use serde_json::{Value, json};
@@ -201,6 +203,46 @@ async fn lost_access_keeps_the_last_verdict_and_unread_kinds_are_unknown() {
     }
     estate.assess().await;
     assert_eq!(estate.verdicts().await, sighted, "nothing looks better or worse because it can no longer be read");
+}
+
+/// Sums of `[healthy, unhealthy, not applicable, unknown, stale]` over all checks.
+fn sums(counters: &Value) -> [i64; 5] {
+    let checks = counters.as_object().unwrap().iter().filter(|(name, _)| !name.starts_with("group/"));
+    checks.fold([0; 5], |sums, (_, counts)| std::array::from_fn(|at| sums[at] + counts[at].as_i64().unwrap()))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stale_verdict_counts_as_it_stood_until_it_is_too_old() {
+    let estate = Estate::new().await;
+    let model = Model { deployments: vec![("a", "d".into(), true)], automount: true, ..Model::default() };
+    model.list_all(&estate).await;
+    estate.assess().await;
+    let (verdicts, counters) = (estate.verdicts().await, estate.counters().await);
+    let [healthy, unhealthy, _, unknown, stale] = sums(&counters);
+    assert!(healthy > 0 && unhealthy > 0 && stale == 0);
+
+    estate.deny(Kind::K8sDeployment).await;
+    estate.assess().await;
+    assert_eq!(estate.verdicts().await, verdicts, "nothing looks better or worse because it can no longer be read");
+    let after = sums(&estate.counters().await);
+    assert_eq!(after[..2], [healthy, unhealthy], "a score that lost access does not move");
+    assert!(after[4] > 0, "its coverage does");
+
+    let later = Utc::now() + TimeDelta::hours(25);
+    assert_eq!(inventory::expire(&estate.store, 26, later).await.unwrap(), 0);
+    assert!(inventory::expire(&estate.store, 24, later).await.unwrap() > 0);
+    estate.assess().await;
+    let of_deployment = |verdicts: &platform_tests::Verdicts| -> Vec<String> {
+        verdicts.iter().filter(|(key, _)| key.0.contains("k8s.deployment")).map(|(_, status)| status.clone()).collect()
+    };
+    let old = of_deployment(&estate.verdicts().await);
+    assert!(!old.is_empty() && old.iter().all(|status| status == "unknown"), "{old:?}");
+    assert!(sums(&estate.counters().await)[3] > unknown);
+
+    model.list_all(&estate).await;
+    estate.assess().await;
+    assert_eq!(estate.verdicts().await, verdicts);
+    assert_eq!(estate.counters().await, counters);
 }
 
 #[tokio::test(flavor = "multi_thread")]

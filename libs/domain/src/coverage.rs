@@ -29,7 +29,7 @@ text_enum! {
 impl CoverageState {
     /// Whether what is stored for the kind is the whole truth as of the last attempt.
     pub const fn is_whole(self) -> bool {
-        matches!(self, Self::Read | Self::NotApplicable | Self::Unsupported)
+        matches!(self, Self::Read | Self::NotApplicable)
     }
 }
 

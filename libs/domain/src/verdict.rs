@@ -78,6 +78,9 @@ pub enum UnknownReason {
         kind: Kind,
         /// State of its coverage row.
         state: Option<CoverageState>,
+        /// Whether the last complete reading is too old for a verdict to rest on it.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        expired: bool,
     },
     /// The configuration itself does not tell (a uid that the image decides, for example).
     Undetermined {

@@ -146,10 +146,10 @@ pub(crate) fn fetch<'a>(
 
 fn unknown(control: &Compiled, error: EvalError, program: &Program, sets: &[NeighbourSet<'_>]) -> Verdict {
     if let ErrorKind::Unread(index) = error.kind
-        && let Some(NeighbourSet { completeness: Completeness::Incomplete { kind, state }, .. }) =
+        && let Some(NeighbourSet { completeness: Completeness::Incomplete { kind, state, expired }, .. }) =
             sets.get(usize::from(index))
     {
-        return Verdict::Unknown(UnknownReason::Unread { kind: *kind, state: *state });
+        return Verdict::Unknown(UnknownReason::Unread { kind: *kind, state: *state, expired: *expired });
     }
     let message = match error.in_let.checked_sub(1).map(usize::from) {
         Some(index) => format!("{}: {}", control.let_names[index], error.render(&control.lets[index].source)),

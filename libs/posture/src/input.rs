@@ -92,6 +92,8 @@ pub enum Completeness {
         kind: Kind,
         /// State of its coverage row; `None` when no attempt was made yet.
         state: Option<CoverageState>,
+        /// Whether the last complete reading is too old for anything to rest on it.
+        expired: bool,
     },
 }
 
@@ -101,7 +103,7 @@ pub struct NoNeighbours;
 impl Neighbours for NoNeighbours {
     fn get(&self, query: &NeighbourQuery<'_>) -> NeighbourSet<'_> {
         let completeness = match query.kinds.first() {
-            Some(kind) => Completeness::Incomplete { kind: *kind, state: None },
+            Some(kind) => Completeness::Incomplete { kind: *kind, state: None, expired: false },
             None => Completeness::Complete,
         };
         NeighbourSet { items: Cow::Borrowed(&[]), completeness }

@@ -2,7 +2,8 @@
 //!
 //! A group earns `points × healthy / (healthy + unhealthy)`. A scope's score is what its groups earn over what they
 //! could earn; groups that judge nothing there are left out. Several scopes are weighted by their resources. Unknown
-//! verdicts earn nothing and cost nothing: how many there are is stated beside the score, as coverage.
+//! verdicts earn nothing and cost nothing, and stale ones count as they last stood, so that lost access never raises a
+//! score: how many of both there are is stated beside the score, as coverage.
 
 use std::iter::Sum;
 use std::ops::Add;
@@ -16,8 +17,10 @@ pub struct Tally {
     pub healthy: u64,
     /// Known not to be.
     pub unhealthy: u64,
-    /// Not known, or known only from a stale read.
+    /// Not known.
     pub unknown: u64,
+    /// Of the healthy and unhealthy ones, those that rest on a reading which could not be repeated.
+    pub stale: u64,
 }
 
 impl Tally {
@@ -34,6 +37,7 @@ impl Add for Tally {
             healthy: self.healthy + other.healthy,
             unhealthy: self.unhealthy + other.unhealthy,
             unknown: self.unknown + other.unknown,
+            stale: self.stale + other.stale,
         }
     }
 }
@@ -62,7 +66,7 @@ pub struct Score {
     pub current: f64,
     /// Points that could be earned.
     pub max: u32,
-    /// Share of the verdicts that are known, 0 to 1; `None` when there are none at all.
+    /// Share of the verdicts that are known from a current reading, 0 to 1; `None` when there are none at all.
     pub coverage: Option<f64>,
     /// The groups that judge something here, in the order of the catalogue.
     pub groups: Vec<GroupScore>,
@@ -101,7 +105,8 @@ pub fn score(groups: &[ScoreGroup], tallies: &[ControlTally<'_>]) -> Score {
         percent: (max > 0).then(|| percent(current, max)),
         current,
         max,
-        coverage: (all != Tally::default()).then(|| all.known() as f64 / (all.known() + all.unknown) as f64),
+        coverage: (all != Tally::default())
+            .then(|| all.known().saturating_sub(all.stale) as f64 / (all.known() + all.unknown) as f64),
         groups,
     }
 }
@@ -159,7 +164,7 @@ mod tests {
     }
 
     const fn tally(group: &str, healthy: u64, unhealthy: u64, unknown: u64) -> ControlTally<'_> {
-        ControlTally { group, tally: Tally { healthy, unhealthy, unknown } }
+        ControlTally { group, tally: Tally { healthy, unhealthy, unknown, stale: 0 } }
     }
 
     #[track_caller]
@@ -186,6 +191,13 @@ mod tests {
     fn unknown_is_coverage_and_never_health() {
         check(&[tally("a", 0, 0, 5)], None, Some(0.0));
         check(&[tally("a", 1, 1, 2), tally("b", 0, 0, 4)], Some(50.0), Some(0.25));
+    }
+
+    #[test]
+    fn stale_verdicts_count_as_they_stood_and_lower_the_coverage() {
+        let mut stale = tally("a", 1, 3, 0);
+        stale.tally.stale = 2;
+        check(&[stale], Some(25.0), Some(0.5));
     }
 
     #[test]

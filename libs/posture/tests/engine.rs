@@ -170,7 +170,8 @@ fn with_policies(complete: bool) -> String {
 
 #[test]
 fn what_is_absent_counts_only_when_all_was_listed() {
-    let denied = Completeness::Incomplete { kind: Kind::K8sNetworkPolicy, state: Some(CoverageState::Denied) };
+    let denied =
+        Completeness::Incomplete { kind: Kind::K8sNetworkPolicy, state: Some(CoverageState::Denied), expired: false };
     let judge = |complete: bool, open: bool, configs: &[Value], completeness: Completeness| {
         let object = json!({"open": open, "name": "web"});
         let neighbours = Policies { configs, completeness };
@@ -179,7 +180,8 @@ fn what_is_absent_counts_only_when_all_was_listed() {
     };
     assert!(matches!(judge(true, true, &[], Completeness::Complete), Verdict::Unhealthy(_)));
     assert_eq!(judge(true, true, &[json!({})], Completeness::Complete), Verdict::Healthy);
-    let unread = UnknownReason::Unread { kind: Kind::K8sNetworkPolicy, state: Some(CoverageState::Denied) };
+    let unread =
+        UnknownReason::Unread { kind: Kind::K8sNetworkPolicy, state: Some(CoverageState::Denied), expired: false };
     assert_eq!(judge(true, true, &[], denied), Verdict::Unknown(unread));
     assert_eq!(judge(true, false, &[], denied), Verdict::Healthy, "decided without the neighbours");
     assert!(matches!(judge(false, true, &[], denied), Verdict::Unhealthy(_)), "the control does with what was read");

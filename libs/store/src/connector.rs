@@ -408,12 +408,9 @@ pub async fn credentials(
 
 /// Seals everything again that an earlier key sealed. Returns how many values that were.
 pub async fn reseal(store: &Store, keyring: &Keyring) -> Result<u64, StoreError> {
-    let mut worker = store.worker().await?;
-    let tenants = sqlx::query_scalar!("select tenant_id from tenants").fetch_all(worker.conn()).await?;
-    drop(worker);
     let mut resealed = 0;
-    for tenant in tenants {
-        let mut tx = store.tenant(tenant.into()).await?;
+    for tenant in crate::tenant::all(store).await? {
+        let mut tx = store.tenant(tenant).await?;
         resealed += reseal_tenant(&mut tx, keyring).await?;
         tx.commit().await?;
     }

@@ -115,7 +115,7 @@ pub async fn wholeness(
 ) -> Result<Wholeness, StoreError> {
     let mut query = QueryBuilder::new(
         "select count(*) as listings,
-                count(*) filter (where c.state in ('read', 'not_applicable', 'unsupported')) as whole
+                count(*) filter (where c.state in ('read', 'not_applicable') and not c.expired) as whole
          from coverage c where c.tenant_id = ",
     );
     query.push_bind(tx.tenant_uuid());

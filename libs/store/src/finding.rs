@@ -65,7 +65,8 @@ const COVERED_BY: &str = "case when r.kind in ('k8s.workload', 'k8s.staticpod', 
 
 /// Whether the listing that the resource came from is whole; `r` is the resource.
 const FRESH: &str = "select from coverage v where v.tenant_id = r.tenant_id and v.connector_id = r.connector_id
-    and v.scope = r.scope and v.state in ('read', 'not_applicable', 'unsupported') and v.kind = ";
+    and v.scope = r.scope and v.state in ('read', 'not_applicable') and not v.expired
+    and v.kind = ";
 
 /// Adds resource, parameters and freshness to the rows of the common table `f`.
 fn with_resource() -> String {

@@ -5,12 +5,14 @@
 
 mod apply;
 mod cluster;
+mod expiry;
 mod listing;
 mod prepare;
 mod removal;
 
 pub use apply::{Applied, apply};
 pub use cluster::{ClusterRow, ClusterSeen, resolve_cluster};
+pub use expiry::expire;
 pub use listing::{Ending, ListingEnd, fail_scope, finish_listing};
 pub use prepare::{Placed, Prepared, prepare};
 pub use removal::{cluster_of_scope, cluster_scopes, fail_untouched, remove_connector, retire_other_clusters};

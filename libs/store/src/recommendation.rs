@@ -19,6 +19,8 @@ pub struct ControlCounts {
     pub not_applicable: i64,
     /// A fact is missing.
     pub unknown: i64,
+    /// Of the healthy and unhealthy ones, those that could not be judged again.
+    pub stale: i64,
 }
 
 #[derive(FromRow)]
@@ -28,6 +30,7 @@ struct Row {
     unhealthy: i64,
     not_applicable: i64,
     unknown: i64,
+    stale: i64,
 }
 
 /// Counts by control id.
@@ -36,7 +39,8 @@ pub async fn counts(tx: &mut TenantTx, reach: &Reach) -> Result<BTreeMap<String,
     let mut rows = sqlx::query_as!(
         Row,
         r#"select c.control_id, sum(n.healthy)::bigint as "healthy!", sum(n.unhealthy)::bigint as "unhealthy!",
-                  sum(n.not_applicable)::bigint as "not_applicable!", sum(n.unknown)::bigint as "unknown!"
+                  sum(n.not_applicable)::bigint as "not_applicable!", sum(n.unknown)::bigint as "unknown!",
+                  sum(n.stale)::bigint as "stale!"
            from verdict_counts n join checks c on c.tenant_id = n.tenant_id and c.ordinal = n.ordinal
            where n.tenant_id = $1 and ($2::uuid[] is null or n.unit_id = any($2))
            group by c.control_id"#,
@@ -55,6 +59,7 @@ pub async fn counts(tx: &mut TenantTx, reach: &Reach) -> Result<BTreeMap<String,
         sum.unhealthy += row.unhealthy;
         sum.not_applicable += row.not_applicable;
         sum.unknown += row.unknown;
+        sum.stale += row.stale;
     }
     Ok(counts)
 }
@@ -64,18 +69,20 @@ async fn of_namespaces(tx: &mut TenantTx, reach: &Reach) -> Result<Vec<Row>, Sto
     let tenant = tx.tenant_uuid();
     let rows = sqlx::query_as!(
         Row,
-        r#"select c.control_id,
-                  count(*) filter (where
-                      get_bit(v.healthy || '\x00', least(c.ordinal, octet_length(v.healthy) * 8)) = 1) as "healthy!",
-                  count(f.ordinal) as "unhealthy!",
-                  count(*) filter (where get_bit(v.not_applicable || '\x00',
-                      least(c.ordinal, octet_length(v.not_applicable) * 8)) = 1) as "not_applicable!",
-                  count(*) filter (where
-                      get_bit(v.unknown || '\x00', least(c.ordinal, octet_length(v.unknown) * 8)) = 1) as "unknown!"
+        r#"select c.control_id, count(*) filter (where b.healthy) as "healthy!", count(f.ordinal) as "unhealthy!",
+                  count(*) filter (where b.not_applicable) as "not_applicable!",
+                  count(*) filter (where b.unknown and not b.healthy and not b.not_applicable and f.ordinal is null)
+                      as "unknown!",
+                  count(*) filter (where b.unknown and (b.healthy or f.ordinal is not null)) as "stale!"
            from unnest($2::uuid[], $3::text[]) as n(cluster_id, namespace)
            join resources r on r.tenant_id = $1 and r.unit_id = n.cluster_id and r.namespace = n.namespace
            join verdicts v on v.tenant_id = $1 and v.resource_id = r.resource_id and v.scored
            join checks c on c.tenant_id = $1
+           cross join lateral (select
+               get_bit(v.unknown || '\x00', least(c.ordinal, octet_length(v.unknown) * 8)) = 1 as unknown,
+               get_bit(v.healthy || '\x00', least(c.ordinal, octet_length(v.healthy) * 8)) = 1 as healthy,
+               get_bit(v.not_applicable || '\x00', least(c.ordinal, octet_length(v.not_applicable) * 8)) = 1
+                   as not_applicable) b
            left join findings f on f.tenant_id = $1 and f.resource_id = r.resource_id and f.ordinal = c.ordinal
                 and f.status = 'unhealthy'
            group by c.control_id"#,

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Days, Utc};
 use rampart_domain::TenantId;
 
-use crate::{Store, StoreError};
+use crate::{Store, StoreError, tenant};
 
 /// Makes the partitions of the next two months and drops those that lie wholly before the retention time; removes old
 /// scans, permission checks, answered idempotency keys and findings of resources that are gone.
@@ -15,10 +15,9 @@ pub async fn sweep(store: &Store, now: DateTime<Utc>, keep_days: u32) -> Result<
         .await?;
     let mut tx = store.worker().await?;
     sqlx::query!("delete from idempotency_keys where created_at < now() - interval '1 day'").execute(tx.conn()).await?;
-    let tenants = sqlx::query_scalar!("select tenant_id from tenants").fetch_all(tx.conn()).await?;
     tx.commit().await?;
-    for tenant in tenants {
-        sweep_tenant(store, tenant.into(), before).await?;
+    for tenant in tenant::all(store).await? {
+        sweep_tenant(store, tenant, before).await?;
     }
     Ok(())
 }

@@ -98,6 +98,8 @@ pub struct GroupCounts {
     pub unhealthy: i64,
     /// Resources with an unknown verdict and no unhealthy one in the group.
     pub unknown: i64,
+    /// Of the healthy and unhealthy ones, those with a verdict that could not be given again.
+    pub stale: i64,
 }
 
 /// Resources per score group. `groups` maps control ids to groups; only namespaces need it, units are counted already.
@@ -110,7 +112,7 @@ pub async fn groups(
     let mut counts = sqlx::query_as!(
         GroupCounts,
         r#"select score_group, sum(healthy)::bigint as "healthy!", sum(unhealthy)::bigint as "unhealthy!",
-                  sum(unknown)::bigint as "unknown!"
+                  sum(unknown)::bigint as "unknown!", sum(stale)::bigint as "stale!"
            from score_counts where tenant_id = $1 and ($2::uuid[] is null or unit_id = any($2))
            group by score_group order by score_group"#,
         tenant,
@@ -127,12 +129,18 @@ pub async fn groups(
         r#"with checked as (
                select r.resource_id, g.score_group,
                       bool_or(f.ordinal is not null) as unhealthy,
-                      bool_or(get_bit(v.unknown || '\x00', least(c.ordinal, octet_length(v.unknown) * 8)) = 1) as unknown,
-                      bool_or(get_bit(v.healthy || '\x00', least(c.ordinal, octet_length(v.healthy) * 8)) = 1) as healthy
+                      bool_or(b.unknown and not b.healthy and not b.not_applicable and f.ordinal is null) as unknown,
+                      bool_or(b.unknown and (b.healthy or f.ordinal is not null)) as stale,
+                      bool_or(b.healthy) as healthy
                from unnest($2::uuid[], $3::text[]) as n(cluster_id, namespace)
                join resources r on r.tenant_id = $1 and r.unit_id = n.cluster_id and r.namespace = n.namespace
                join verdicts v on v.tenant_id = $1 and v.resource_id = r.resource_id and v.scored
                join checks c on c.tenant_id = $1
+               cross join lateral (select
+                   get_bit(v.unknown || '\x00', least(c.ordinal, octet_length(v.unknown) * 8)) = 1 as unknown,
+                   get_bit(v.healthy || '\x00', least(c.ordinal, octet_length(v.healthy) * 8)) = 1 as healthy,
+                   get_bit(v.not_applicable || '\x00', least(c.ordinal, octet_length(v.not_applicable) * 8)) = 1
+                       as not_applicable) b
                join unnest($4::text[], $5::text[]) as g(control_id, score_group) on g.control_id = c.control_id
                left join findings f on f.tenant_id = $1 and f.resource_id = r.resource_id and f.ordinal = c.ordinal
                     and f.status = 'unhealthy'
@@ -141,7 +149,8 @@ pub async fn groups(
            select score_group as "score_group!",
                   count(*) filter (where healthy and not unhealthy and not unknown) as "healthy!",
                   count(*) filter (where unhealthy) as "unhealthy!",
-                  count(*) filter (where unknown and not unhealthy) as "unknown!"
+                  count(*) filter (where unknown and not unhealthy) as "unknown!",
+                  count(*) filter (where stale and (unhealthy or healthy and not unknown)) as "stale!"
            from checked group by score_group order by score_group"#,
         tenant,
         &reach.namespace_clusters,
@@ -157,6 +166,7 @@ pub async fn groups(
                 sum.healthy += add.healthy;
                 sum.unhealthy += add.unhealthy;
                 sum.unknown += add.unknown;
+                sum.stale += add.stale;
             }
             None => counts.push(add),
         }

@@ -2,7 +2,9 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::{StoreError, TenantTx};
+use rampart_domain::TenantId;
+
+use crate::{Store, StoreError, TenantTx};
 
 /// A customer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,6 +15,13 @@ pub struct Tenant {
     pub name: String,
     /// When it was created.
     pub created_at: DateTime<Utc>,
+}
+
+/// Every tenant, for what a process does for each in turn.
+pub async fn all(store: &Store) -> Result<Vec<TenantId>, StoreError> {
+    let mut tx = store.worker().await?;
+    let tenants = sqlx::query_scalar!("select tenant_id from tenants order by tenant_id").fetch_all(tx.conn()).await?;
+    Ok(tenants.into_iter().map(Into::into).collect())
 }
 
 /// The tenant of the transaction.

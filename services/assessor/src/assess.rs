@@ -90,7 +90,7 @@ impl<'a> Run<'a> {
         policy.set_ordinals(&ordinals);
         let groups = groups(&mut tx, knowledge).await?;
         let judged = policy.judged_kinds();
-        let mut targets = targets::of_dirty(&mut tx, &knowledge.engine, unit, &judged, &dirty).await?;
+        let mut targets = targets::of_dirty(&mut tx, &knowledge.engine, (unit, &place), &judged, &dirty).await?;
         let catalogue_moved = stored.as_ref().is_some_and(|stored| stored.get(..16) != policy.inputs.get(..16));
         // Deltas need counters that they continue; without an assessment before, or after a join of two units, set anew.
         let recount = full && (stored.is_none() || catalogue_moved);

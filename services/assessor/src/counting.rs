@@ -3,6 +3,15 @@ use std::collections::{BTreeMap, HashMap};
 use rampart_domain::Status;
 use rampart_store::verdict::{CountDelta, ScoreDelta, VerdictWrite};
 
+/// A verdict as it counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Counted {
+    pub(crate) ordinal: i32,
+    pub(crate) status: Status,
+    /// It stands only because what it rests on could not be read again.
+    pub(crate) stale: bool,
+}
+
 /// Moves of the counters of one unit, gathered over a batch.
 #[derive(Default)]
 pub(crate) struct Counting {
@@ -15,14 +24,14 @@ pub(crate) type Groups = HashMap<i32, String>;
 
 impl Counting {
     /// Takes back what a resource counted before and adds what it counts now.
-    pub(crate) fn replace(&mut self, groups: &Groups, before: &[(i32, Status)], after: &[(i32, Status)]) {
+    pub(crate) fn replace(&mut self, groups: &Groups, before: &[Counted], after: &[Counted]) {
         self.add(groups, before, -1);
         self.add(groups, after, 1);
     }
 
-    fn add(&mut self, groups: &Groups, verdicts: &[(i32, Status)], sign: i64) {
-        let mut by_group: BTreeMap<&str, Status> = BTreeMap::new();
-        for (ordinal, status) in verdicts {
+    fn add(&mut self, groups: &Groups, verdicts: &[Counted], sign: i64) {
+        let mut by_group: BTreeMap<&str, (Status, bool)> = BTreeMap::new();
+        for Counted { ordinal, status, stale } in verdicts {
             let delta = self.counts.entry(*ordinal).or_default();
             match status {
                 Status::Healthy | Status::Exempt => delta.healthy += sign,
@@ -33,14 +42,17 @@ impl Counting {
             if *status == Status::NotApplicable {
                 continue;
             }
+            delta.stale += sign * i64::from(*stale && *status != Status::Unknown);
             let Some(group) = groups.get(ordinal) else { continue };
-            let worst = by_group.entry(group).or_insert(*status);
+            let (worst, old) = by_group.entry(group).or_insert((*status, false));
+            *old |= *stale;
             if weight(*status) > weight(*worst) {
                 *worst = *status;
             }
         }
-        for (group, status) in by_group {
+        for (group, (status, stale)) in by_group {
             let delta = self.scores.entry(group.to_owned()).or_default();
+            delta.stale += sign * i64::from(stale && status != Status::Unknown);
             match status {
                 Status::Unhealthy => delta.unhealthy += sign,
                 Status::Unknown => delta.unknown += sign,
@@ -71,15 +83,19 @@ mod tests {
     use rampart_domain::Status;
     use rampart_store::verdict::{CountDelta, ScoreDelta, VerdictWrite};
 
-    use super::{Counting, Groups};
+    use super::{Counted, Counting, Groups};
+
+    fn fresh(verdicts: &[(i32, Status)]) -> Vec<Counted> {
+        verdicts.iter().map(|(ordinal, status)| Counted { ordinal: *ordinal, status: *status, stale: false }).collect()
+    }
 
     #[test]
     fn a_resource_counts_once_per_group_with_its_worst_verdict() {
         let groups: Groups = [(0, "a"), (1, "a"), (2, "b")].map(|(o, g)| (o, g.to_owned())).into();
         let mut counting = Counting::default();
-        let verdicts = [(0, Status::Healthy), (1, Status::Unknown), (2, Status::Unhealthy)];
+        let verdicts = fresh(&[(0, Status::Healthy), (1, Status::Unknown), (2, Status::Unhealthy)]);
         counting.replace(&groups, &[], &verdicts);
-        counting.replace(&groups, &verdicts, &[(0, Status::Unhealthy), (2, Status::NotApplicable)]);
+        counting.replace(&groups, &verdicts, &fresh(&[(0, Status::Unhealthy), (2, Status::NotApplicable)]));
         let mut write = VerdictWrite::default();
         counting.hand_to(&mut write);
         let (counts, scores) = (write.counts, write.scores);
@@ -87,5 +103,19 @@ mod tests {
         assert_eq!(counts[1], (1, CountDelta::default()));
         assert_eq!(scores[0], ("a".to_owned(), ScoreDelta { unhealthy: 1, ..ScoreDelta::default() }));
         assert_eq!(scores[1], ("b".to_owned(), ScoreDelta::default()));
+    }
+
+    #[test]
+    fn a_stale_verdict_counts_as_it_stood_and_as_stale() {
+        let groups: Groups = [(0, "a"), (1, "a")].map(|(o, g)| (o, g.to_owned())).into();
+        let mut counting = Counting::default();
+        let mut verdicts = fresh(&[(0, Status::Healthy), (1, Status::Unhealthy)]);
+        verdicts[0].stale = true;
+        counting.replace(&groups, &[], &verdicts);
+        let mut write = VerdictWrite::default();
+        counting.hand_to(&mut write);
+        assert_eq!(write.counts[0].1, CountDelta { healthy: 1, stale: 1, ..CountDelta::default() });
+        assert_eq!(write.counts[1].1, CountDelta { unhealthy: 1, ..CountDelta::default() });
+        assert_eq!(write.scores[0].1, ScoreDelta { unhealthy: 1, stale: 1, ..ScoreDelta::default() });
     }
 }

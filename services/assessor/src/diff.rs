@@ -7,6 +7,7 @@ use rampart_store::verdict::{
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
+use crate::counting::Counted;
 use crate::judge::Judged;
 
 /// What is stored of one resource's verdicts.
@@ -42,16 +43,18 @@ impl Before {
     }
 
     /// Every verdict stored, by ordinal; empty for what does not count.
-    pub(crate) fn counted(&self) -> Vec<(i32, Status)> {
+    pub(crate) fn counted(&self) -> Vec<Counted> {
         let Some(pack) = self.pack.as_ref().filter(|pack| pack.scored) else { return Vec::new() };
         let set = |bytes: &Vec<u8>| Bitmap::from_bytes(bytes.clone());
         let mut all: BTreeMap<i32, Status> = BTreeMap::new();
+        let unknown = set(&pack.unknown);
+        all.extend(unknown.iter().map(|ordinal| (ordinal, Status::Unknown)));
         all.extend(set(&pack.healthy).iter().map(|ordinal| (ordinal, Status::Healthy)));
         all.extend(set(&pack.not_applicable).iter().map(|ordinal| (ordinal, Status::NotApplicable)));
         all.extend(self.findings.iter().filter(|(_, status)| **status == Status::Unhealthy));
-        // A verdict that was kept because it could not be given again is in `unknown` too, which counts.
-        all.extend(set(&pack.unknown).iter().map(|ordinal| (ordinal, Status::Unknown)));
-        all.into_iter().collect()
+        // A verdict that was kept because it could not be given again is in `unknown` too.
+        let stale = |ordinal, status| status != Status::Unknown && unknown.contains(ordinal);
+        all.into_iter().map(|(ordinal, status)| Counted { ordinal, status, stale: stale(ordinal, status) }).collect()
     }
 }
 
@@ -61,7 +64,7 @@ pub(crate) struct After {
     pub(crate) pack: Option<PackWrite>,
     pub(crate) findings: Vec<FindingWrite>,
     /// Every verdict that now counts, by ordinal.
-    pub(crate) counted: Vec<(i32, Status)>,
+    pub(crate) counted: Vec<Counted>,
 }
 
 /// Compares new verdicts with stored ones.
@@ -77,18 +80,26 @@ pub(crate) fn after(resource: &StoredResource, judged: Judged, before: &Before, 
         seen.push(ordinal);
         let stored = before.status(ordinal);
         let mut kept = false;
-        let (status, evidence) = match judgement.verdict {
+        let verdict = match &judged.lost {
+            Some(lost) if has_expired(lost) => Verdict::Unknown(lost.clone()),
+            _ => judgement.verdict,
+        };
+        let (status, evidence) = match verdict {
             Verdict::Healthy => (Status::Healthy, None),
             Verdict::NotApplicable(_) => (Status::NotApplicable, None),
             Verdict::Unhealthy(evidence) => (Status::Unhealthy, Some(json!(evidence))),
             Verdict::Unknown(reason) => {
-                let lost = matches!(&reason, UnknownReason::Unread { state: Some(_), .. });
+                let lost = matches!(&reason, UnknownReason::Unread { state: Some(_), expired: false, .. });
                 let known = stored.filter(|status| lost && *status != Status::Unknown);
                 kept = known.is_some();
                 reasons.insert(ordinal.to_string(), reason_json(&reason, kept));
                 (known.unwrap_or(Status::Unknown), None)
             }
         };
+        if let Some(lost) = judged.lost.as_ref().filter(|_| status != Status::Unknown && !kept) {
+            kept = true;
+            reasons.insert(ordinal.to_string(), reason_json(lost, kept));
+        }
         match status {
             Status::Healthy | Status::Exempt => healthy.insert(ordinal),
             Status::NotApplicable => not_applicable.insert(ordinal),
@@ -96,11 +107,11 @@ pub(crate) fn after(resource: &StoredResource, judged: Judged, before: &Before, 
             Status::Unhealthy => {}
         }
         if kept {
-            // Marked in both sets: the verdict stands, and it is not counted as known.
+            // Marked in both sets: the verdict stands and counts, and the score's coverage lacks it.
             unknown.insert(ordinal);
         }
         if judged.scored {
-            out.counted.push((ordinal, if kept { Status::Unknown } else { status }));
+            out.counted.push(Counted { ordinal, status, stale: kept });
         }
         let row = before.findings.get(&ordinal).copied();
         if status == Status::Unhealthy || row.is_some() {
@@ -160,6 +171,11 @@ fn end_findings<'a>(
         resource_id,
         place: FindingPlace::default(),
     })
+}
+
+/// Whether the last complete reading is too old to keep a verdict by.
+const fn has_expired(reason: &UnknownReason) -> bool {
+    matches!(reason, UnknownReason::Unread { expired: true, .. })
 }
 
 fn reason_json(reason: &UnknownReason, kept: bool) -> Value {

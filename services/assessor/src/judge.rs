@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
-use rampart_domain::{Cloud, ManagedBy, Severity, Verdict};
+use rampart_domain::{Cloud, ManagedBy, Severity, UnknownReason, Verdict};
 use rampart_posture::live::{LivePod, differences};
 use rampart_posture::{Engine, Facts, Input};
 use rampart_store::StoreError;
@@ -16,6 +16,8 @@ use crate::world::World;
 pub(crate) struct Judged {
     pub(crate) verdicts: Vec<Judgement>,
     pub(crate) scored: bool,
+    /// Why the resource itself may no longer be as it was judged.
+    pub(crate) lost: Option<UnknownReason>,
 }
 
 /// One verdict with what is stored beside it.
@@ -79,7 +81,7 @@ fn judge_one(
             verdict,
         });
     });
-    Ok(Judged { verdicts, scored: managed_by != ManagedBy::Platform })
+    Ok(Judged { verdicts, scored: managed_by != ManagedBy::Platform, lost: world.lost(resource) })
 }
 
 fn live_of(resource: &StoredResource, pods: &[&StoredResource]) -> Value {

@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, HashMap};
 use rampart_content::Within;
 use rampart_domain::{Cause, Kind, UnitId};
 use rampart_posture::Engine;
-use rampart_store::verdict::{self, DirtyRow};
+use rampart_store::verdict::{self, DirtyRow, UnitPlace};
 use rampart_store::{StoreError, TenantTx};
 use uuid::Uuid;
 
@@ -29,7 +29,7 @@ struct Area {
 pub(crate) async fn of_dirty(
     tx: &mut TenantTx,
     engine: &Engine,
-    unit: UnitId,
+    (unit, place): (UnitId, &UnitPlace),
     judged: &[Kind],
     dirty: &[DirtyRow],
 ) -> Result<Targets, StoreError> {
@@ -47,6 +47,10 @@ pub(crate) async fn of_dirty(
             }
         }
         let cause = if itself { Cause::Neighbour } else { Cause::Coverage };
+        if !itself && judged.contains(&row.kind) {
+            let region = row.region.clone().filter(|region| !place.is_cluster && region != "global");
+            areas.entry(Area { judged: vec![row.kind], namespace: None, region }).or_insert(cause);
+        }
         for dependent in engine.dependents(row.kind) {
             let (namespace, region) = match dependent.within {
                 Within::Namespace if itself => (row.namespace.clone(), None),

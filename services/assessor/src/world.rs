@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 
 use rampart_content::Within;
-use rampart_domain::{CoverageState, Kind};
+use rampart_domain::{Kind, UnknownReason};
 use rampart_posture::{Completeness, NeighbourItem, NeighbourQuery, NeighbourSet, Neighbours};
 use rampart_store::verdict::{CoverageRow, StoredResource, UnitPlace};
 
@@ -32,29 +32,27 @@ impl World {
 
     /// Whether everything of a kind that a resource in `region` may have beside it was read.
     fn completeness(&self, kind: Kind, region: Option<&str>) -> Completeness {
-        let mut rows = self.coverage.iter().filter(|row| {
+        let rows = self.coverage.iter().filter(|row| {
             row.kind == kind && (self.place.is_cluster || region.is_none() || row.region.as_deref() == region)
         });
+        let (whole, broken): (Vec<&CoverageRow>, Vec<&CoverageRow>) = rows.partition(|row| row.is_whole());
         // Two sources may cover one kind: one whole reading is enough for a cluster, every region counts for an account.
-        let mut seen: Option<CoverageState> = None;
-        let whole = if self.place.is_cluster || region.is_some() {
-            rows.any(|row| {
-                seen = Some(row.state);
-                row.state.is_whole()
-            })
-        } else {
-            let mut all = true;
-            let mut any = false;
-            for row in rows {
-                any = true;
-                if !row.state.is_whole() {
-                    all = false;
-                    seen = Some(row.state);
-                }
-            }
-            any && all
-        };
-        if whole { Completeness::Complete } else { Completeness::Incomplete { kind, state: seen } }
+        let one_is_enough = self.place.is_cluster || region.is_some();
+        if !whole.is_empty() && (one_is_enough || broken.is_empty()) {
+            return Completeness::Complete;
+        }
+        let state = broken.first().map(|row| row.state);
+        Completeness::Incomplete { kind, state, expired: broken.iter().any(|row| row.expired) }
+    }
+
+    /// What keeps the reading of a resource itself from being current; `None` when nothing does.
+    pub(crate) fn lost(&self, resource: &StoredResource) -> Option<UnknownReason> {
+        let region = if self.place.is_cluster { None } else { resource.region.as_deref() };
+        match self.completeness(resource.kind, region) {
+            // It was read, and the listing that it came from has not ended for the first time yet.
+            Completeness::Incomplete { state: None, .. } | Completeness::Complete => None,
+            Completeness::Incomplete { kind, state, expired } => Some(UnknownReason::Unread { kind, state, expired }),
+        }
     }
 
     /// The world as one resource sees it.

@@ -56,6 +56,9 @@ pub struct Config {
     /// Days that history, scans and findings of vanished resources are kept.
     #[arg(long, env = "RAMPART_RETENTION_DAYS", default_value_t = 90, value_parser = clap::value_parser!(u32).range(1..=3650))]
     pub retention_days: u32,
+    /// Scan intervals after which a verdict whose reading could not be repeated is no longer kept, but unknown.
+    #[arg(long, env = "RAMPART_UNKNOWN_AFTER", default_value_t = 24, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub unknown_after: u32,
 }
 
 /// What every scan shares.
@@ -95,9 +98,10 @@ pub async fn run(config: Config, ctx: Ctx, store: Store, keyring: Arc<Keyring>) 
         per_tenant: config.scans_per_tenant,
         grace: Duration::from_secs(15),
     };
-    let keep_days = config.retention_days;
+    let (keep_days, unknown_after) = (config.retention_days, config.unknown_after);
     let discovery = Discovery::new(store.clone(), keyring, config, &ctx.cancel);
     ctx.tasks.spawn(sweep_daily(store.clone(), keep_days, ctx.cancel.clone()));
+    ctx.tasks.spawn(expire_readings(store.clone(), unknown_after, ctx.cancel.clone()));
     let handler = move |lease: Lease, cancel: CancellationToken| {
         let discovery = discovery.clone();
         async move { handle(&discovery, lease, cancel).await }
@@ -138,6 +142,22 @@ async fn sweep_daily(store: Store, keep_days: u32, cancel: CancellationToken) {
         }
         if let Err(error) = retention::sweep(&store, Utc::now(), keep_days).await {
             tracing::error!(error = %error, "old data was not removed");
+        }
+    }
+}
+
+/// Tells readings that grew too old to rest a verdict on. Replicas do it side by side, each row once.
+async fn expire_readings(store: Store, intervals: u32, cancel: CancellationToken) {
+    let mut often = tokio::time::interval(Duration::from_mins(10));
+    loop {
+        tokio::select! {
+            () = cancel.cancelled() => return,
+            _ = often.tick() => {}
+        }
+        match inventory::expire(&store, intervals, Utc::now()).await {
+            Ok(0) => {}
+            Ok(readings) => tracing::warn!(readings, "readings are too old: what rests on them is unknown now"),
+            Err(error) => tracing::error!(error = %error, "old readings were not looked for"),
         }
     }
 }

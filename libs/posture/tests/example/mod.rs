@@ -22,7 +22,7 @@ impl Neighbours for ExampleNeighbours<'_> {
             None => &[][..],
             Some(ExampleNeighbour::Objects(objects)) => objects,
             Some(ExampleNeighbour::Unread(_)) => {
-                let completeness = Completeness::Incomplete { kind: query.kinds[0], state: None };
+                let completeness = Completeness::Incomplete { kind: query.kinds[0], state: None, expired: false };
                 return NeighbourSet { items: Cow::Borrowed(&[]), completeness };
             }
         };

@@ -46,7 +46,8 @@ pub async fn finish_listing(tx: &mut TenantTx, end: &ListingEnd) -> Result<u64, 
         Ending::Incomplete(_) => 0,
     };
     if record_coverage(tx, end).await? {
-        mark_coverage_change(tx, end).await?;
+        let (_, account, region) = &end.place;
+        mark_coverage_change(tx, end.kind.as_str(), end.cluster, account.as_deref(), region.as_deref()).await?;
     }
     Ok(removed)
 }
@@ -133,8 +134,8 @@ async fn record_coverage(tx: &mut TenantTx, end: &ListingEnd) -> Result<bool, St
         Ending::Incomplete(gap) => (gap.state, Some(gap.message.as_str()), Some(gap.remedy.as_str()), None),
     };
     let tenant = tx.tenant_uuid();
-    let before = sqlx::query_scalar!(
-        "select state from coverage where tenant_id = $1 and connector_id = $2 and scope = $3 and kind = $4 for update",
+    let before = sqlx::query!(
+        "select state, expired from coverage where tenant_id = $1 and connector_id = $2 and scope = $3 and kind = $4 for update",
         tenant,
         end.source.connector.0,
         end.source.scope,
@@ -152,7 +153,7 @@ async fn record_coverage(tx: &mut TenantTx, end: &ListingEnd) -> Result<bool, St
              cloud = excluded.cloud, account = excluded.account, region = excluded.region,
              cluster_id = excluded.cluster_id, state = excluded.state, message = excluded.message,
              remedy = excluded.remedy, resources = coalesce($12::bigint, c.resources), attempted_at = excluded.attempted_at,
-             whole_at = coalesce(excluded.whole_at, c.whole_at)",
+             whole_at = coalesce(excluded.whole_at, c.whole_at), expired = c.expired and not $14",
         tenant,
         end.source.connector.0,
         end.source.scope,
@@ -170,24 +171,28 @@ async fn record_coverage(tx: &mut TenantTx, end: &ListingEnd) -> Result<bool, St
     )
     .execute(tx.conn())
     .await?;
-    let before = before.map(|state| state.parse::<CoverageState>()).transpose()?;
-    Ok(before != Some(state))
+    Ok(before.is_none_or(|row| row.state != state.as_str() || (row.expired && state.is_whole())))
 }
 
 /// Every unit that lies in the scope looks at the kind again.
-async fn mark_coverage_change(tx: &mut TenantTx, end: &ListingEnd) -> Result<(), StoreError> {
+pub(super) async fn mark_coverage_change(
+    tx: &mut TenantTx,
+    kind: &str,
+    cluster: Option<Uuid>,
+    account: Option<&str>,
+    region: Option<&str>,
+) -> Result<(), StoreError> {
     let tenant = tx.tenant_uuid();
-    let (_, account, region) = &end.place;
-    let units = match end.cluster {
+    let units = match cluster {
         Some(cluster) => vec![cluster],
         None => {
             sqlx::query_scalar!(
                 r#"select distinct unit_id from resources
                    where tenant_id = $1 and account = $2 and ($3::text is null or region = $3 or $3 = 'global')
-                     and kind like 'aws.%' order by unit_id"#,
+                     and kind not like 'k8s.%' and kind <> 'image.running' order by unit_id"#,
                 tenant,
-                account.as_deref(),
-                region.as_deref()
+                account,
+                region
             )
             .fetch_all(tx.conn())
             .await?
@@ -201,8 +206,8 @@ async fn mark_coverage_change(tx: &mut TenantTx, end: &ListingEnd) -> Result<(),
             tenant,
             unit,
             Uuid::nil(),
-            end.kind.as_str(),
-            region.as_deref()
+            kind,
+            region
         )
         .execute(tx.conn())
         .await?;

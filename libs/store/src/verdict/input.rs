@@ -1,4 +1,3 @@
-use chrono::{DateTime, Utc};
 use rampart_domain::{CoverageState, Kind, UnitId};
 use serde_json::Value;
 use uuid::Uuid;
@@ -339,15 +338,22 @@ pub struct CoverageRow {
     pub region: Option<String>,
     /// State of the last attempt.
     pub state: CoverageState,
-    /// Start of the last attempt that read everything.
-    pub whole_at: Option<DateTime<Utc>>,
+    /// Whether the last complete reading is too old for anything to rest on it.
+    pub expired: bool,
+}
+
+impl CoverageRow {
+    /// Whether what is stored for the kind is the whole truth.
+    pub const fn is_whole(&self) -> bool {
+        self.state.is_whole() && !self.expired
+    }
 }
 
 /// The coverage that a unit's verdicts rest on.
 pub async fn coverage_of(tx: &mut TenantTx, unit: UnitId, place: &UnitPlace) -> Result<Vec<CoverageRow>, StoreError> {
     let tenant = tx.tenant_uuid();
     sqlx::query!(
-        "select kind, region, state, whole_at from coverage
+        "select kind, region, state, expired from coverage
          where tenant_id = $1 and (cluster_id = $2
             or (cluster_id is null and account = $3 and ($4::text is null or region = $4 or region = 'global')))",
         tenant,
@@ -359,12 +365,7 @@ pub async fn coverage_of(tx: &mut TenantTx, unit: UnitId, place: &UnitPlace) -> 
     .await?
     .into_iter()
     .map(|row| {
-        Ok(CoverageRow {
-            kind: row.kind.parse()?,
-            region: row.region,
-            state: row.state.parse()?,
-            whole_at: row.whole_at,
-        })
+        Ok(CoverageRow { kind: row.kind.parse()?, region: row.region, state: row.state.parse()?, expired: row.expired })
     })
     .collect()
 }
@@ -441,25 +442,25 @@ pub async fn findings_of(tx: &mut TenantTx, ids: &[Uuid]) -> Result<Vec<StoredFi
 }
 
 /// The counters of a unit that are not all zero: verdicts by control, then resources by score group, each as
-/// `[healthy, unhealthy, not applicable, unknown]`.
+/// `[healthy, unhealthy, not applicable, unknown, stale]`.
 pub async fn counters(
     tx: &mut TenantTx,
     unit: UnitId,
-) -> Result<std::collections::BTreeMap<String, [i64; 4]>, StoreError> {
+) -> Result<std::collections::BTreeMap<String, [i64; 5]>, StoreError> {
     let tenant = tx.tenant_uuid();
     let rows = sqlx::query!(
         r#"select k.control_id || '/' || encode(k.params_hash, 'hex') as "name!", c.healthy as "healthy!",
-             c.unhealthy as "unhealthy!", c.not_applicable as "not_applicable!", c.unknown as "unknown!"
+             c.unhealthy as "unhealthy!", c.not_applicable as "not_applicable!", c.unknown as "unknown!", c.stale as "stale!"
            from verdict_counts c join checks k using (tenant_id, ordinal)
            where c.tenant_id = $1 and c.unit_id = $2
            union all
-           select 'group/' || score_group, healthy, unhealthy, 0, unknown from score_counts
+           select 'group/' || score_group, healthy, unhealthy, 0, unknown, stale from score_counts
            where tenant_id = $1 and unit_id = $2"#,
         tenant,
         unit.0
     )
     .fetch_all(tx.conn())
     .await?;
-    let counted = rows.into_iter().map(|r| (r.name, [r.healthy, r.unhealthy, r.not_applicable, r.unknown]));
+    let counted = rows.into_iter().map(|r| (r.name, [r.healthy, r.unhealthy, r.not_applicable, r.unknown, r.stale]));
     Ok(counted.filter(|(_, counts)| counts.iter().any(|count| *count != 0)).collect())
 }

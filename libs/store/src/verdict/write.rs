@@ -85,6 +85,8 @@ pub struct CountDelta {
     pub not_applicable: i64,
     /// Verdicts that could not be given.
     pub unknown: i64,
+    /// Of the healthy and unhealthy ones, those that could not be given again.
+    pub stale: i64,
 }
 
 /// How much a counter of a unit and score group moves, in resources.
@@ -96,6 +98,8 @@ pub struct ScoreDelta {
     pub unhealthy: i64,
     /// Resources with an unknown verdict and no unhealthy one in the group.
     pub unknown: i64,
+    /// Of the healthy and unhealthy ones, those with a verdict that could not be given again.
+    pub stale: i64,
 }
 
 /// What one batch of an assessment writes.
@@ -282,11 +286,13 @@ async fn move_counters(tx: &mut TenantTx, unit: UnitId, batch: &VerdictWrite) ->
     let counts: Vec<_> = batch.counts.iter().filter(|(_, delta)| *delta != CountDelta::default()).collect();
     if !counts.is_empty() {
         sqlx::query!(
-            "insert into verdict_counts as c (tenant_id, unit_id, ordinal, healthy, unhealthy, not_applicable, unknown)
-             select $1, $2, i.* from unnest($3::int4[], $4::int8[], $5::int8[], $6::int8[], $7::int8[]) as i
+            "insert into verdict_counts as c (tenant_id, unit_id, ordinal, healthy, unhealthy, not_applicable, unknown,
+                 stale)
+             select $1, $2, i.* from unnest($3::int4[], $4::int8[], $5::int8[], $6::int8[], $7::int8[], $8::int8[]) as i
              on conflict (tenant_id, unit_id, ordinal) do update set
                  healthy = c.healthy + excluded.healthy, unhealthy = c.unhealthy + excluded.unhealthy,
-                 not_applicable = c.not_applicable + excluded.not_applicable, unknown = c.unknown + excluded.unknown",
+                 not_applicable = c.not_applicable + excluded.not_applicable, unknown = c.unknown + excluded.unknown,
+                 stale = c.stale + excluded.stale",
             tenant,
             unit.0,
             &counts.iter().map(|(ordinal, _)| *ordinal).collect::<Vec<_>>(),
@@ -294,6 +300,7 @@ async fn move_counters(tx: &mut TenantTx, unit: UnitId, batch: &VerdictWrite) ->
             &counts.iter().map(|(_, d)| d.unhealthy).collect::<Vec<_>>(),
             &counts.iter().map(|(_, d)| d.not_applicable).collect::<Vec<_>>(),
             &counts.iter().map(|(_, d)| d.unknown).collect::<Vec<_>>(),
+            &counts.iter().map(|(_, d)| d.stale).collect::<Vec<_>>(),
         )
         .execute(tx.conn())
         .await?;
@@ -301,17 +308,18 @@ async fn move_counters(tx: &mut TenantTx, unit: UnitId, batch: &VerdictWrite) ->
     let scores: Vec<_> = batch.scores.iter().filter(|(_, delta)| *delta != ScoreDelta::default()).collect();
     if !scores.is_empty() {
         sqlx::query!(
-            "insert into score_counts as c (tenant_id, unit_id, score_group, healthy, unhealthy, unknown)
-             select $1, $2, i.* from unnest($3::text[], $4::int8[], $5::int8[], $6::int8[]) as i
+            "insert into score_counts as c (tenant_id, unit_id, score_group, healthy, unhealthy, unknown, stale)
+             select $1, $2, i.* from unnest($3::text[], $4::int8[], $5::int8[], $6::int8[], $7::int8[]) as i
              on conflict (tenant_id, unit_id, score_group) do update set
                  healthy = c.healthy + excluded.healthy, unhealthy = c.unhealthy + excluded.unhealthy,
-                 unknown = c.unknown + excluded.unknown",
+                 unknown = c.unknown + excluded.unknown, stale = c.stale + excluded.stale",
             tenant,
             unit.0,
             &scores.iter().map(|(group, _)| group.as_str()).collect::<Vec<_>>() as _,
             &scores.iter().map(|(_, d)| d.healthy).collect::<Vec<_>>(),
             &scores.iter().map(|(_, d)| d.unhealthy).collect::<Vec<_>>(),
             &scores.iter().map(|(_, d)| d.unknown).collect::<Vec<_>>(),
+            &scores.iter().map(|(_, d)| d.stale).collect::<Vec<_>>(),
         )
         .execute(tx.conn())
         .await?;

@@ -44,6 +44,8 @@ struct RecommendationView {
     healthy: i64,
     /// Resources about which a fact is missing.
     unknown: i64,
+    /// Of the affected and healthy ones, those whose last reading could not be repeated.
+    stale: i64,
     /// Resources about which the control says nothing.
     not_applicable: i64,
     /// Percentage points that the secure score of the scope would gain.
@@ -111,6 +113,7 @@ impl RecommendationView {
             affected: counts.unhealthy,
             healthy: counts.healthy,
             unknown: counts.unknown,
+            stale: counts.stale,
             not_applicable: counts.not_applicable,
             score_gain: gain(app.catalogue().groups(), &tallies(&numbers.groups), own),
         }

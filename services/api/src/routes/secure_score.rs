@@ -49,12 +49,14 @@ struct GroupView {
     unhealthy: u64,
     /// Resources of which too little is known.
     unknown: u64,
+    /// Of the healthy and unhealthy ones, those whose last reading could not be repeated.
+    stale: u64,
 }
 
 /// What the score rests on.
 #[derive(Debug, Serialize, ToSchema)]
 struct ScoreCoverage {
-    /// Share of the verdicts that are known, 0 to 1; null when there are none.
+    /// Share of the verdicts that are known from a current reading, 0 to 1; null when there are none.
     known: Option<f64>,
     /// Listings that were tried, of one kind in one place each.
     listings: i64,
@@ -72,6 +74,7 @@ pub(super) fn tallies(counts: &[GroupCounts]) -> Vec<ControlTally<'_>> {
         healthy: count(row.healthy),
         unhealthy: count(row.unhealthy),
         unknown: count(row.unknown),
+        stale: count(row.stale),
     };
     counts.iter().map(|row| ControlTally { group: &row.score_group, tally: tally(row) }).collect()
 }
@@ -87,6 +90,7 @@ impl GroupView {
             healthy: group.tally.healthy,
             unhealthy: group.tally.unhealthy,
             unknown: group.tally.unknown,
+            stale: group.tally.stale,
         }
     }
 }
