@@ -1,3 +1,4 @@
+use crate::Cloud;
 use crate::text_enum::text_enum;
 
 text_enum! {
@@ -189,6 +190,21 @@ impl Kind {
             Some(("gcp", _)) => Family::Gcp,
             Some(("k8s", _)) => Family::Kubernetes,
             _ => Family::Derived,
+        }
+    }
+
+    /// Clusters as the cloud that runs them tells of them.
+    pub const fn is_cloud_cluster(self) -> bool {
+        matches!(self, Self::AwsEksCluster | Self::AzureAksCluster | Self::AzureArcCluster | Self::GcpGkeCluster)
+    }
+
+    /// The account itself, in the words of its cloud.
+    pub const fn account_of(cloud: Cloud) -> Option<Self> {
+        match cloud {
+            Cloud::Aws => Some(Self::AwsAccount),
+            Cloud::Azure => Some(Self::AzureSubscription),
+            Cloud::Gcp => Some(Self::GcpProject),
+            Cloud::OnPremises => None,
         }
     }
 

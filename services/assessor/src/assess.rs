@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use chrono::Utc;
-use rampart_domain::{Cause, Kind, UnitId};
+use rampart_domain::{Cause, Cloud, Kind, UnitId};
 use rampart_store::verdict::{self, DirtyRow, StoredResource, UnitPlace, VerdictWrite};
 use rampart_store::work::Lease;
 use rampart_store::worker::Failure;
@@ -78,7 +78,8 @@ impl<'a> Run<'a> {
         let mut tx = store.fenced(lease).await?;
         let dirty = verdict::dirty(&mut tx, unit, CHANGES).await?;
         let place = verdict::unit_place(&mut tx, unit).await?;
-        let place = place.unwrap_or(UnitPlace { account: None, region: None, is_cluster: false });
+        let place =
+            place.unwrap_or(UnitPlace { cloud: Cloud::OnPremises, account: None, region: None, is_cluster: false });
         let inputs = verdict::policy_inputs(&mut tx).await?;
         let mut policy = Policy::of(&knowledge.catalogue, &knowledge.engine, &inputs, unit, &place)?;
         let stored = verdict::assessed_inputs(&mut tx, unit).await?;

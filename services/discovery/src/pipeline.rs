@@ -195,7 +195,7 @@ impl Pipeline {
     }
 
     async fn resolve(&mut self, native: NativeId, resource: &Resource) -> Result<ClusterRow, StoreError> {
-        let describes = matches!(resource.kind, Kind::AwsEksCluster | Kind::K8sCluster);
+        let describes = resource.kind.is_cloud_cluster() || resource.kind == Kind::K8sCluster;
         if let Some(row) = self.clusters.get(&native)
             && !describes
         {
@@ -251,7 +251,7 @@ pub(crate) async fn fail_scope(
         scope: scope.clone(),
         kind: match scope {
             Scope::Cluster { .. } => Kind::K8sCluster,
-            Scope::Region { .. } => Kind::AwsAccount,
+            Scope::Region { cloud, .. } => Kind::account_of(*cloud).unwrap_or(Kind::K8sCluster),
         },
         cluster,
         place,

@@ -71,7 +71,7 @@ async fn remove_unseen(tx: &mut TenantTx, end: &ListingEnd, seen: &[Uuid]) -> Re
     .await?;
     let ids: Vec<Uuid> = unseen.iter().map(|row| row.resource_id).collect();
     let mut removed = end_resources(tx, &ids, end.started_at).await?;
-    if end.kind == Kind::AwsEksCluster {
+    if end.kind.is_cloud_cluster() {
         let clusters: BTreeSet<Uuid> = unseen.iter().filter_map(|row| row.cluster_id).collect();
         for cluster in clusters {
             removed += retire_cluster(tx, cluster, end.started_at).await?;

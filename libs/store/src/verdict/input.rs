@@ -1,4 +1,4 @@
-use rampart_domain::{CoverageState, Kind, UnitId};
+use rampart_domain::{Cloud, CoverageState, Kind, UnitId};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -67,6 +67,8 @@ pub async fn policy_inputs(tx: &mut TenantTx) -> Result<PolicyInputs, StoreError
 /// Where a unit lies.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnitPlace {
+    /// The cloud.
+    pub cloud: Cloud,
     /// Account, subscription or project.
     pub account: Option<String>,
     /// Region, for clusters.
@@ -78,21 +80,27 @@ pub struct UnitPlace {
 /// Where a unit lies; `None` when nothing is known of it any more.
 pub async fn unit_place(tx: &mut TenantTx, unit: UnitId) -> Result<Option<UnitPlace>, StoreError> {
     let tenant = tx.tenant_uuid();
-    let cluster =
-        sqlx::query!("select account, region from clusters where tenant_id = $1 and cluster_id = $2", tenant, unit.0)
-            .fetch_optional(tx.conn())
-            .await?;
-    if let Some(row) = cluster {
-        return Ok(Some(UnitPlace { account: row.account, region: row.region, is_cluster: true }));
-    }
-    let account = sqlx::query_scalar!(
-        "select account from resources where tenant_id = $1 and unit_id = $2 limit 1",
+    let cluster = sqlx::query!(
+        "select cloud, account, region from clusters where tenant_id = $1 and cluster_id = $2",
         tenant,
         unit.0
     )
     .fetch_optional(tx.conn())
     .await?;
-    Ok(account.map(|account| UnitPlace { account, region: None, is_cluster: false }))
+    if let Some(row) = cluster {
+        let cloud = row.cloud.parse()?;
+        return Ok(Some(UnitPlace { cloud, account: row.account, region: row.region, is_cluster: true }));
+    }
+    let account = sqlx::query!(
+        "select cloud, account from resources where tenant_id = $1 and unit_id = $2 limit 1",
+        tenant,
+        unit.0
+    )
+    .fetch_optional(tx.conn())
+    .await?;
+    let place = account
+        .map(|row| Ok(UnitPlace { cloud: row.cloud.parse()?, account: row.account, region: None, is_cluster: false }));
+    place.transpose()
 }
 
 /// Inputs hash that the whole unit was last assessed against.
@@ -309,8 +317,7 @@ pub async fn neighbours(
 ) -> Result<Vec<StoredResource>, StoreError> {
     let tenant = tx.tenant_uuid();
     let kinds: Vec<&str> = kinds.iter().map(|kind| kind.as_str()).collect();
-    let account =
-        place.account.as_deref().map(|account| UnitId::account(tx.tenant(), rampart_domain::Cloud::Aws, account).0);
+    let account = place.account.as_deref().map(|account| UnitId::account(tx.tenant(), place.cloud, account).0);
     sqlx::query_as!(
         Row,
         "select resource_id, native_id, kind, name, cloud, account, region, cluster_id, namespace, labels, managed_by,
