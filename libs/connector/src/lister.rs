@@ -27,6 +27,7 @@ pub struct Lister<'a> {
 struct State {
     page: Vec<Resource>,
     failure: Option<ConnectorError>,
+    meaningless: Option<String>,
     in_a_row: HashMap<String, u32>,
     closed: bool,
 }
@@ -76,6 +77,20 @@ impl<'a> Lister<'a> {
         }
     }
 
+    /// Notes that the feature is off or has no meaning here; the text says why. Counts only when nothing failed.
+    pub fn not_applicable(&self, why: String) {
+        let mut state = self.state();
+        state.closed = true;
+        state.meaningless.get_or_insert(why);
+    }
+
+    /// Notes that one of several places could not be read: the listing will not be complete, and the others are still
+    /// asked.
+    pub fn miss(&self, error: ConnectorError) {
+        tracing::debug!(error = %error, kind = %self.listing.kind, scope = %self.listing.scope, "listing is incomplete");
+        self.state().failure.get_or_insert(error);
+    }
+
     /// Notes that something is missing now: the listing will not be complete.
     pub fn fail(&self, error: ConnectorError) {
         let mut state = self.state();
@@ -90,9 +105,10 @@ impl<'a> Lister<'a> {
                 | ErrorKind::Unreachable
                 | ErrorKind::Cancelled
         );
-        state.closed |= of_api || *in_a_row >= ENOUGH;
-        tracing::debug!(error = %error, kind = %self.listing.kind, scope = %self.listing.scope, "listing is incomplete");
-        state.failure.get_or_insert(error);
+        let enough = *in_a_row >= ENOUGH;
+        state.closed |= of_api || enough;
+        drop(state);
+        self.miss(error);
     }
 
     /// Ends the listing: incomplete after any failure or cancellation, else as `otherwise` says.
@@ -100,15 +116,16 @@ impl<'a> Lister<'a> {
         if !self.wanted {
             return;
         }
-        let (rest, failure) = {
+        let (rest, failure, meaningless) = {
             let mut state = self.state();
-            (std::mem::take(&mut state.page), state.failure.take())
+            (std::mem::take(&mut state.page), state.failure.take(), state.meaningless.take())
         };
         if !rest.is_empty() {
             self.page(rest).await;
         }
         let stopped = || ConnectorError::new(ErrorKind::Cancelled, "scan", "the scan was told to stop");
         let failure = failure.or_else(|| self.cancel.is_cancelled().then(stopped));
+        let otherwise = meaningless.map_or(otherwise, Outcome::NotApplicable);
         let outcome = failure.map_or(otherwise, Outcome::Incomplete);
         self.send(Event::Finished { listing: self.listing.clone(), outcome }).await;
     }
@@ -164,6 +181,13 @@ mod tests {
         assert_eq!(seen.await, Some(Outcome::Incomplete(error(ErrorKind::Forbidden))));
         let nameless = outcome(async |lister| lister.push("eks:DescribeAddon", None).await).await;
         assert!(matches!(nameless, Some(Outcome::Incomplete(_))));
+        let off = |lister: &Lister<'_>| lister.not_applicable("switched off".into());
+        assert_eq!(outcome(async |lister| off(lister)).await, Some(Outcome::NotApplicable("switched off".into())));
+        let missed = outcome(async |lister| {
+            off(lister);
+            lister.miss(error(ErrorKind::Unreachable));
+        });
+        assert_eq!(missed.await, Some(Outcome::Incomplete(error(ErrorKind::Unreachable))), "a failure outweighs it");
         let stopped = outcome(async |lister| lister.cancel.cancel()).await;
         assert!(matches!(stopped, Some(Outcome::Incomplete(e)) if e.kind == ErrorKind::Cancelled));
     }
@@ -171,6 +195,8 @@ mod tests {
     #[tokio::test]
     async fn an_api_that_keeps_refusing_is_left_alone() {
         outcome(async |lister| {
+            lister.miss(error(ErrorKind::Unreachable));
+            assert!(lister.is_open(), "one place says nothing about the others");
             for _ in 0..2 {
                 lister.fail(error(ErrorKind::Forbidden));
                 lister.fail(error(ErrorKind::Forbidden));

@@ -192,6 +192,18 @@ impl Kind {
         }
     }
 
+    /// Kinds that say what a cluster is, as its cloud or its own API tells it.
+    pub const fn is_cluster(self) -> bool {
+        matches!(
+            self,
+            Self::AwsEksCluster
+                | Self::AzureAksCluster
+                | Self::AzureArcCluster
+                | Self::GcpGkeCluster
+                | Self::K8sCluster
+        )
+    }
+
     /// Kinds that come and go by the minute: they keep current state only, never history.
     pub const fn is_short_lived(self) -> bool {
         matches!(self, Self::K8sPod | Self::K8sReplicaSet | Self::K8sEndpointSlice | Self::K8sJob)

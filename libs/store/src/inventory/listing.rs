@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
-use rampart_domain::{CoverageState, Gap, Kind, Scope};
+use rampart_domain::{CoverageState, Family, Gap, Kind, Scope};
 use uuid::Uuid;
 
 use super::{Source, apply::close_versions, cluster::retire_cluster};
@@ -70,7 +70,7 @@ async fn remove_unseen(tx: &mut TenantTx, end: &ListingEnd, seen: &[Uuid]) -> Re
     .await?;
     let ids: Vec<Uuid> = unseen.iter().map(|row| row.resource_id).collect();
     let mut removed = end_resources(tx, &ids, end.started_at).await?;
-    if end.kind == Kind::AwsEksCluster {
+    if end.kind.is_cluster() && end.kind.family() != Family::Kubernetes {
         let clusters: BTreeSet<Uuid> = unseen.iter().filter_map(|row| row.cluster_id).collect();
         for cluster in clusters {
             removed += retire_cluster(tx, cluster, end.started_at).await?;
