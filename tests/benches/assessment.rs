@@ -85,6 +85,8 @@ impl Bench {
             clusters_per_scan: 2,
             egress_allow: vec!["127.0.0.0/8".parse().expect("a network")],
             aws_endpoint: Some(self.simulator.aws_endpoint().parse().expect("a URL")),
+            azure_endpoint: None,
+            azure_managed_identity: None,
             aws_access_key_id: Some(keys.access_key_id),
             aws_secret_access_key: Some(SecretString::from(keys.secret_access_key)),
             retention_days: 90,

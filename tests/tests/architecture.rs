@@ -32,7 +32,7 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("opentelemetry*", &["rampart-chassis"]),
     ("tracing-opentelemetry", &["rampart-chassis"]),
     // Production code reaches the outside through its connectors' own guarded clients; the chassis exports traces.
-    ("reqwest", &["rampart-chassis", "cloudsim", "platform-tests", "xtask"]),
+    ("reqwest", &["rampart-chassis", "rampart-connector-azure", "cloudsim", "platform-tests", "xtask"]),
     ("insta", &["*"]),
 ];
 

@@ -1,5 +1,7 @@
 //! Connectors: onboarded accounts and clusters, and their sealed credentials.
 
+mod azure;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -14,12 +16,16 @@ use crate::page::{Listed, Page};
 use crate::work::{self, WorkKind};
 use crate::{Store, StoreError, TenantTx};
 
+pub use azure::{AzureAuth, AzureSettings};
+
 /// Everything about a source that is not secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "provider", rename_all = "snake_case")]
 pub enum Settings {
     /// An AWS account. Credentials: none with a role, else `access_key_id`, `secret_access_key`, `session_token`.
     Aws(AwsSettings),
+    /// An Azure subscription. Credentials: `client_secret` or `certificate`, else none.
+    Azure(AzureSettings),
     /// A Kubernetes API. Credentials: `kubeconfig`, or `token`.
     Kubernetes(KubernetesSettings),
 }
@@ -29,6 +35,7 @@ impl Settings {
     pub const fn provider(&self) -> &'static str {
         match self {
             Self::Aws(_) => "aws",
+            Self::Azure(_) => "azure",
             Self::Kubernetes(_) => "kubernetes",
         }
     }
@@ -37,6 +44,7 @@ impl Settings {
     pub fn kinds(&self) -> &[Kind] {
         match self {
             Self::Aws(aws) => &aws.kinds,
+            Self::Azure(azure) => &azure.kinds,
             Self::Kubernetes(kubernetes) => &kubernetes.kinds,
         }
     }
@@ -46,6 +54,7 @@ impl Settings {
     pub fn with_kinds(self, kinds: Vec<Kind>) -> Self {
         match self {
             Self::Aws(aws) => Self::Aws(AwsSettings { kinds, ..aws }),
+            Self::Azure(azure) => Self::Azure(AzureSettings { kinds, ..azure }),
             Self::Kubernetes(kubernetes) => Self::Kubernetes(KubernetesSettings { kinds, ..kubernetes }),
         }
     }

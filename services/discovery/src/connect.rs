@@ -3,9 +3,14 @@ use std::sync::Arc;
 
 use rampart_connector::{ClusterAccess, Connector, DiscoveredCluster};
 use rampart_connector_aws::{AwsAuth, AwsConfig, AwsConfigError, AwsConnector, Partition, Regions, StaticKeys};
+use rampart_connector_azure::{
+    AzureAuth, AzureCloud, AzureConfig, AzureConfigError, AzureConnector, AzureIdentity, LocalAccounts, UnknownCloud,
+};
 use rampart_connector_kube::{KubeConnector, KubeIdentity, KubeconfigError, Options, StaticAccess, parse_kubeconfig};
 use rampart_domain::{Cloud, TenantId};
-use rampart_store::connector::{AwsSettings, Connector as Row, KubernetesSettings, Settings};
+use rampart_store::connector::{
+    AwsSettings, AzureAuth as AzureAuthWord, AzureSettings, Connector as Row, KubernetesSettings, Settings,
+};
 use rampart_store::inventory::ClusterSeen;
 use secrecy::{ExposeSecret, SecretString};
 use tokio_util::sync::CancellationToken;
@@ -31,6 +36,16 @@ pub(crate) enum ConnectError {
     #[error(transparent)]
     Aws(#[from] AwsConfigError),
     #[error(transparent)]
+    Azure(#[from] AzureConfigError),
+    #[error(transparent)]
+    AzureCloud(#[from] UnknownCloud),
+    #[error(
+        "the operator does not let connectors use this machine's managed identity (RAMPART_AZURE_MANAGED_IDENTITY)"
+    )]
+    ManagedIdentityOff,
+    #[error("workload-identity federation is not switched on: this installation states no identities")]
+    FederationOff,
+    #[error(transparent)]
     Kubeconfig(#[from] KubeconfigError),
     #[error("the connector lacks its credential `{0}`; supply it again")]
     MissingCredential(&'static str),
@@ -51,6 +66,11 @@ pub(crate) fn source(
             let config = aws_config(discovery, row, aws, credentials)?;
             let connector = AwsConnector::new(config, discovery.caller.with_cancel(cancel))?;
             Ok(Source::Cloud(Box::new(connector)))
+        }
+        Settings::Azure(azure) => {
+            let config = azure_config(discovery, azure, credentials)?;
+            let caller = discovery.caller.with_cancel(cancel);
+            Ok(Source::Cloud(Box::new(AzureConnector::new(config, caller, discovery.egress.clone())?)))
         }
         Settings::Kubernetes(kubernetes) => {
             let access = kubernetes_access(kubernetes, credentials)?;
@@ -131,6 +151,35 @@ fn aws_config(
         endpoint_override: discovery.config.aws_endpoint.clone(),
         base,
     })
+}
+
+fn azure_config(
+    discovery: &Discovery,
+    azure: &AzureSettings,
+    credentials: &Credentials,
+) -> Result<AzureConfig, ConnectError> {
+    let client_id = || azure.client_id.clone().ok_or(ConnectError::MissingCredential("client_id"));
+    let auth = match azure.auth {
+        AzureAuthWord::ClientSecret => {
+            AzureAuth::ClientSecret { client_id: client_id()?, secret: field(credentials, "client_secret")?.clone() }
+        }
+        AzureAuthWord::Certificate => {
+            AzureAuth::Certificate { client_id: client_id()?, pem: field(credentials, "certificate")?.clone() }
+        }
+        AzureAuthWord::WorkloadIdentity => return Err(ConnectError::FederationOff),
+        AzureAuthWord::ManagedIdentity => AzureAuth::Managed {
+            client_id: azure.client_id.clone(),
+            endpoint: discovery.config.azure_managed_identity.clone().ok_or(ConnectError::ManagedIdentityOff)?,
+        },
+    };
+    let identity = AzureIdentity {
+        tenant_id: azure.tenant_id.clone(),
+        cloud: azure.cloud.parse::<AzureCloud>()?,
+        auth,
+        endpoint_override: discovery.config.azure_endpoint.clone(),
+    };
+    let local_accounts = if azure.local_accounts { LocalAccounts::Used } else { LocalAccounts::Refused };
+    Ok(AzureConfig { identity, subscription_id: azure.subscription_id.clone(), local_accounts })
 }
 
 fn kubernetes_access(

@@ -53,6 +53,14 @@ pub struct Config {
     /// Secret of that key.
     #[arg(long, env = "RAMPART_AWS_SECRET_ACCESS_KEY", hide_env_values = true)]
     pub aws_secret_access_key: Option<SecretString>,
+    /// Send every request for Entra ID, Azure Resource Manager and the registries' data planes to this URL, with the Host of
+    /// the service that it is for. For tests and private gateways.
+    #[arg(long, env = "RAMPART_AZURE_ENDPOINT")]
+    pub azure_endpoint: Option<Url>,
+    /// Let connectors use the managed identity of this machine, which this URL hands out tokens of, such as
+    /// http://169.254.169.254/metadata/identity/oauth2/token. Every tenant of this installation can then use it.
+    #[arg(long, env = "RAMPART_AZURE_MANAGED_IDENTITY")]
+    pub azure_managed_identity: Option<Url>,
     /// Days that history, scans and findings of vanished resources are kept.
     #[arg(long, env = "RAMPART_RETENTION_DAYS", default_value_t = 90, value_parser = clap::value_parser!(u32).range(1..=3650))]
     pub retention_days: u32,

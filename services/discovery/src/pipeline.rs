@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use rampart_connector::{DiscoveredCluster, Event, Listing, Outcome};
-use rampart_domain::{ClusterId, ConnectorId, Kind, NativeId, Resource, Scope, UnitId};
+use rampart_domain::{Cloud, ClusterId, ConnectorId, Kind, NativeId, Resource, Scope, UnitId};
 use rampart_store::inventory::{
     self, ClusterRow, ClusterSeen, Ending, ListingEnd, Placed, Source, apply, finish_listing, prepare, resolve_cluster,
 };
@@ -223,11 +223,15 @@ impl Pipeline {
             None => ClusterSeen {
                 native_id: Some(native.to_string()),
                 kube_uid: None,
-                name: native.as_str().rsplit('/').next().unwrap_or_default().to_owned(),
+                name: if describes {
+                    resource.name.clone()
+                } else {
+                    native.as_str().rsplit('/').next().unwrap_or_default().to_owned()
+                },
                 cloud: Some(resource.cloud),
                 account: resource.account.clone(),
                 region: resource.region.clone(),
-                version: version("/version"),
+                version: version("/version").or_else(|| version("/properties/currentKubernetesVersion")),
             },
         }
     }

@@ -6,6 +6,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::azure_source::{AzureAuthWord, AzureSource};
 use crate::http::{ApiError, Code, FieldErrors};
 
 /// What to read, and with which credentials.
@@ -14,6 +15,8 @@ use crate::http::{ApiError, Code, FieldErrors};
 pub(crate) enum Source {
     /// An AWS account, by a role to assume or by static keys.
     Aws(AwsSource),
+    /// An Azure subscription, by an application or a managed identity.
+    Azure(AzureSource),
     /// A Kubernetes API, by a kubeconfig or by a token.
     Kubernetes(KubernetesSource),
 }
@@ -107,6 +110,21 @@ pub(crate) enum SourceView {
         /// `aws`, `aws-us-gov` or `aws-cn`.
         partition: String,
     },
+    /// An Azure subscription.
+    Azure {
+        /// UUID of the subscription.
+        subscription_id: String,
+        /// UUID of the directory that the identity is in.
+        tenant_id: String,
+        /// How the identity proves itself.
+        auth: AzureAuthWord,
+        /// UUID of the application or user-assigned identity.
+        client_id: Option<String>,
+        /// `commercial`, `us_government` or `china`.
+        cloud: String,
+        /// Whether clusters without Entra ID are read with their user kubeconfig.
+        local_accounts: bool,
+    },
     /// A Kubernetes API.
     Kubernetes {
         /// URL of the API server; null when the kubeconfig says it.
@@ -135,6 +153,14 @@ impl From<Settings> for SourceView {
                 regions: aws.regions.map_or(Regions::Word(RegionWord::Enabled), Regions::List),
                 partition: aws.partition,
             },
+            Settings::Azure(azure) => Self::Azure {
+                subscription_id: azure.subscription_id,
+                tenant_id: azure.tenant_id,
+                auth: azure.auth.into(),
+                client_id: azure.client_id,
+                cloud: azure.cloud,
+                local_accounts: azure.local_accounts,
+            },
             Settings::Kubernetes(kubernetes) => Self::Kubernetes {
                 server: kubernetes.server,
                 context: kubernetes.context,
@@ -157,16 +183,17 @@ impl Source {
     pub(crate) fn parse(self, name: &str, kinds: Vec<Kind>, errors: &mut FieldErrors) -> Result<Parsed, ApiError> {
         match self {
             Self::Aws(aws) => aws.parse(kinds, errors),
+            Self::Azure(azure) => Ok(azure.parse(kinds, errors)),
             Self::Kubernetes(kubernetes) => Ok(kubernetes.parse(name, kinds, errors)),
         }
     }
 }
 
-fn given(secret: Option<SecretString>) -> Option<SecretString> {
+pub(super) fn given(secret: Option<SecretString>) -> Option<SecretString> {
     secret.filter(|secret| !secret.expose_secret().trim().is_empty())
 }
 
-fn collect<const N: usize>(fields: [(&str, Option<SecretString>); N]) -> BTreeMap<String, SecretString> {
+pub(super) fn collect<const N: usize>(fields: [(&str, Option<SecretString>); N]) -> BTreeMap<String, SecretString> {
     fields.into_iter().filter_map(|(field, value)| Some((field.to_owned(), value?))).collect()
 }
 
@@ -291,7 +318,7 @@ mod tests {
             (json!({"provider": "aws", "role_arn": role, "regions": []}), "/source/regions"),
             (json!({"provider": "aws", "role_arn": role, "external_id": "mine"}), "external_id"),
             (json!({"provider": "aws", "role_arn": role, "endpoint": "http://x"}), "unknown field"),
-            (json!({"provider": "azure"}), "unknown variant"),
+            (json!({"provider": "mainframe"}), "unknown variant"),
         ] {
             let error = check(source.clone()).unwrap_err();
             assert!(error.contains(part), "{source}: {error}");

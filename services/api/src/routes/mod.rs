@@ -1,6 +1,7 @@
 //! One file per noun: its operations and its views.
 
 mod assignments;
+mod azure_source;
 mod clusters;
 mod connector_source;
 mod connectors;

@@ -1,9 +1,10 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use rampart_connector::{ConnectorError, ErrorKind, Event, Listing, Outcome, Sink};
 use rampart_domain::{Kind, Resource, Scope};
 use tokio_util::sync::CancellationToken;
+
+use crate::{ConnectorError, ErrorKind, Event, Listing, Outcome, Sink};
 
 /// Resources that are handed over together.
 const PAGE: usize = 100;
@@ -11,9 +12,9 @@ const PAGE: usize = 100;
 /// customer's audit log and tell nothing new.
 const ENOUGH: u32 = 3;
 
-/// One listing while it is read: collects pages, remembers the first failure, and says how it ended.
+/// One listing of a cloud API while it is read: collects pages, remembers the first failure, and says how it ended.
 #[derive(Debug)]
-pub(crate) struct Lister<'a> {
+pub struct Lister<'a> {
     sink: &'a Sink,
     listing: Listing,
     /// Fired when nobody takes results any more.
@@ -26,19 +27,14 @@ pub(crate) struct Lister<'a> {
 struct State {
     page: Vec<Resource>,
     failure: Option<ConnectorError>,
+    meaningless: Option<String>,
     in_a_row: HashMap<String, u32>,
     closed: bool,
 }
 
 impl<'a> Lister<'a> {
     /// Begins a listing; one of a kind that is not wanted stays silent.
-    pub(crate) async fn start(
-        sink: &'a Sink,
-        scope: Scope,
-        kind: Kind,
-        wanted: &[Kind],
-        cancel: CancellationToken,
-    ) -> Self {
+    pub async fn start(sink: &'a Sink, scope: Scope, kind: Kind, wanted: &[Kind], cancel: CancellationToken) -> Self {
         let wanted = wanted.is_empty() || wanted.contains(&kind);
         let lister =
             Self { sink, listing: Listing { scope, kind }, cancel, wanted, state: Mutex::new(State::default()) };
@@ -49,17 +45,17 @@ impl<'a> Lister<'a> {
     }
 
     /// Whether there is a reason to make another call for it.
-    pub(crate) fn is_open(&self) -> bool {
+    pub fn is_open(&self) -> bool {
         self.wanted && !self.state().closed
     }
 
     /// Whether it is read at all.
-    pub(crate) const fn is_wanted(&self) -> bool {
+    pub const fn is_wanted(&self) -> bool {
         self.wanted
     }
 
     /// Takes a resource that `api` returned; `None` means that the answer had no id.
-    pub(crate) async fn push(&self, api: &str, resource: Option<Resource>) {
+    pub async fn push(&self, api: &str, resource: Option<Resource>) {
         let Some(resource) = resource else {
             self.fail(ConnectorError::new(ErrorKind::Permanent, api, "an object without an id was returned"));
             return;
@@ -75,14 +71,28 @@ impl<'a> Lister<'a> {
     }
 
     /// Notes that a call of `api` was answered.
-    pub(crate) fn succeed(&self, api: &str) {
+    pub fn succeed(&self, api: &str) {
         if let Some(count) = self.state().in_a_row.get_mut(api) {
             *count = 0;
         }
     }
 
+    /// Notes that the feature is off or has no meaning here; the text says why. Counts only when nothing failed.
+    pub fn not_applicable(&self, why: String) {
+        let mut state = self.state();
+        state.closed = true;
+        state.meaningless.get_or_insert(why);
+    }
+
+    /// Notes that one of several places could not be read: the listing will not be complete, and the others are still
+    /// asked.
+    pub fn miss(&self, error: ConnectorError) {
+        tracing::debug!(error = %error, kind = %self.listing.kind, scope = %self.listing.scope, "listing is incomplete");
+        self.state().failure.get_or_insert(error);
+    }
+
     /// Notes that something is missing now: the listing will not be complete.
-    pub(crate) fn fail(&self, error: ConnectorError) {
+    pub fn fail(&self, error: ConnectorError) {
         let mut state = self.state();
         let in_a_row = state.in_a_row.entry(error.api.clone()).or_default();
         *in_a_row += 1;
@@ -95,25 +105,27 @@ impl<'a> Lister<'a> {
                 | ErrorKind::Unreachable
                 | ErrorKind::Cancelled
         );
-        state.closed |= of_api || *in_a_row >= ENOUGH;
-        tracing::debug!(error = %error, kind = %self.listing.kind, scope = %self.listing.scope, "listing is incomplete");
-        state.failure.get_or_insert(error);
+        let enough = *in_a_row >= ENOUGH;
+        state.closed |= of_api || enough;
+        drop(state);
+        self.miss(error);
     }
 
     /// Ends the listing: incomplete after any failure or cancellation, else as `otherwise` says.
-    pub(crate) async fn finish(self, otherwise: Outcome) {
+    pub async fn finish(self, otherwise: Outcome) {
         if !self.wanted {
             return;
         }
-        let (rest, failure) = {
+        let (rest, failure, meaningless) = {
             let mut state = self.state();
-            (std::mem::take(&mut state.page), state.failure.take())
+            (std::mem::take(&mut state.page), state.failure.take(), state.meaningless.take())
         };
         if !rest.is_empty() {
             self.page(rest).await;
         }
         let stopped = || ConnectorError::new(ErrorKind::Cancelled, "scan", "the scan was told to stop");
         let failure = failure.or_else(|| self.cancel.is_cancelled().then(stopped));
+        let otherwise = meaningless.map_or(otherwise, Outcome::NotApplicable);
         let outcome = failure.map_or(otherwise, Outcome::Incomplete);
         self.send(Event::Finished { listing: self.listing.clone(), outcome }).await;
     }
@@ -169,6 +181,13 @@ mod tests {
         assert_eq!(seen.await, Some(Outcome::Incomplete(error(ErrorKind::Forbidden))));
         let nameless = outcome(async |lister| lister.push("eks:DescribeAddon", None).await).await;
         assert!(matches!(nameless, Some(Outcome::Incomplete(_))));
+        let off = |lister: &Lister<'_>| lister.not_applicable("switched off".into());
+        assert_eq!(outcome(async |lister| off(lister)).await, Some(Outcome::NotApplicable("switched off".into())));
+        let missed = outcome(async |lister| {
+            off(lister);
+            lister.miss(error(ErrorKind::Unreachable));
+        });
+        assert_eq!(missed.await, Some(Outcome::Incomplete(error(ErrorKind::Unreachable))), "a failure outweighs it");
         let stopped = outcome(async |lister| lister.cancel.cancel()).await;
         assert!(matches!(stopped, Some(Outcome::Incomplete(e)) if e.kind == ErrorKind::Cancelled));
     }
@@ -176,6 +195,8 @@ mod tests {
     #[tokio::test]
     async fn an_api_that_keeps_refusing_is_left_alone() {
         outcome(async |lister| {
+            lister.miss(error(ErrorKind::Unreachable));
+            assert!(lister.is_open(), "one place says nothing about the others");
             for _ in 0..2 {
                 lister.fail(error(ErrorKind::Forbidden));
                 lister.fail(error(ErrorKind::Forbidden));

@@ -1,0 +1,168 @@
+//! The one way out: bodies up to a cap, no redirects, and hosts that an answer named only behind the egress guard.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::stream;
+use http::{HeaderMap, Method, header};
+use rampart_connector::{ConnectorError, EgressPolicy, ErrorKind, Limits, read_capped};
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::redirect::Policy;
+use reqwest::{Client, ClientBuilder};
+use secrecy::{ExposeSecret, SecretString};
+use url::{Host, Url};
+
+/// A request of ours.
+#[derive(Debug, Clone)]
+pub(crate) struct Request {
+    pub(crate) method: Method,
+    pub(crate) url: Url,
+    pub(crate) bearer: Option<SecretString>,
+    pub(crate) body: Body,
+}
+
+/// What goes along.
+#[derive(Debug, Clone)]
+pub(crate) enum Body {
+    Empty,
+    /// Fields of a form; they hold credentials.
+    Form(SecretString),
+    /// The mark by which a machine's identity service knows that no browser was tricked into asking.
+    Metadata,
+}
+
+/// What came back, whatever the status.
+#[derive(Debug, Clone)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+/// Whose choice the host of a request is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Chosen {
+    /// Ours or the operator's.
+    Here,
+    /// An answer's.
+    ByAnswer,
+}
+
+/// The clients of one connector.
+#[derive(Debug, Clone)]
+pub(crate) struct Http {
+    open: Client,
+    guarded: Client,
+    egress: EgressPolicy,
+    redirected: Option<Url>,
+    max_body: usize,
+}
+
+impl Http {
+    /// `redirected` is the operator's gateway, which gets every request.
+    pub(crate) fn new(redirected: Option<Url>, egress: EgressPolicy, limits: &Limits) -> Result<Self, ConnectorError> {
+        if rustls::crypto::CryptoProvider::get_default().is_none() {
+            // Whoever was first has won the race for the same provider.
+            drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
+        }
+        let failed = |error: reqwest::Error| {
+            ConnectorError::new(ErrorKind::Permanent, "azure", format!("no HTTP client: {error}"))
+        };
+        let builder = || builder(redirected.as_ref(), limits);
+        let open = builder().build().map_err(failed)?;
+        let guarded = builder().dns_resolver(Arc::new(Guard(egress.clone()))).build().map_err(failed)?;
+        Ok(Self { open, guarded, egress, redirected, max_body: limits.max_body })
+    }
+
+    /// Sends a request once and reads its answer.
+    pub(crate) async fn send(&self, api: &str, chosen: Chosen, request: Request) -> Result<Answer, ConnectorError> {
+        let (client, url, host) = match (&self.redirected, &request.body) {
+            // What this machine says about itself is known to no gateway.
+            (Some(_), Body::Metadata) | (None, _) => {
+                let client = if chosen == Chosen::ByAnswer { &self.guarded } else { &self.open };
+                (client, request.url, None)
+            }
+            (Some(gateway), _) => (&self.open, through(gateway, &request.url), authority(&request.url)),
+        };
+        let mut sent = client.request(request.method, url);
+        if let Some(host) = host {
+            sent = sent.header(header::HOST, host);
+        }
+        if let Some(token) = &request.bearer {
+            sent = sent.bearer_auth(token.expose_secret());
+        }
+        sent = match request.body {
+            Body::Empty => sent.header(header::CONTENT_LENGTH, 0),
+            Body::Metadata => sent.header("metadata", "true"),
+            Body::Form(fields) => sent
+                .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+                .body(fields.expose_secret().to_owned()),
+        };
+        let response = sent.send().await.map_err(|error| crate::errors::unanswered(api, &error))?;
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let chunks = stream::try_unfold(response, |mut response| async move {
+            Ok::<_, reqwest::Error>(response.chunk().await?.map(|chunk| (chunk, response)))
+        });
+        let body = read_capped(api, chunks, self.max_body).await?;
+        Ok(Answer { status, headers, body })
+    }
+
+    /// Whether a host that an answer named may be asked at all. Told at once: no repetition would change it.
+    pub(crate) async fn check(&self, api: &str, url: &Url) -> Result<(), ConnectorError> {
+        if self.redirected.is_some() {
+            return Ok(());
+        }
+        let (host, port) = (url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or(443));
+        let resolved = self.egress.resolve(host, port).await;
+        resolved.map(drop).map_err(|error| ConnectorError::new(ErrorKind::Unreachable, api, error.to_string()))
+    }
+}
+
+/// A form's fields as they are sent.
+pub(crate) fn form(fields: &[(&str, &str)]) -> Body {
+    let text = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+    Body::Form(text.into())
+}
+
+fn builder(redirected: Option<&Url>, limits: &Limits) -> ClientBuilder {
+    let builder = Client::builder()
+        .user_agent(concat!("rampart/", env!("CARGO_PKG_VERSION")))
+        .redirect(Policy::none())
+        .connect_timeout(Duration::from_secs(5).min(limits.attempt_timeout))
+        .timeout(limits.attempt_timeout);
+    let Some(gateway) = redirected else { return builder };
+    // The name of the service goes into `Host`, which the second version of the protocol has no room for.
+    let builder = builder.http1_only();
+    let is_local = gateway.host().is_some_and(|host| match host {
+        Host::Domain(name) => name == "localhost",
+        Host::Ipv4(address) => address.is_loopback(),
+        Host::Ipv6(address) => address.is_loopback(),
+    });
+    if is_local { builder.no_proxy() } else { builder }
+}
+
+fn authority(url: &Url) -> Option<String> {
+    let host = url.host_str()?;
+    Some(url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")))
+}
+
+fn through(gateway: &Url, url: &Url) -> Url {
+    let mut sent = gateway.clone();
+    sent.set_path(url.path());
+    sent.set_query(url.query());
+    sent
+}
+
+/// Resolves names to the addresses that the policy allows, for the connection that is about to be made.
+struct Guard(EgressPolicy);
+
+impl Resolve for Guard {
+    fn resolve(&self, name: Name) -> Resolving {
+        let policy = self.0.clone();
+        Box::pin(async move {
+            let found = policy.resolve(name.as_str(), 0).await?;
+            Ok(Box::new(found.into_iter()) as Addrs)
+        })
+    }
+}

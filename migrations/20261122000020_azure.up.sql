@@ -1,0 +1,4 @@
+-- Connectors of Azure subscriptions.
+alter table connectors drop constraint connectors_provider_check;
+alter table connectors add constraint connectors_provider_check
+    check (provider in ('aws', 'azure', 'kubernetes'));
