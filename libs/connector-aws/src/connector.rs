@@ -3,7 +3,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures::{StreamExt, stream};
 use rampart_connector::{
-    Bucket, Caller, Connector, ConnectorError, ErrorKind, Event, Listing, Outcome, Permission, PermissionCheck,
+    Bucket, Caller, Connector, ConnectorError, ErrorKind, Event, Lister, Listing, Outcome, Permission, PermissionCheck,
     ScanContext, Sink,
 };
 use rampart_domain::Kind;
@@ -13,7 +13,6 @@ use tokio_util::sync::CancellationToken;
 use crate::calls::account::AccountCalls;
 use crate::calls::{EcrCalls, EksCalls, Line};
 use crate::config::{AwsConfig, AwsConfigError};
-use crate::listing::Lister;
 use crate::normalize::{GLOBAL, Place, account};
 use crate::partition::Partition;
 use crate::permissions::{KINDS, permissions};

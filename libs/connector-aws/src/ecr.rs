@@ -3,13 +3,12 @@
 use std::pin::pin;
 
 use futures::{StreamExt, stream};
-use rampart_connector::{ConnectorError, ErrorKind, Outcome, Sink};
+use rampart_connector::{ConnectorError, ErrorKind, Lister, Outcome, Sink};
 use rampart_domain::{Kind, NativeId};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use crate::calls::{EcrCalls, ecr as api, pages, take};
-use crate::listing::Lister;
 use crate::normalize::{self, Place};
 
 const REPOSITORIES: i32 = 100;

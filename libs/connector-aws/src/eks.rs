@@ -12,13 +12,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures::{Stream, StreamExt, stream};
-use rampart_connector::{ConnectorError, DiscoveredCluster, ErrorKind, Event, Outcome, Sink};
+use rampart_connector::{ConnectorError, DiscoveredCluster, ErrorKind, Event, Lister, Outcome, Sink};
 use rampart_domain::{Cloud, Kind, Resource};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use crate::calls::{EksCalls, PageOf, all, eks as api, pages, take};
-use crate::listing::Lister;
 use crate::normalize::{self, Place};
 use crate::session::Session;
 use crate::token::EksAccess;

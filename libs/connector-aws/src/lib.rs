@@ -15,7 +15,6 @@ mod ecr;
 mod eks;
 mod errors;
 mod http;
-mod listing;
 mod normalize;
 mod partition;
 mod permissions;

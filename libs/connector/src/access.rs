@@ -41,6 +41,13 @@ pub trait ClusterAccess: Send + Sync {
         None
     }
 
+    /// What to do about a failure to reach the API, as far as the source of the cluster can tell from its configuration:
+    /// a private endpoint and a list of authorised networks look the same from outside.
+    fn remedy(&self, error: &ConnectorError) -> Option<String> {
+        let _ = error;
+        None
+    }
+
     /// Client certificate and key in PEM, for kubeconfigs that authenticate so.
     fn client_identity_pem(&self) -> Option<SecretString> {
         None

@@ -61,6 +61,8 @@ pub struct ConnectorError {
     pub api: String,
     /// What the provider said, shortened and without secrets.
     pub message: String,
+    /// What an operator can do about it, where the connector knows better than the class of failure tells.
+    pub remedy: Option<Box<str>>,
 }
 
 impl ConnectorError {
@@ -70,7 +72,13 @@ impl ConnectorError {
         if let Some((cut, _)) = message.char_indices().nth(500) {
             message.truncate(cut);
         }
-        Self { kind, api: api.into(), message }
+        Self { kind, api: api.into(), message, remedy: None }
+    }
+
+    /// The same failure with what to do about it.
+    #[must_use]
+    pub fn with_remedy(self, remedy: impl Into<Box<str>>) -> Self {
+        Self { remedy: Some(remedy.into()), ..self }
     }
 
     /// Whether the same call may succeed if repeated a little later.

@@ -3,12 +3,14 @@ use rampart_domain::Gap;
 
 /// What a failed call leaves in the coverage ledger: the state, the provider's words and what to do.
 pub(crate) fn gap_of(error: &ConnectorError) -> Gap {
-    Gap { state: error.coverage(), message: error.to_string(), remedy: remedy(error) }
+    let remedy = error.remedy.as_deref().map_or_else(|| remedy(error), str::to_owned);
+    Gap { state: error.coverage(), message: error.to_string(), remedy }
 }
 
 fn remedy(error: &ConnectorError) -> String {
     let api = &error.api;
-    let kubernetes = !api.contains(':');
+    // Calls of a Kubernetes API are named by verb and path; those of a cloud by the permission that they need.
+    let kubernetes = api.contains(' ') || api == "connect";
     match error.kind {
         ErrorKind::Throttled { .. } => {
             format!("{api} is throttled; the next scan tries again. If it stays so, lengthen the connector's interval.")

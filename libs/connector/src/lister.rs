@@ -1,9 +1,10 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use rampart_connector::{ConnectorError, ErrorKind, Event, Listing, Outcome, Sink};
 use rampart_domain::{Kind, Resource, Scope};
 use tokio_util::sync::CancellationToken;
+
+use crate::{ConnectorError, ErrorKind, Event, Listing, Outcome, Sink};
 
 /// Resources that are handed over together.
 const PAGE: usize = 100;
@@ -11,9 +12,9 @@ const PAGE: usize = 100;
 /// customer's audit log and tell nothing new.
 const ENOUGH: u32 = 3;
 
-/// One listing while it is read: collects pages, remembers the first failure, and says how it ended.
+/// One listing of a cloud API while it is read: collects pages, remembers the first failure, and says how it ended.
 #[derive(Debug)]
-pub(crate) struct Lister<'a> {
+pub struct Lister<'a> {
     sink: &'a Sink,
     listing: Listing,
     /// Fired when nobody takes results any more.
@@ -32,13 +33,7 @@ struct State {
 
 impl<'a> Lister<'a> {
     /// Begins a listing; one of a kind that is not wanted stays silent.
-    pub(crate) async fn start(
-        sink: &'a Sink,
-        scope: Scope,
-        kind: Kind,
-        wanted: &[Kind],
-        cancel: CancellationToken,
-    ) -> Self {
+    pub async fn start(sink: &'a Sink, scope: Scope, kind: Kind, wanted: &[Kind], cancel: CancellationToken) -> Self {
         let wanted = wanted.is_empty() || wanted.contains(&kind);
         let lister =
             Self { sink, listing: Listing { scope, kind }, cancel, wanted, state: Mutex::new(State::default()) };
@@ -49,17 +44,17 @@ impl<'a> Lister<'a> {
     }
 
     /// Whether there is a reason to make another call for it.
-    pub(crate) fn is_open(&self) -> bool {
+    pub fn is_open(&self) -> bool {
         self.wanted && !self.state().closed
     }
 
     /// Whether it is read at all.
-    pub(crate) const fn is_wanted(&self) -> bool {
+    pub const fn is_wanted(&self) -> bool {
         self.wanted
     }
 
     /// Takes a resource that `api` returned; `None` means that the answer had no id.
-    pub(crate) async fn push(&self, api: &str, resource: Option<Resource>) {
+    pub async fn push(&self, api: &str, resource: Option<Resource>) {
         let Some(resource) = resource else {
             self.fail(ConnectorError::new(ErrorKind::Permanent, api, "an object without an id was returned"));
             return;
@@ -75,14 +70,14 @@ impl<'a> Lister<'a> {
     }
 
     /// Notes that a call of `api` was answered.
-    pub(crate) fn succeed(&self, api: &str) {
+    pub fn succeed(&self, api: &str) {
         if let Some(count) = self.state().in_a_row.get_mut(api) {
             *count = 0;
         }
     }
 
     /// Notes that something is missing now: the listing will not be complete.
-    pub(crate) fn fail(&self, error: ConnectorError) {
+    pub fn fail(&self, error: ConnectorError) {
         let mut state = self.state();
         let in_a_row = state.in_a_row.entry(error.api.clone()).or_default();
         *in_a_row += 1;
@@ -101,7 +96,7 @@ impl<'a> Lister<'a> {
     }
 
     /// Ends the listing: incomplete after any failure or cancellation, else as `otherwise` says.
-    pub(crate) async fn finish(self, otherwise: Outcome) {
+    pub async fn finish(self, otherwise: Outcome) {
         if !self.wanted {
             return;
         }
