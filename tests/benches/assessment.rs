@@ -87,6 +87,8 @@ impl Bench {
             aws_endpoint: Some(self.simulator.aws_endpoint().parse().expect("a URL")),
             aws_access_key_id: Some(keys.access_key_id),
             aws_secret_access_key: Some(SecretString::from(keys.secret_access_key)),
+            gcp_endpoint: None,
+            gcp_credentials: None,
             retention_days: 90,
         };
         let role = tokio::spawn(rampart_discovery::run(config, ctx.clone(), store.clone(), self.keyring.clone()));

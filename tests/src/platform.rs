@@ -51,6 +51,8 @@ impl Platform {
             aws_endpoint: Some(self.simulator.aws_endpoint().parse().expect("a URL")),
             aws_access_key_id: Some(keys.access_key_id),
             aws_secret_access_key: Some(SecretString::from(keys.secret_access_key)),
+            gcp_endpoint: None,
+            gcp_credentials: None,
             retention_days: 90,
         };
         self.replicas.push(Replica::start(&self.database.app_url, &self.keyring, &discovery).await);

@@ -1,5 +1,7 @@
 //! Connectors: onboarded accounts and clusters, and their sealed credentials.
 
+mod gcp;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -14,12 +16,16 @@ use crate::page::{Listed, Page};
 use crate::work::{self, WorkKind};
 use crate::{Store, StoreError, TenantTx};
 
+pub use gcp::{GcpAuth, GcpSettings};
+
 /// Everything about a source that is not secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "provider", rename_all = "snake_case")]
 pub enum Settings {
     /// An AWS account. Credentials: none with a role, else `access_key_id`, `secret_access_key`, `session_token`.
     Aws(AwsSettings),
+    /// A Google Cloud project. Credentials: `service_account_key` with a key, else none.
+    Gcp(GcpSettings),
     /// A Kubernetes API. Credentials: `kubeconfig`, or `token`.
     Kubernetes(KubernetesSettings),
 }
@@ -29,6 +35,7 @@ impl Settings {
     pub const fn provider(&self) -> &'static str {
         match self {
             Self::Aws(_) => "aws",
+            Self::Gcp(_) => "gcp",
             Self::Kubernetes(_) => "kubernetes",
         }
     }
@@ -37,6 +44,7 @@ impl Settings {
     pub fn kinds(&self) -> &[Kind] {
         match self {
             Self::Aws(aws) => &aws.kinds,
+            Self::Gcp(gcp) => &gcp.kinds,
             Self::Kubernetes(kubernetes) => &kubernetes.kinds,
         }
     }
@@ -46,6 +54,7 @@ impl Settings {
     pub fn with_kinds(self, kinds: Vec<Kind>) -> Self {
         match self {
             Self::Aws(aws) => Self::Aws(AwsSettings { kinds, ..aws }),
+            Self::Gcp(gcp) => Self::Gcp(GcpSettings { kinds, ..gcp }),
             Self::Kubernetes(kubernetes) => Self::Kubernetes(KubernetesSettings { kinds, ..kubernetes }),
         }
     }
@@ -98,7 +107,8 @@ pub struct Connector {
     pub name: String,
     /// What and how to read.
     pub settings: Settings,
-    /// Generated for AWS roles, shown to the caller for the trust policy.
+    /// Generated for AWS roles, shown to the caller for the trust policy; and for impersonation on Google Cloud, where the
+    /// service account must be named so.
     pub external_id: Option<String>,
     /// Whether the schedule is off.
     pub paused: bool,
@@ -185,6 +195,10 @@ pub async fn create(tx: &mut TenantTx, keyring: &Keyring, new: &NewConnector) ->
     let (tenant, id) = (tx.tenant_uuid(), Uuid::now_v7());
     let external_id = match &new.settings {
         Settings::Aws(AwsSettings { role_arn: Some(_), .. }) => Some(format!("rampart-{}", Uuid::new_v4().simple())),
+        // Names of service accounts have 30 characters at most.
+        Settings::Gcp(GcpSettings { auth: GcpAuth::Impersonation { .. }, .. }) => {
+            Some(format!("rampart-{:.20}", Uuid::new_v4().simple().to_string()))
+        }
         _ => None,
     };
     sqlx::query!(

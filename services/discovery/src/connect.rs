@@ -3,9 +3,10 @@ use std::sync::Arc;
 
 use rampart_connector::{ClusterAccess, Connector, DiscoveredCluster};
 use rampart_connector_aws::{AwsAuth, AwsConfig, AwsConfigError, AwsConnector, Partition, Regions, StaticKeys};
+use rampart_connector_gcp::{GcpConfig, GcpConnector, GcpSetupError, InvalidKey, Login, ServiceAccountKey};
 use rampart_connector_kube::{KubeConnector, KubeIdentity, KubeconfigError, Options, StaticAccess, parse_kubeconfig};
 use rampart_domain::{Cloud, TenantId};
-use rampart_store::connector::{AwsSettings, Connector as Row, KubernetesSettings, Settings};
+use rampart_store::connector::{AwsSettings, Connector as Row, GcpAuth, GcpSettings, KubernetesSettings, Settings};
 use rampart_store::inventory::ClusterSeen;
 use secrecy::{ExposeSecret, SecretString};
 use tokio_util::sync::CancellationToken;
@@ -31,6 +32,12 @@ pub(crate) enum ConnectError {
     #[error(transparent)]
     Aws(#[from] AwsConfigError),
     #[error(transparent)]
+    Gcp(#[from] GcpSetupError),
+    #[error(transparent)]
+    GcpKey(#[from] InvalidKey),
+    #[error("workload-identity federation is not switched on: this installation states no identities")]
+    FederationOff,
+    #[error(transparent)]
     Kubeconfig(#[from] KubeconfigError),
     #[error("the connector lacks its credential `{0}`; supply it again")]
     MissingCredential(&'static str),
@@ -50,6 +57,11 @@ pub(crate) fn source(
         Settings::Aws(aws) => {
             let config = aws_config(discovery, row, aws, credentials)?;
             let connector = AwsConnector::new(config, discovery.caller.with_cancel(cancel))?;
+            Ok(Source::Cloud(Box::new(connector)))
+        }
+        Settings::Gcp(gcp) => {
+            let config = gcp_config(discovery, row, gcp, credentials)?;
+            let connector = GcpConnector::new(config, &discovery.caller.with_cancel(cancel))?;
             Ok(Source::Cloud(Box::new(connector)))
         }
         Settings::Kubernetes(kubernetes) => {
@@ -131,6 +143,31 @@ fn aws_config(
         endpoint_override: discovery.config.aws_endpoint.clone(),
         base,
     })
+}
+
+fn gcp_config(
+    discovery: &Discovery,
+    row: &Row,
+    gcp: &GcpSettings,
+    credentials: &Credentials,
+) -> Result<GcpConfig, ConnectError> {
+    use rampart_connector_gcp::GcpAuth as Auth;
+
+    let service_account = gcp.auth.service_account(row.external_id.as_deref());
+    let auth = match &gcp.auth {
+        GcpAuth::ServiceAccountKey { .. } => {
+            let key = ServiceAccountKey::parse(field(credentials, "service_account_key")?)?;
+            Auth::Key { key, impersonate: service_account }
+        }
+        GcpAuth::WorkloadIdentity { .. } => return Err(ConnectError::FederationOff),
+        GcpAuth::Impersonation { .. } => {
+            let service_account = service_account.ok_or(ConnectError::MissingCredential("external_id"))?;
+            Auth::Impersonated { service_account }
+        }
+    };
+    let operator = discovery.config.gcp_credentials.as_ref().map(ServiceAccountKey::parse).transpose()?;
+    let login = Login { auth, operator, endpoint_override: discovery.config.gcp_endpoint.clone() };
+    Ok(GcpConfig { project_id: gcp.project_id.clone(), locations: gcp.locations.clone(), login })
 }
 
 fn kubernetes_access(

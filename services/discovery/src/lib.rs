@@ -53,6 +53,13 @@ pub struct Config {
     /// Secret of that key.
     #[arg(long, env = "RAMPART_AWS_SECRET_ACCESS_KEY", hide_env_values = true)]
     pub aws_secret_access_key: Option<SecretString>,
+    /// Ask this URL instead of Google Cloud, for every Google API. For tests and private gateways.
+    #[arg(long, env = "RAMPART_GCP_ENDPOINT")]
+    pub gcp_endpoint: Option<Url>,
+    /// Service account key, as JSON, with which Rampart impersonates customers' service accounts; the default is the
+    /// service account of the machine.
+    #[arg(long, env = "RAMPART_GCP_CREDENTIALS", hide_env_values = true)]
+    pub gcp_credentials: Option<SecretString>,
     /// Days that history, scans and findings of vanished resources are kept.
     #[arg(long, env = "RAMPART_RETENTION_DAYS", default_value_t = 90, value_parser = clap::value_parser!(u32).range(1..=3650))]
     pub retention_days: u32,

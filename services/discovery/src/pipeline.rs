@@ -195,7 +195,7 @@ impl Pipeline {
     }
 
     async fn resolve(&mut self, native: NativeId, resource: &Resource) -> Result<ClusterRow, StoreError> {
-        let describes = matches!(resource.kind, Kind::AwsEksCluster | Kind::K8sCluster);
+        let describes = matches!(resource.kind, Kind::AwsEksCluster | Kind::GcpGkeCluster | Kind::K8sCluster);
         if let Some(row) = self.clusters.get(&native)
             && !describes
         {
@@ -227,7 +227,10 @@ impl Pipeline {
                 cloud: Some(resource.cloud),
                 account: resource.account.clone(),
                 region: resource.region.clone(),
-                version: version("/version"),
+                version: version(match resource.kind {
+                    Kind::GcpGkeCluster => "/currentMasterVersion",
+                    _ => "/version",
+                }),
             },
         }
     }

@@ -236,6 +236,10 @@ impl Reading<'_> {
                 }
             }
             Err(error) => {
+                let error = match cluster.access.remedy(&error) {
+                    Some(remedy) => error.with_remedy(remedy),
+                    None => error,
+                };
                 tracing::info!(cluster = %cluster.native_id, error = %error, "the cluster's API could not be read");
                 let scope = Scope::Cluster { native_id: cluster.native_id.to_string(), uid: None };
                 pipeline::fail_scope(&self.discovery.store, self.lease, &scope, place_of(&seen), &error).await?;

@@ -6,6 +6,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::gcp_source::{GcpCredentials, GcpSource};
 use crate::http::{ApiError, Code, FieldErrors};
 
 /// What to read, and with which credentials.
@@ -14,6 +15,8 @@ use crate::http::{ApiError, Code, FieldErrors};
 pub(crate) enum Source {
     /// An AWS account, by a role to assume or by static keys.
     Aws(AwsSource),
+    /// A Google Cloud project, by a service account's key, a workload identity pool, or impersonation.
+    Gcp(GcpSource),
     /// A Kubernetes API, by a kubeconfig or by a token.
     Kubernetes(KubernetesSource),
 }
@@ -107,6 +110,15 @@ pub(crate) enum SourceView {
         /// `aws`, `aws-us-gov` or `aws-cn`.
         partition: String,
     },
+    /// A Google Cloud project.
+    Gcp {
+        /// The project's id.
+        project_id: String,
+        /// The credentials, without their secret.
+        credentials: GcpCredentials,
+        /// Regions, multi-regions and zones that are read; null for all.
+        locations: Option<Vec<String>>,
+    },
     /// A Kubernetes API.
     Kubernetes {
         /// URL of the API server; null when the kubeconfig says it.
@@ -135,6 +147,9 @@ impl From<Settings> for SourceView {
                 regions: aws.regions.map_or(Regions::Word(RegionWord::Enabled), Regions::List),
                 partition: aws.partition,
             },
+            Settings::Gcp(gcp) => {
+                Self::Gcp { project_id: gcp.project_id, credentials: gcp.auth.into(), locations: gcp.locations }
+            }
             Settings::Kubernetes(kubernetes) => Self::Kubernetes {
                 server: kubernetes.server,
                 context: kubernetes.context,
@@ -157,16 +172,17 @@ impl Source {
     pub(crate) fn parse(self, name: &str, kinds: Vec<Kind>, errors: &mut FieldErrors) -> Result<Parsed, ApiError> {
         match self {
             Self::Aws(aws) => aws.parse(kinds, errors),
+            Self::Gcp(gcp) => Ok(gcp.parse(kinds, errors)),
             Self::Kubernetes(kubernetes) => Ok(kubernetes.parse(name, kinds, errors)),
         }
     }
 }
 
-fn given(secret: Option<SecretString>) -> Option<SecretString> {
+pub(super) fn given(secret: Option<SecretString>) -> Option<SecretString> {
     secret.filter(|secret| !secret.expose_secret().trim().is_empty())
 }
 
-fn collect<const N: usize>(fields: [(&str, Option<SecretString>); N]) -> BTreeMap<String, SecretString> {
+pub(super) fn collect<const N: usize>(fields: [(&str, Option<SecretString>); N]) -> BTreeMap<String, SecretString> {
     fields.into_iter().filter_map(|(field, value)| Some((field.to_owned(), value?))).collect()
 }
 
