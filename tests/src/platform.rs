@@ -53,6 +53,8 @@ impl Platform {
             azure_managed_identity: None,
             aws_access_key_id: Some(keys.access_key_id),
             aws_secret_access_key: Some(SecretString::from(keys.secret_access_key)),
+            gcp_endpoint: None,
+            gcp_credentials: None,
             retention_days: 90,
             unknown_after: 24,
         };

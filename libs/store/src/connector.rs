@@ -1,6 +1,7 @@
 //! Connectors: onboarded accounts and clusters, and their sealed credentials.
 
 mod azure;
+mod gcp;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -17,6 +18,7 @@ use crate::work::{self, WorkKind};
 use crate::{Store, StoreError, TenantTx};
 
 pub use azure::{AzureAuth, AzureSettings};
+pub use gcp::{GcpAuth, GcpSettings};
 
 /// Everything about a source that is not secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +28,8 @@ pub enum Settings {
     Aws(AwsSettings),
     /// An Azure subscription. Credentials: `client_secret` or `certificate`, else none.
     Azure(AzureSettings),
+    /// A Google Cloud project. Credentials: `service_account_key` with a key, else none.
+    Gcp(GcpSettings),
     /// A Kubernetes API. Credentials: `kubeconfig`, or `token`.
     Kubernetes(KubernetesSettings),
 }
@@ -36,6 +40,7 @@ impl Settings {
         match self {
             Self::Aws(_) => "aws",
             Self::Azure(_) => "azure",
+            Self::Gcp(_) => "gcp",
             Self::Kubernetes(_) => "kubernetes",
         }
     }
@@ -45,6 +50,7 @@ impl Settings {
         match self {
             Self::Aws(aws) => &aws.kinds,
             Self::Azure(azure) => &azure.kinds,
+            Self::Gcp(gcp) => &gcp.kinds,
             Self::Kubernetes(kubernetes) => &kubernetes.kinds,
         }
     }
@@ -55,6 +61,7 @@ impl Settings {
         match self {
             Self::Aws(aws) => Self::Aws(AwsSettings { kinds, ..aws }),
             Self::Azure(azure) => Self::Azure(AzureSettings { kinds, ..azure }),
+            Self::Gcp(gcp) => Self::Gcp(GcpSettings { kinds, ..gcp }),
             Self::Kubernetes(kubernetes) => Self::Kubernetes(KubernetesSettings { kinds, ..kubernetes }),
         }
     }
@@ -107,7 +114,8 @@ pub struct Connector {
     pub name: String,
     /// What and how to read.
     pub settings: Settings,
-    /// Generated for AWS roles, shown to the caller for the trust policy.
+    /// Generated for AWS roles, shown to the caller for the trust policy; and for impersonation on Google Cloud, where the
+    /// service account must be named so.
     pub external_id: Option<String>,
     /// Whether the schedule is off.
     pub paused: bool,
@@ -194,6 +202,10 @@ pub async fn create(tx: &mut TenantTx, keyring: &Keyring, new: &NewConnector) ->
     let (tenant, id) = (tx.tenant_uuid(), Uuid::now_v7());
     let external_id = match &new.settings {
         Settings::Aws(AwsSettings { role_arn: Some(_), .. }) => Some(format!("rampart-{}", Uuid::new_v4().simple())),
+        // Names of service accounts have 30 characters at most.
+        Settings::Gcp(GcpSettings { auth: GcpAuth::Impersonation { .. }, .. }) => {
+            Some(format!("rampart-{:.20}", Uuid::new_v4().simple().to_string()))
+        }
         _ => None,
     };
     sqlx::query!(

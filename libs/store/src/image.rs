@@ -29,7 +29,12 @@ pub struct Filter {
     pub stored: Option<bool>,
 }
 
-const DIGEST: &str = "substring(i.native_id from 'sha256:[0-9a-f]{64}')";
+/// The digest in the id of an image; indexed for [`IMAGES`].
+pub(crate) const DIGEST: &str = "substring(i.native_id from 'sha256:[0-9a-f]{64}')";
+/// Kinds of images in registries.
+const STORED: &str = "('aws.ecr.image', 'azure.acr.image', 'gcp.artifactregistry.image')";
+/// Kinds of images, as the index of digests has them.
+pub(crate) const IMAGES: &str = "('image.running', 'aws.ecr.image', 'azure.acr.image', 'gcp.artifactregistry.image')";
 
 /// Images by digest.
 pub async fn list(
@@ -48,7 +53,7 @@ pub async fn list(
         query.push(if running { " and sum(u.running) > 0" } else { " and coalesce(sum(u.running), 0) = 0" });
     }
     if let Some(stored) = filter.stored {
-        query.push(format!(" and {} bool_or(i.kind = 'aws.ecr.image')", if stored { "" } else { "not" }));
+        query.push(format!(" and {} bool_or(i.kind in {STORED})", if stored { "" } else { "not" }));
     }
     query.push(format!(" order by {DIGEST} limit ")).push_bind(page.fetch());
     let rows = query.build_query_as::<Image>().fetch_all(tx.conn()).await?;
@@ -77,7 +82,7 @@ pub async fn workloads(
 fn select(tenant: Uuid, visible: &Visible) -> QueryBuilder<Postgres> {
     let mut query = QueryBuilder::new(format!(
         "select {DIGEST} as digest, array_agg(distinct i.name order by i.name) as names,
-                coalesce(array_agg(distinct i.resource_id) filter (where i.kind = 'aws.ecr.image'), '{{}}') as stored_in,
+                coalesce(array_agg(distinct i.resource_id) filter (where i.kind in {STORED}), '{{}}') as stored_in,
                 coalesce(sum(u.running), 0)::bigint as running
          from resource_search i
          left join lateral (
@@ -87,7 +92,7 @@ fn select(tenant: Uuid, visible: &Visible) -> QueryBuilder<Postgres> {
     ));
     visible.push(&mut query, "r");
     query.push(") u on true where i.tenant_id = ").push_bind(tenant);
-    query.push(" and i.kind in ('image.running', 'aws.ecr.image')");
+    query.push(format!(" and i.kind in {IMAGES}"));
     query.push(format!(" and {DIGEST} is not null"));
     if !visible.all {
         query.push(" and (u.running > 0 or (true");

@@ -6,10 +6,12 @@ use rampart_connector_aws::{AwsAuth, AwsConfig, AwsConfigError, AwsConnector, Pa
 use rampart_connector_azure::{
     AzureAuth, AzureCloud, AzureConfig, AzureConfigError, AzureConnector, AzureIdentity, LocalAccounts, UnknownCloud,
 };
+use rampart_connector_gcp::{GcpConfig, GcpConnector, GcpSetupError, InvalidKey, Login, ServiceAccountKey};
 use rampart_connector_kube::{KubeConnector, KubeIdentity, KubeconfigError, Options, StaticAccess, parse_kubeconfig};
 use rampart_domain::{Cloud, TenantId};
 use rampart_store::connector::{
-    AwsSettings, AzureAuth as AzureAuthWord, AzureSettings, Connector as Row, KubernetesSettings, Settings,
+    AwsSettings, AzureAuth as AzureAuthWord, AzureSettings, Connector as Row, GcpAuth, GcpSettings, KubernetesSettings,
+    Settings,
 };
 use rampart_store::inventory::ClusterSeen;
 use secrecy::{ExposeSecret, SecretString};
@@ -43,6 +45,10 @@ pub(crate) enum ConnectError {
         "the operator does not let connectors use this machine's managed identity (RAMPART_AZURE_MANAGED_IDENTITY)"
     )]
     ManagedIdentityOff,
+    #[error(transparent)]
+    Gcp(#[from] GcpSetupError),
+    #[error(transparent)]
+    GcpKey(#[from] InvalidKey),
     #[error("workload-identity federation is not switched on: this installation states no identities")]
     FederationOff,
     #[error(transparent)]
@@ -71,6 +77,11 @@ pub(crate) fn source(
             let config = azure_config(discovery, azure, credentials)?;
             let caller = discovery.caller.with_cancel(cancel);
             Ok(Source::Cloud(Box::new(AzureConnector::new(config, caller, discovery.egress.clone())?)))
+        }
+        Settings::Gcp(gcp) => {
+            let config = gcp_config(discovery, row, gcp, credentials)?;
+            let connector = GcpConnector::new(config, &discovery.caller.with_cancel(cancel))?;
+            Ok(Source::Cloud(Box::new(connector)))
         }
         Settings::Kubernetes(kubernetes) => {
             let access = kubernetes_access(kubernetes, credentials)?;
@@ -180,6 +191,31 @@ fn azure_config(
     };
     let local_accounts = if azure.local_accounts { LocalAccounts::Used } else { LocalAccounts::Refused };
     Ok(AzureConfig { identity, subscription_id: azure.subscription_id.clone(), local_accounts })
+}
+
+fn gcp_config(
+    discovery: &Discovery,
+    row: &Row,
+    gcp: &GcpSettings,
+    credentials: &Credentials,
+) -> Result<GcpConfig, ConnectError> {
+    use rampart_connector_gcp::GcpAuth as Auth;
+
+    let service_account = gcp.auth.service_account(row.external_id.as_deref());
+    let auth = match &gcp.auth {
+        GcpAuth::ServiceAccountKey { .. } => {
+            let key = ServiceAccountKey::parse(field(credentials, "service_account_key")?)?;
+            Auth::Key { key, impersonate: service_account }
+        }
+        GcpAuth::WorkloadIdentity { .. } => return Err(ConnectError::FederationOff),
+        GcpAuth::Impersonation { .. } => {
+            let service_account = service_account.ok_or(ConnectError::MissingCredential("external_id"))?;
+            Auth::Impersonated { service_account }
+        }
+    };
+    let operator = discovery.config.gcp_credentials.as_ref().map(ServiceAccountKey::parse).transpose()?;
+    let login = Login { auth, operator, endpoint_override: discovery.config.gcp_endpoint.clone() };
+    Ok(GcpConfig { project_id: gcp.project_id.clone(), locations: gcp.locations.clone(), login })
 }
 
 fn kubernetes_access(

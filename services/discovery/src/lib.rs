@@ -61,6 +61,13 @@ pub struct Config {
     /// http://169.254.169.254/metadata/identity/oauth2/token. Every tenant of this installation can then use it.
     #[arg(long, env = "RAMPART_AZURE_MANAGED_IDENTITY")]
     pub azure_managed_identity: Option<Url>,
+    /// Ask this URL instead of Google Cloud, for every Google API. For tests and private gateways.
+    #[arg(long, env = "RAMPART_GCP_ENDPOINT")]
+    pub gcp_endpoint: Option<Url>,
+    /// Service account key, as JSON, with which Rampart impersonates customers' service accounts; the default is the
+    /// service account of the machine.
+    #[arg(long, env = "RAMPART_GCP_CREDENTIALS", hide_env_values = true)]
+    pub gcp_credentials: Option<SecretString>,
     /// Days that history, scans and findings of vanished resources are kept.
     #[arg(long, env = "RAMPART_RETENTION_DAYS", default_value_t = 90, value_parser = clap::value_parser!(u32).range(1..=3650))]
     pub retention_days: u32,

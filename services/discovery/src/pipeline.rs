@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use rampart_connector::{DiscoveredCluster, Event, Listing, Outcome};
-use rampart_domain::{Cloud, ClusterId, ConnectorId, Kind, NativeId, Resource, Scope, UnitId};
+use rampart_domain::{ClusterId, ConnectorId, Kind, NativeId, Resource, Scope, UnitId};
 use rampart_store::inventory::{
     self, ClusterRow, ClusterSeen, Ending, ListingEnd, Placed, Source, apply, finish_listing, prepare, resolve_cluster,
 };
@@ -231,7 +231,9 @@ impl Pipeline {
                 cloud: Some(resource.cloud),
                 account: resource.account.clone(),
                 region: resource.region.clone(),
-                version: version("/version").or_else(|| version("/properties/currentKubernetesVersion")),
+                version: version("/version")
+                    .or_else(|| version("/properties/currentKubernetesVersion"))
+                    .or_else(|| version("/currentMasterVersion")),
             },
         }
     }

@@ -2,6 +2,7 @@ use chrono::{DateTime, Utc};
 use sqlx::{Postgres, QueryBuilder};
 use uuid::Uuid;
 
+use crate::image::{DIGEST, IMAGES};
 use crate::page::{Page, prefix_end};
 use crate::{StoreError, Visible};
 
@@ -140,13 +141,12 @@ impl Filter {
         self.push_search(query);
         self.push_health(query);
         if let Some(digest) = &self.image_digest {
-            query.push(
+            query.push(format!(
                 " and exists (select from edges e
                   join resource_search i on i.tenant_id = e.tenant_id and i.resource_id = e.to_id
                   where e.tenant_id = r.tenant_id and e.from_id = r.resource_id and e.kind = 'runs_image'
-                    and i.kind in ('image.running', 'aws.ecr.image')
-                    and substring(i.native_id from 'sha256:[0-9a-f]{64}') = ",
-            );
+                    and i.kind in {IMAGES} and {DIGEST} = "
+            ));
             query.push_bind(digest.clone()).push(")");
         }
         visible.push(query, "r");

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::azure_source::{AzureAuthWord, AzureSource};
+use super::gcp_source::{GcpCredentials, GcpSource};
 use crate::http::{ApiError, Code, FieldErrors};
 
 /// What to read, and with which credentials.
@@ -17,6 +18,8 @@ pub(crate) enum Source {
     Aws(AwsSource),
     /// An Azure subscription, by an application or a managed identity.
     Azure(AzureSource),
+    /// A Google Cloud project, by a service account's key, a workload identity pool, or impersonation.
+    Gcp(GcpSource),
     /// A Kubernetes API, by a kubeconfig or by a token.
     Kubernetes(KubernetesSource),
 }
@@ -125,6 +128,15 @@ pub(crate) enum SourceView {
         /// Whether clusters without Entra ID are read with their user kubeconfig.
         local_accounts: bool,
     },
+    /// A Google Cloud project.
+    Gcp {
+        /// The project's id.
+        project_id: String,
+        /// The credentials, without their secret.
+        credentials: GcpCredentials,
+        /// Regions, multi-regions and zones that are read; null for all.
+        locations: Option<Vec<String>>,
+    },
     /// A Kubernetes API.
     Kubernetes {
         /// URL of the API server; null when the kubeconfig says it.
@@ -161,6 +173,9 @@ impl From<Settings> for SourceView {
                 cloud: azure.cloud,
                 local_accounts: azure.local_accounts,
             },
+            Settings::Gcp(gcp) => {
+                Self::Gcp { project_id: gcp.project_id, credentials: gcp.auth.into(), locations: gcp.locations }
+            }
             Settings::Kubernetes(kubernetes) => Self::Kubernetes {
                 server: kubernetes.server,
                 context: kubernetes.context,
@@ -184,6 +199,7 @@ impl Source {
         match self {
             Self::Aws(aws) => aws.parse(kinds, errors),
             Self::Azure(azure) => Ok(azure.parse(kinds, errors)),
+            Self::Gcp(gcp) => Ok(gcp.parse(kinds, errors)),
             Self::Kubernetes(kubernetes) => Ok(kubernetes.parse(name, kinds, errors)),
         }
     }

@@ -8,6 +8,7 @@ mod connectors;
 mod controls;
 mod coverage;
 mod findings;
+mod gcp_source;
 mod images;
 mod initiatives;
 mod preflights;

@@ -1,0 +1,87 @@
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use rampart_connector::{
+    Caller, Connector, ConnectorError, ErrorKind, Event, Listing, Permission, PermissionCheck, ScanContext, Sink,
+};
+use rampart_domain::Kind;
+use tokio_util::sync::CancellationToken;
+
+use crate::auth::Tokens;
+use crate::calls::Calls;
+use crate::config::{GcpConfig, GcpConfigError};
+use crate::http::Http;
+use crate::normalize::Place;
+use crate::permissions::{KINDS, permissions};
+use crate::{gke, preflight, project, registry};
+
+/// Reads one Google Cloud project.
+#[derive(Debug)]
+pub struct GcpConnector {
+    config: GcpConfig,
+    calls: Calls,
+}
+
+/// What the parts of one scan share.
+pub(crate) struct Run<'a> {
+    pub(crate) config: &'a GcpConfig,
+    pub(crate) calls: Calls,
+    pub(crate) place: Place,
+    pub(crate) kinds: &'a [Kind],
+    pub(crate) sink: &'a Sink,
+    pub(crate) cancel: CancellationToken,
+}
+
+/// Why a connector could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum GcpSetupError {
+    /// The configuration makes no sense.
+    #[error(transparent)]
+    Config(#[from] GcpConfigError),
+    /// This machine cannot make connections at all.
+    #[error(transparent)]
+    Client(#[from] ConnectorError),
+}
+
+impl GcpConnector {
+    /// Checks the configuration. Makes no call; a token is fetched by the first scan or preflight.
+    ///
+    /// `caller` brings limits and buckets. Its cancellation ends what outlives a scan: the tokens of discovered clusters.
+    pub fn new(config: GcpConfig, caller: &Caller) -> Result<Self, GcpSetupError> {
+        config.validate()?;
+        let http = Arc::new(Http::new(config.login.endpoint_override.as_ref(), caller.limits())?);
+        let tokens = Arc::new(Tokens::new(config.login.clone(), Arc::clone(&http), caller.clone()));
+        let calls = Calls::new(tokens, http, caller.clone(), &config.project_id);
+        Ok(Self { config, calls })
+    }
+}
+
+#[async_trait]
+impl Connector for GcpConnector {
+    fn permissions(&self) -> Vec<Permission> {
+        permissions(&self.config)
+    }
+
+    async fn scan(&self, cx: &ScanContext, sink: &Sink) -> Result<(), ConnectorError> {
+        // A child: when nobody takes the results any more, the scan stops itself and nothing else.
+        let cancel = cx.cancel.child_token();
+        let calls = self.calls.until(cancel.clone());
+        calls.sign_in().await?;
+        if cancel.is_cancelled() {
+            return Err(ConnectorError::new(ErrorKind::Cancelled, "scan", "the scan was told to stop"));
+        }
+        let place = Place::of_project(&self.config.project_id);
+        let wanted = KINDS.into_iter().filter(|kind| cx.kinds.is_empty() || cx.kinds.contains(kind));
+        let listings = wanted.map(|kind| Listing { scope: place.scope(), kind }).collect();
+        if sink.send(Event::Planned { listings }).await.is_err() {
+            return Ok(());
+        }
+        let run = Run { config: &self.config, calls, place, kinds: &cx.kinds, sink, cancel };
+        tokio::join!(project::read(&run), gke::read(&run), registry::read(&run));
+        Ok(())
+    }
+
+    async fn preflight(&self, cx: &ScanContext) -> Result<Vec<PermissionCheck>, ConnectorError> {
+        preflight::run(&self.config, &self.calls.until(cx.cancel.child_token())).await
+    }
+}

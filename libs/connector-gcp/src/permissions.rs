@@ -1,0 +1,51 @@
+use rampart_connector::Permission;
+use rampart_domain::Kind;
+
+use crate::auth::IMPERSONATE;
+use crate::calls as api;
+use crate::config::GcpConfig;
+
+/// Every kind that a project yields.
+pub(crate) const KINDS: [Kind; 5] = [
+    Kind::GcpProject,
+    Kind::GcpGkeCluster,
+    Kind::GcpGkeNodePool,
+    Kind::GcpArtifactRegistryRepository,
+    Kind::GcpArtifactRegistryImage,
+];
+
+/// Every permission of a scan with the kinds that are lost without it.
+const ACTIONS: &[(&str, &[Kind])] = &[
+    (api::GET_PROJECT, &[Kind::GcpProject]),
+    (api::LIST_CLUSTERS, &[Kind::GcpGkeCluster, Kind::GcpGkeNodePool]),
+    (api::LIST_LOCATIONS, &[Kind::GcpArtifactRegistryRepository, Kind::GcpArtifactRegistryImage]),
+    (api::LIST_REPOSITORIES, &[Kind::GcpArtifactRegistryRepository, Kind::GcpArtifactRegistryImage]),
+    (api::GET_POLICY, &[Kind::GcpArtifactRegistryRepository]),
+    (api::LIST_IMAGES, &[Kind::GcpArtifactRegistryImage]),
+];
+
+/// The permissions that a scan of this configuration uses. Acting as a service account is one on that account, all others
+/// are on the project.
+pub(crate) fn permissions(config: &GcpConfig) -> Vec<Permission> {
+    let of = |(name, kinds): &(&str, &[Kind])| Permission { name: (*name).to_owned(), kinds: kinds.to_vec() };
+    let acting = config.login.impersonates().map(|_| of(&(IMPERSONATE, &KINDS)));
+    let used = ACTIONS.iter().filter(|(name, _)| *name != api::LIST_LOCATIONS || config.locations.is_none());
+    acting.into_iter().chain(used.map(of)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use rampart_domain::Family;
+
+    use super::*;
+
+    #[test]
+    fn every_kind_of_a_project_is_read_and_hangs_on_a_permission() {
+        let known = Kind::ALL.iter().copied().filter(|kind| kind.family() == Family::Gcp);
+        // Folders belong to an organisation.
+        assert_eq!(known.filter(|kind| *kind != Kind::GcpFolder).collect::<Vec<_>>(), KINDS);
+        for kind in KINDS {
+            assert!(ACTIONS.iter().any(|(_, kinds)| kinds.contains(&kind)), "{kind}");
+        }
+    }
+}
