@@ -31,7 +31,10 @@ create table batch_sessions (
     connector_id uuid not null,
     -- By the collector's clock.
     started_at timestamptz not null,
-    state text not null check (state in ('open', 'closed', 'abandoned', 'applied', 'failed', 'superseded')),
+    state text not null check (state in ('open', 'closed', 'abandoned', 'taking', 'applied', 'failed',
+        'superseded')),
+    -- When its last batch came; null for a session that was never finished.
+    closed_at timestamptz,
     next_sequence int not null default 0,
     -- Stored bytes, while they are stored.
     bytes bigint not null default 0,
@@ -46,7 +49,7 @@ create table batch_sessions (
 );
 create index batch_sessions_connector on batch_sessions (tenant_id, connector_id, started_at);
 -- What waits is little; it is summed with every batch.
-create index batch_sessions_waiting on batch_sessions (tenant_id, session_id) include (bytes) where state in ('open', 'closed', 'abandoned');
+create index batch_sessions_waiting on batch_sessions (tenant_id, session_id) include (bytes) where state in ('open', 'closed', 'abandoned', 'taking');
 
 create table batches (
     tenant_id uuid not null,

@@ -1,8 +1,8 @@
 //! Sessions of collectors and their batches, between the moment they come and the moment discovery takes them up.
 //!
 //! ```text
-//! open ─last batch─▶ closed ──────┬─▶ applied | failed
-//!   ├──idle─▶ abandoned ──────────┘
+//! open ─last batch─▶ closed ──┬─▶ taking ─▶ applied | failed
+//!   ├──idle─▶ abandoned ──────┘
 //!   └──newer session─▶ superseded        (closed and abandoned ones too, when a newer one closes)
 //! ```
 
@@ -29,6 +29,8 @@ pub enum SessionState {
     Closed,
     /// Nothing came for too long; it waits to be taken up as far as it goes.
     Abandoned,
+    /// It is being taken up.
+    Taking,
     /// It is in the inventory.
     Applied,
     /// It could not be used.
@@ -38,8 +40,15 @@ pub enum SessionState {
 }
 
 impl SessionState {
-    const ALL: [Self; 6] =
-        [Self::Open, Self::Closed, Self::Abandoned, Self::Applied, Self::Failed, Self::Superseded];
+    const ALL: [Self; 7] = [
+        Self::Open,
+        Self::Closed,
+        Self::Abandoned,
+        Self::Taking,
+        Self::Applied,
+        Self::Failed,
+        Self::Superseded,
+    ];
 
     /// The one spelling.
     pub const fn as_str(self) -> &'static str {
@@ -47,6 +56,7 @@ impl SessionState {
             Self::Open => "open",
             Self::Closed => "closed",
             Self::Abandoned => "abandoned",
+            Self::Taking => "taking",
             Self::Applied => "applied",
             Self::Failed => "failed",
             Self::Superseded => "superseded",
@@ -70,6 +80,8 @@ pub struct Session {
     pub started_at: DateTime<Utc>,
     /// Where it stands.
     pub state: SessionState,
+    /// When its last batch came; `None` for one that was not finished.
+    pub closed_at: Option<DateTime<Utc>>,
     /// Number of the batch that is expected next.
     pub next_sequence: i32,
     /// The scan that takes it up, once it closed.
@@ -129,6 +141,7 @@ struct Row {
     connector_id: Uuid,
     started_at: DateTime<Utc>,
     state: String,
+    closed_at: Option<DateTime<Utc>>,
     next_sequence: i32,
     scan_id: Option<Uuid>,
     error: Option<String>,
@@ -142,6 +155,7 @@ impl Row {
             connector: self.connector_id.into(),
             started_at: self.started_at,
             state: SessionState::parse(&self.state)?,
+            closed_at: self.closed_at,
             next_sequence: self.next_sequence,
             scan: self.scan_id.map(Into::into),
             error: self.error,
@@ -160,7 +174,7 @@ async fn find(tx: &mut TenantTx, session: Uuid) -> Result<Option<Session>, Store
     let tenant = tx.tenant_uuid();
     let row = sqlx::query_as!(
         Row,
-        "select session_id, connector_id, started_at, state, next_sequence, scan_id, error, updated_at
+        "select session_id, connector_id, started_at, state, closed_at, next_sequence, scan_id, error, updated_at
          from batch_sessions where tenant_id = $1 and session_id = $2",
         tenant,
         session
@@ -235,7 +249,7 @@ async fn begin(
     let tenant = tx.tenant_uuid();
     let newer = sqlx::query_scalar!(
         "select started_at from batch_sessions
-         where tenant_id = $1 and connector_id = $2 and started_at >= $3 and state in ('open', 'closed', 'abandoned')
+         where tenant_id = $1 and connector_id = $2 and started_at >= $3 and state in ('open', 'closed', 'abandoned', 'taking')
          order by started_at desc limit 1",
         tenant,
         connector.0,
@@ -313,7 +327,7 @@ async fn full(tx: &mut TenantTx, batch: &NewBatch<'_>) -> Result<Option<Accepted
     let sums = sqlx::query!(
         r#"select coalesce(sum(bytes) filter (where session_id = $2), 0)::bigint as "session!",
                   coalesce(sum(bytes), 0)::bigint as "tenant!"
-           from batch_sessions where tenant_id = $1 and state in ('open', 'closed', 'abandoned')"#,
+           from batch_sessions where tenant_id = $1 and state in ('open', 'closed', 'abandoned', 'taking')"#,
         tenant,
         batch.session
     )
@@ -361,7 +375,8 @@ async fn close(tx: &mut TenantTx, connector: ConnectorId, batch: &NewBatch<'_>) 
     let scan = scan::pushed(tx, connector).await?;
     let tenant = tx.tenant_uuid();
     sqlx::query!(
-        "update batch_sessions set state = 'closed', scan_id = $3 where tenant_id = $1 and session_id = $2",
+        "update batch_sessions set state = 'closed', closed_at = now(), scan_id = $3
+         where tenant_id = $1 and session_id = $2",
         tenant,
         batch.session,
         scan.scan_id
@@ -379,12 +394,9 @@ async fn close(tx: &mut TenantTx, connector: ConnectorId, batch: &NewBatch<'_>) 
     Ok(())
 }
 
-/// The session that is to be taken up now: one that closed, else one to which nothing came for `idle`.
-pub async fn waiting(
-    tx: &mut TenantTx,
-    connector: ConnectorId,
-    idle: Duration,
-) -> Result<Option<Session>, StoreError> {
+/// Takes the session that is due: one that another worker began to take up, one that closed, else one to which nothing
+/// came for `idle`.
+pub async fn take(tx: &mut TenantTx, connector: ConnectorId, idle: Duration) -> Result<Option<Session>, StoreError> {
     let tenant = tx.tenant_uuid();
     sqlx::query!(
         "update batch_sessions set state = 'abandoned'
@@ -397,9 +409,12 @@ pub async fn waiting(
     .await?;
     let row = sqlx::query_as!(
         Row,
-        "select session_id, connector_id, started_at, state, next_sequence, scan_id, error, updated_at
-         from batch_sessions where tenant_id = $1 and connector_id = $2 and state in ('closed', 'abandoned')
-         order by state = 'closed' desc, started_at desc limit 1",
+        "update batch_sessions set state = 'taking'
+         where tenant_id = $1 and session_id = (
+             select session_id from batch_sessions
+             where tenant_id = $1 and connector_id = $2 and state in ('taking', 'closed', 'abandoned')
+             order by state = 'taking' desc, state = 'closed' desc, started_at desc limit 1)
+         returning session_id, connector_id, started_at, state, closed_at, next_sequence, scan_id, error, updated_at",
         tenant,
         connector.0
     )
@@ -408,7 +423,7 @@ pub async fn waiting(
     row.map(Row::parse).transpose()
 }
 
-/// The body of one batch; `None` behind the last, and when the session was superseded meanwhile.
+/// The body of one batch; `None` behind the last.
 pub async fn body(tx: &mut TenantTx, session: Uuid, sequence: i32) -> Result<Option<Vec<u8>>, StoreError> {
     let tenant = tx.tenant_uuid();
     Ok(sqlx::query_scalar!(
@@ -432,7 +447,7 @@ pub async fn taken(
     let state = if error.is_some() { SessionState::Failed } else { SessionState::Applied };
     sqlx::query!(
         "update batch_sessions set state = $3, scan_id = $4, error = $5, bytes = 0
-         where tenant_id = $1 and session_id = $2 and state in ('closed', 'abandoned')",
+         where tenant_id = $1 and session_id = $2 and state = 'taking'",
         tenant,
         session.session_id,
         state.as_str(),

@@ -1,7 +1,9 @@
 //! One file per noun: its operations and its views.
 
 mod assignments;
+mod batches;
 mod clusters;
+mod collectors;
 mod connector_source;
 mod connectors;
 mod controls;
@@ -26,6 +28,8 @@ use crate::App;
 pub(crate) fn all() -> OpenApiRouter<App> {
     OpenApiRouter::with_openapi(crate::document::base())
         .merge(connectors::router())
+        .merge(collectors::router())
+        .merge(batches::router())
         .merge(preflights::router())
         .merge(scans::router())
         .merge(clusters::router())
