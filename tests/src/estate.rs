@@ -60,6 +60,7 @@ impl Estate {
             cloud: None,
             account: None,
             region: None,
+            delivery: connector::Delivery::Pull,
             kinds: Vec::new(),
         });
         let new = NewConnector {

@@ -37,12 +37,16 @@ pub struct Options {
     pub list_secret_names: bool,
     /// Read the names of config maps. As with secrets, the right to list them grants their content.
     pub list_config_map_names: bool,
+    /// Objects asked for at once; at least 1. Memory holds a few pages.
+    pub page: usize,
+    /// Lists that are read side by side; at least 1.
+    pub lists_at_once: usize,
 }
 
 impl Options {
-    /// The default: no names of secrets or config maps.
+    /// The default: no names of secrets or config maps, large pages, a few lists side by side.
     pub const fn new(redaction_key: [u8; 32]) -> Self {
-        Self { redaction_key, list_secret_names: false, list_config_map_names: false }
+        Self { redaction_key, list_secret_names: false, list_config_map_names: false, page: 500, lists_at_once: 4 }
     }
 }
 

@@ -8,8 +8,6 @@ use serde_json::value::RawValue;
 
 use crate::client::{Accept, Api};
 
-/// Objects asked for at once.
-const PAGE: usize = 500;
 /// The smallest page that is tried when answers are too large.
 const SMALLEST_PAGE: usize = 25;
 
@@ -66,9 +64,10 @@ pub(crate) struct Pager<'a> {
 }
 
 impl<'a> Pager<'a> {
-    pub(crate) fn new(api: &'a Api, path: String, accept: Accept) -> Self {
+    /// A walk over the list at `path`, `limit` objects at a time.
+    pub(crate) fn new(api: &'a Api, path: String, accept: Accept, limit: usize) -> Self {
         let seen = HashSet::new();
-        Self { api, path, accept, limit: PAGE, next: None, seen, restarted: false, ended: false }
+        Self { api, path, accept, limit, next: None, seen, restarted: false, ended: false }
     }
 
     /// The next page made into something by `make`; `None` after the last.

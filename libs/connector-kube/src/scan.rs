@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! kube-system (identity) ─▶ /version, /apis ─▶ nodes, replica sets, jobs ─┬▶ pods ─▶ workloads, static pods, images
-//!                                                                         └▶ everything else, four lists at a time
+//!                                                                         └▶ everything else, a few lists at a time
 //! ```
 
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -20,8 +20,6 @@ use crate::kinds::{Aws, CONFIG_MAPS, DERIVED, Entry, FIRST, PODS, REST, SECRETS,
 use crate::list::{Items, Pager, Read};
 use crate::normalize::{self, Cluster, Owners, Pods, Redactor};
 
-/// Lists that are read side by side.
-const CONCURRENCY: usize = 4;
 /// Derived resources that are handed over at once.
 const CHUNK: usize = 500;
 
@@ -67,7 +65,7 @@ pub(crate) async fn run(
         cluster: Arc::new(cluster),
         groups,
         owners: Arc::default(),
-        gate: Semaphore::new(CONCURRENCY),
+        gate: Semaphore::new(connector.options.lists_at_once.max(1)),
     };
     let closed = |_: SinkClosed| ConnectorError::new(ErrorKind::Cancelled, "scan", "nobody takes the results any more");
     Box::pin(scan.everything()).await.map_err(closed)
@@ -211,7 +209,7 @@ impl Scan<'_> {
     {
         let mut last = None;
         for source in candidates(self.groups.as_ref().ok(), entry) {
-            let mut pager = Pager::new(self.api, source.path(entry.plural), entry.accept);
+            let mut pager = Pager::new(self.api, source.path(entry.plural), entry.accept, self.connector.options.page.max(1));
             match pager.next(make(source)).await {
                 Ok(read) => return Ok((pager, source, read)),
                 Err(error) if error.kind == ErrorKind::NotFound => last = Some(error),

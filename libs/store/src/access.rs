@@ -1,6 +1,6 @@
 //! Who asks, what they may do, and what they may see.
 
-use rampart_domain::{ClusterId, TenantId, TokenId};
+use rampart_domain::{ClusterId, ConnectorId, TenantId, TokenId};
 use sqlx::{Postgres, QueryBuilder};
 use uuid::Uuid;
 
@@ -97,8 +97,10 @@ pub struct Access {
     pub tenant: TenantId,
     /// Which token.
     pub token: TokenId,
-    /// What it may do where; never empty.
+    /// What it may do where; empty only for a collector.
     pub grants: Vec<Grant>,
+    /// The connector that it may push batches to, when it is a collector's. It may do nothing else.
+    pub collector: Option<ConnectorId>,
 }
 
 impl Access {

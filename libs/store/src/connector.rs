@@ -15,7 +15,7 @@ use uuid::Uuid;
 use crate::keyring::{Keyring, Label, Sealed};
 use crate::page::{Listed, Page};
 use crate::work::{self, WorkKind};
-use crate::{Store, StoreError, TenantTx};
+use crate::{Store, StoreError, TenantTx, collector};
 
 pub use azure::{AzureAuth, AzureSettings};
 pub use gcp::{GcpAuth, GcpSettings};
@@ -43,6 +43,11 @@ impl Settings {
             Self::Gcp(_) => "gcp",
             Self::Kubernetes(_) => "kubernetes",
         }
+    }
+
+    /// Whether a collector pushes what is read.
+    pub const fn is_pushed(&self) -> bool {
+        matches!(self, Self::Kubernetes(KubernetesSettings { delivery: Delivery::Push, .. }))
     }
 
     /// Kinds to read; empty means all that are read by default.
@@ -100,9 +105,23 @@ pub struct KubernetesSettings {
     pub account: Option<String>,
     /// Region that it runs in.
     pub region: Option<String>,
+    /// Who makes the connection.
+    #[serde(default)]
+    pub delivery: Delivery,
     /// Kinds to read; empty means the default.
     #[serde(default)]
     pub kinds: Vec<Kind>,
+}
+
+/// Who makes the connection between Rampart and a cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Delivery {
+    /// Rampart calls the cluster's API.
+    #[default]
+    Pull,
+    /// A collector beside the cluster pushes what it reads; there are no credentials of the cluster.
+    Push,
 }
 
 /// An onboarded account or cluster.
@@ -367,6 +386,7 @@ pub async fn delete(tx: &mut TenantTx, connector: ConnectorId, version: Option<i
     .execute(tx.conn())
     .await?;
     clear_credentials(tx, connector).await?;
+    collector::revoke(tx, connector).await?;
     work::forget(tx, WorkKind::Scan, connector.0).await?;
     work::forget(tx, WorkKind::Preflight, connector.0).await?;
     work::request(tx, WorkKind::Delete, connector.0).await?;

@@ -10,7 +10,9 @@
 pub mod access;
 pub mod admin;
 pub mod assignment;
+pub mod batch;
 pub mod cluster;
+pub mod collector;
 pub mod connector;
 pub mod coverage;
 pub mod edge;

@@ -30,6 +30,10 @@ async fn sweep_tenant(store: &Store, tenant: TenantId, before: DateTime<Utc>) ->
     sqlx::query!("delete from preflights where tenant_id = $1 and finished_at < $2", tenant.0, before)
         .execute(tx.conn())
         .await?;
+    // Sessions that were never finished go too, with their batches.
+    sqlx::query!("delete from batch_sessions where tenant_id = $1 and updated_at < $2", tenant.0, before)
+        .execute(tx.conn())
+        .await?;
     sqlx::query!(
         "delete from findings f where tenant_id = $1 and changed_at < $2
            and not exists (select from resources r where r.tenant_id = $1 and r.resource_id = f.resource_id)",

@@ -60,7 +60,7 @@ pub struct Scan {
     pub connector: String,
     /// `queued`, `running`, `succeeded`, `partial`, `failed` or `cancelled`.
     pub status: String,
-    /// `schedule` or `request`.
+    /// `schedule`, `request` or `push`.
     pub trigger: String,
     /// When it was asked for.
     pub requested_at: DateTime<Utc>,
@@ -92,6 +92,15 @@ pub struct Filter {
 
 /// Asks for a scan now. A scan that waits already is returned instead of a second one.
 pub async fn request(tx: &mut TenantTx, connector: ConnectorId) -> Result<Scan, StoreError> {
+    enqueue(tx, connector, "request").await
+}
+
+/// The same because a collector pushed what it read.
+pub(crate) async fn pushed(tx: &mut TenantTx, connector: ConnectorId) -> Result<Scan, StoreError> {
+    enqueue(tx, connector, "push").await
+}
+
+async fn enqueue(tx: &mut TenantTx, connector: ConnectorId, trigger: &str) -> Result<Scan, StoreError> {
     let tenant = tx.tenant_uuid();
     // The lock makes two requests at once agree on one row.
     let deleting = sqlx::query_scalar!(
@@ -118,10 +127,11 @@ pub async fn request(tx: &mut TenantTx, connector: ConnectorId) -> Result<Scan, 
         let id = Uuid::now_v7();
         sqlx::query!(
             "insert into scans (tenant_id, scan_id, connector_id, status, trigger)
-                 values ($1, $2, $3, 'queued', 'request')",
+                 values ($1, $2, $3, 'queued', $4)",
             tenant,
             id,
-            connector.0
+            connector.0,
+            trigger
         )
         .execute(tx.conn())
         .await?;

@@ -64,6 +64,19 @@ pub async fn begin(tx: &mut TenantTx, connector: ConnectorId, now: DateTime<Utc>
     Ok(scan.into())
 }
 
+/// Whether a scan of the connector waits, or was left running by a dead worker.
+pub async fn is_waiting(tx: &mut TenantTx, connector: ConnectorId) -> Result<bool, StoreError> {
+    let tenant = tx.tenant_uuid();
+    Ok(sqlx::query_scalar!(
+        r#"select exists (select from scans where tenant_id = $1 and connector_id = $2
+                          and status in ('queued', 'running')) as "waiting!""#,
+        tenant,
+        connector.0
+    )
+    .fetch_one(tx.conn())
+    .await?)
+}
+
 /// Writes how far a scan is. Returns whether somebody asked to stop it.
 pub async fn report(tx: &mut TenantTx, scan: ScanId, progress: &Value) -> Result<bool, StoreError> {
     let tenant = tx.tenant_uuid();

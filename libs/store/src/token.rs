@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Utc};
-use rampart_domain::{ClusterId, TenantId, TokenId};
+use rampart_domain::{ClusterId, ConnectorId, TenantId, TokenId};
 use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
 
@@ -30,6 +30,21 @@ pub struct Token {
     pub last_used_at: Option<DateTime<Utc>>,
     /// What it may do where.
     pub grants: Vec<Grant>,
+    /// The connector that a collector pushes to with it.
+    pub connector: Option<ConnectorId>,
+}
+
+/// What a token is made from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct NewToken<'a> {
+    /// Name, to tell it from others.
+    pub(crate) name: &'a str,
+    /// What it may do where.
+    pub(crate) grants: &'a [Grant],
+    /// The connector that a collector pushes to with it.
+    pub(crate) connector: Option<ConnectorId>,
+    /// When it stops working by itself.
+    pub(crate) expires_at: DateTime<Utc>,
 }
 
 /// A caller, and whether the time of its last use should be raised.
@@ -67,7 +82,7 @@ pub async fn authenticate(store: &Store, hash: &[u8; 32]) -> Result<Option<Authe
     let begin = format!("begin; set local app.token_hash = '{hex}'");
     let mut tx = store.pool().begin_with(sqlx::AssertSqlSafe(begin)).await?;
     let found = sqlx::query!(
-        r#"select tenant_id, token_id,
+        r#"select tenant_id, token_id, connector_id,
                   coalesce(last_used_at < now() - interval '1 hour', true) as "use_is_old!"
            from tokens where hash = $1 and expires_at > now() and revoked_at is null"#,
         &hash[..]
@@ -86,10 +101,11 @@ pub async fn authenticate(store: &Store, hash: &[u8; 32]) -> Result<Option<Authe
     .fetch_all(&mut *tx)
     .await?;
     let grants = grants.into_iter().map(GrantRow::parse).collect::<Result<Vec<_>, _>>()?;
-    if grants.is_empty() {
+    let collector = found.connector_id.map(ConnectorId);
+    if grants.is_empty() && collector.is_none() {
         return Ok(None);
     }
-    let access = Access { tenant: TenantId(found.tenant_id), token: TokenId(found.token_id), grants };
+    let access = Access { tenant: TenantId(found.tenant_id), token: TokenId(found.token_id), grants, collector };
     Ok(Some(Authenticated { access, use_is_old: found.use_is_old }))
 }
 
@@ -114,19 +130,24 @@ pub async fn create(
     grants: &[Grant],
     expires_at: DateTime<Utc>,
 ) -> Result<(Token, SecretString), StoreError> {
+    make(tx, &NewToken { name, grants, connector: None, expires_at }).await
+}
+
+pub(crate) async fn make(tx: &mut TenantTx, new: &NewToken<'_>) -> Result<(Token, SecretString), StoreError> {
     let secret = generate()?;
     let (tenant, id) = (tx.tenant_uuid(), Uuid::now_v7());
     sqlx::query!(
-        "insert into tokens (tenant_id, token_id, name, hash, expires_at) values ($1, $2, $3, $4, $5)",
+        "insert into tokens (tenant_id, token_id, name, hash, expires_at, connector_id) values ($1, $2, $3, $4, $5, $6)",
         tenant,
         id,
-        name,
+        new.name,
         &hash(secret.expose_secret())[..],
-        expires_at
+        new.expires_at,
+        new.connector.map(|connector| connector.0)
     )
     .execute(tx.conn())
     .await?;
-    for grant in grants {
+    for grant in new.grants {
         insert_grant(tx, id, grant).await?;
     }
     Ok((get(tx, TokenId(id)).await?, secret))
@@ -157,7 +178,7 @@ pub async fn get(tx: &mut TenantTx, token: TokenId) -> Result<Token, StoreError>
     let tenant = tx.tenant_uuid();
     let row = sqlx::query_as!(
         TokenRow,
-        "select token_id, name, created_at, expires_at, revoked_at, last_used_at from tokens
+        "select token_id, name, created_at, expires_at, revoked_at, last_used_at, connector_id from tokens
          where tenant_id = $1 and token_id = $2",
         tenant,
         token.0
@@ -176,7 +197,7 @@ pub async fn list(tx: &mut TenantTx, page: &Page) -> Result<Listed<Token>, Store
     let before = page.after::<Uuid>()?.unwrap_or(Uuid::max());
     let rows = sqlx::query_as!(
         TokenRow,
-        "select token_id, name, created_at, expires_at, revoked_at, last_used_at from tokens
+        "select token_id, name, created_at, expires_at, revoked_at, last_used_at, connector_id from tokens
          where tenant_id = $1 and token_id < $2 order by token_id desc limit $3",
         tenant,
         before,
@@ -208,6 +229,7 @@ struct TokenRow {
     expires_at: DateTime<Utc>,
     revoked_at: Option<DateTime<Utc>>,
     last_used_at: Option<DateTime<Utc>>,
+    connector_id: Option<Uuid>,
 }
 
 struct GrantRow {
@@ -248,6 +270,7 @@ async fn with_grants(tx: &mut TenantTx, rows: Vec<TokenRow>) -> Result<Vec<Token
                 expires_at: row.expires_at,
                 revoked_at: row.revoked_at,
                 last_used_at: row.last_used_at,
+                connector: row.connector_id.map(ConnectorId),
                 grants: own.into_iter().map(GrantRow::parse).collect::<Result<_, _>>()?,
             })
         })

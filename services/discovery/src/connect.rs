@@ -18,6 +18,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio_util::sync::CancellationToken;
 
 use crate::Discovery;
+use crate::pushed::Pushed;
 
 /// A connector that is ready to be run.
 pub(crate) enum Source {
@@ -27,6 +28,13 @@ pub(crate) enum Source {
     Cluster {
         /// The connector.
         connector: Box<KubeConnector>,
+        /// What the customer said of the cluster.
+        seen: ClusterSeen,
+    },
+    /// One cluster, as a collector pushed it.
+    Pushed {
+        /// The stored session.
+        connector: Box<Pushed>,
         /// What the customer said of the cluster.
         seen: ClusterSeen,
     },
@@ -55,9 +63,12 @@ pub(crate) enum ConnectError {
     Kubeconfig(#[from] KubeconfigError),
     #[error("the connector lacks its credential `{0}`; supply it again")]
     MissingCredential(&'static str),
+    #[error("the cluster is not reached from here: a collector pushes what it reads, and its log says what it lacks")]
+    Pushed,
 }
 
-type Credentials = BTreeMap<String, SecretString>;
+/// Secrets by field.
+pub(crate) type Credentials = BTreeMap<String, SecretString>;
 
 /// Builds the connector of a stored row.
 pub(crate) fn source(
@@ -83,6 +94,10 @@ pub(crate) fn source(
             let connector = GcpConnector::new(config, &discovery.caller.with_cancel(cancel))?;
             Ok(Source::Cloud(Box::new(connector)))
         }
+        Settings::Kubernetes(kubernetes) if row.settings.is_pushed() => {
+            tracing::debug!(connector.id = %row.id, cluster = kubernetes.cluster_name, "a pushed cluster has no address");
+            Err(ConnectError::Pushed)
+        }
         Settings::Kubernetes(kubernetes) => {
             let access = kubernetes_access(kubernetes, credentials)?;
             let identity = KubeIdentity {
@@ -92,15 +107,20 @@ pub(crate) fn source(
                 account: kubernetes.account.clone(),
                 region: kubernetes.region.clone(),
             };
-            let seen = ClusterSeen {
-                name: kubernetes.cluster_name.clone(),
-                cloud: kubernetes.cloud,
-                account: kubernetes.account.clone(),
-                region: kubernetes.region.clone(),
-                ..ClusterSeen::default()
-            };
+            let seen = seen(kubernetes);
             Ok(Source::Cluster { connector: Box::new(kube(discovery, tenant, identity, access, cancel)), seen })
         }
+    }
+}
+
+/// What the customer said of a cluster.
+pub(crate) fn seen(kubernetes: &KubernetesSettings) -> ClusterSeen {
+    ClusterSeen {
+        name: kubernetes.cluster_name.clone(),
+        cloud: kubernetes.cloud,
+        account: kubernetes.account.clone(),
+        region: kubernetes.region.clone(),
+        ..ClusterSeen::default()
     }
 }
 

@@ -3,6 +3,7 @@
 //! ```text
 //! work(scan) ─▶ connect ─▶ Connector::scan ──Event──▶ Pipeline ─▶ store::inventory (fenced)
 //!                              └ Cluster ─▶ KubeConnector::scan ──Event──▶ Pipeline
+//! work(scan) ─▶ session that a collector pushed ──Event──▶ Pipeline
 //! work(preflight) ─▶ Connector::preflight      work(delete) ─▶ store::inventory::remove_connector
 //! ```
 
@@ -11,6 +12,7 @@ mod gap;
 mod pipeline;
 mod preflight;
 mod progress;
+mod pushed;
 mod scan;
 
 use std::sync::Arc;

@@ -25,6 +25,8 @@ pub(crate) struct Pipeline {
     pub(crate) phase: String,
     /// The cluster as the cloud knows it, when a Kubernetes API is read through a cloud connector.
     pub(crate) cluster: Option<ClusterSeen>,
+    /// When everything was read; `None` when it is read now.
+    read_at: Option<DateTime<Utc>>,
     open: HashMap<Listing, Open>,
     clusters: HashMap<NativeId, ClusterRow>,
 }
@@ -59,9 +61,20 @@ impl Pipeline {
             progress: progress.clone(),
             phase: phase.into(),
             cluster,
+            read_at: None,
             open: HashMap::new(),
             clusters: HashMap::new(),
         }
+    }
+
+    /// The same for what was read at an earlier time, as by a collector.
+    #[must_use]
+    pub(crate) fn as_of(self, read_at: Option<DateTime<Utc>>) -> Self {
+        Self { read_at, ..self }
+    }
+
+    fn now(&self) -> DateTime<Utc> {
+        self.read_at.unwrap_or_else(Utc::now)
     }
 
     /// Takes events until the connector hangs up.
@@ -71,7 +84,7 @@ impl Pipeline {
             match event {
                 Event::Planned { listings } => self.progress.planned(&self.phase, listings.len() as u64),
                 Event::Started { listing } => {
-                    self.open.insert(listing, Open { started_at: Utc::now(), seen: Vec::new() });
+                    self.open.insert(listing, Open { started_at: self.now(), seen: Vec::new() });
                 }
                 Event::Page { listing, resources, remaining } => self.page(&listing, resources, remaining).await?,
                 Event::Finished { listing, outcome } => self.finished(listing, outcome).await?,
@@ -88,7 +101,7 @@ impl Pipeline {
                 listing.kind.as_str(),
                 "the listing was broken off",
             );
-            self.end(listing, Utc::now(), Ending::Incomplete(gap_of(&error))).await?;
+            self.end(listing, self.now(), Ending::Incomplete(gap_of(&error))).await?;
         }
         found.cluster = self.cluster_read();
         Ok(found)
@@ -129,7 +142,7 @@ impl Pipeline {
 
     async fn finished(&mut self, listing: Listing, outcome: Outcome) -> Result<(), StoreError> {
         let open = self.open.remove(&listing);
-        let started_at = open.as_ref().map_or_else(Utc::now, |open| open.started_at);
+        let started_at = open.as_ref().map_or_else(|| self.now(), |open| open.started_at);
         let ending = match outcome {
             Outcome::Complete => Ending::Complete(open.map(|open| open.seen).unwrap_or_default()),
             Outcome::NotApplicable(why) => Ending::NotApplicable(why),

@@ -41,6 +41,7 @@ async fn check(source: &Source, cancel: &CancellationToken) -> Result<Value, Str
     let connector: &dyn Connector = match source {
         Source::Cloud(cloud) => cloud.as_ref(),
         Source::Cluster { connector, .. } => connector.as_ref(),
+        Source::Pushed { connector, .. } => connector.as_ref(),
     };
     let checks = connector.preflight(&cx).await.map_err(|error| error.to_string())?;
     Ok(Value::Array(checks.iter().map(line).collect()))

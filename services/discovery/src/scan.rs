@@ -4,6 +4,8 @@ use chrono::{DateTime, Utc};
 use futures::StreamExt;
 use rampart_connector::{Connector, ConnectorError, DiscoveredCluster, ErrorKind, ScanContext, Sink};
 use rampart_domain::{Cloud, ClusterId, CoverageState, Family, Gap, ScanId, Scope};
+use rampart_store::batch::{self, Session};
+use rampart_store::connector::Connector as Row;
 use rampart_store::inventory::{self, ClusterSeen};
 use rampart_store::scan_run::{self, ScanEnd};
 use rampart_store::work::{self, Lease, WorkKind};
@@ -12,10 +14,11 @@ use rampart_store::{StoreError, connector};
 use tokio_util::sync::CancellationToken;
 
 use crate::Discovery;
-use crate::connect::{self, Source};
+use crate::connect::{self, Credentials, Source};
 use crate::gap::gap_of;
 use crate::pipeline::{self, Found, Pipeline};
 use crate::progress::Progress;
+use crate::pushed::{self, Due};
 
 /// Events that may wait between a connector and the store. Pages are large, and the store is the slower side: more would
 /// only fill memory.
@@ -30,22 +33,29 @@ pub(crate) async fn run(discovery: &Discovery, lease: &Lease, cancel: Cancellati
         Ok(_) | Err(StoreError::NotFound { .. }) => return Ok(()),
         Err(error) => return Err(error.into()),
     };
+    let session = match pushed::due(&mut tx, &connector).await? {
+        Due::Nothing => return Ok(tx.commit().await?),
+        Due::Session(session) => Some(session),
+        Due::Live => None,
+    };
     let started_at = Utc::now();
     let scan = scan_run::begin(&mut tx, connector.id, started_at).await?;
     let credentials = connector::credentials(&mut tx, &discovery.keyring, connector.id).await;
     tx.commit().await?;
+    // What a collector read is as old as its reading.
+    let read_at = session.as_ref().map(|session| session.started_at.min(started_at));
 
     let progress = Progress::default();
     let stop = cancel.child_token();
     let reporter = tokio::spawn(report(discovery.clone(), lease.clone(), scan, progress.clone(), stop.clone()));
     let outcome = match credentials {
-        Ok(credentials) => match connect::source(discovery, lease.tenant, &connector, &credentials, stop.clone()) {
+        Ok(credentials) => match source(discovery, lease, &connector, (&credentials, session.as_ref()), &stop).await {
             Ok(source) => {
                 let kinds = connector.settings.kinds().to_vec();
                 let cx = ScanContext { cancel: stop.clone(), kinds, started_at: Utc::now() };
-                Reading { discovery, lease, cx, progress: &progress }.read(&source).await
+                Reading { discovery, lease, cx, progress: &progress, read_at }.read(&source).await
             }
-            Err(error) => Err(error.into()),
+            Err(error) => Err(error),
         },
         Err(error) => Err(error.into()),
     };
@@ -54,16 +64,40 @@ pub(crate) async fn run(discovery: &Discovery, lease: &Lease, cancel: Cancellati
     if cancel.is_cancelled() {
         return Err("the process is stopping".into());
     }
-    conclude(discovery, lease, scan, (&progress, started_at), outcome, asked_to_stop).await
+    let run = Run { scan, session, since: read_at.unwrap_or(started_at), asked_to_stop };
+    conclude(discovery, lease, &progress, run, outcome).await
+}
+
+/// The connector of a stored row: a live one, or the stored session of a collector.
+async fn source(
+    discovery: &Discovery,
+    lease: &Lease,
+    row: &Row,
+    (credentials, session): (&Credentials, Option<&Session>),
+    stop: &CancellationToken,
+) -> Result<Source, Failure> {
+    match session {
+        Some(session) => Ok(pushed::source(discovery, lease, row, session).await?),
+        None => Ok(connect::source(discovery, lease.tenant, row, credentials, stop.clone())?),
+    }
+}
+
+/// A run that is over.
+struct Run {
+    scan: ScanId,
+    /// The session that was taken up.
+    session: Option<Session>,
+    /// What was not tried since then was not read by this run.
+    since: DateTime<Utc>,
+    asked_to_stop: bool,
 }
 
 async fn conclude(
     discovery: &Discovery,
     lease: &Lease,
-    scan: ScanId,
-    (progress, started_at): (&Progress, DateTime<Utc>),
+    progress: &Progress,
+    Run { scan, session, since, asked_to_stop }: Run,
     outcome: Result<(), Failure>,
-    asked_to_stop: bool,
 ) -> Result<(), Failure> {
     let error = outcome.as_ref().err().map(ToString::to_string);
     let how = match (&outcome, asked_to_stop) {
@@ -75,7 +109,11 @@ async fn conclude(
     let mut tx = discovery.store.fenced(lease).await?;
     if !asked_to_stop {
         let gap = outcome.as_ref().map_or_else(failure_gap, |()| no_longer_read());
-        inventory::fail_untouched(&mut tx, lease.subject.into(), &gap, started_at, Utc::now()).await?;
+        inventory::fail_untouched(&mut tx, lease.subject.into(), &gap, since, Utc::now()).await?;
+    }
+    if let Some(session) = &session {
+        let stopped = asked_to_stop.then_some("somebody asked the scan to stop");
+        batch::taken(&mut tx, session, scan, error.as_deref().or(stopped)).await?;
     }
     // Nothing more is coming: what waited for it is assessed now.
     work::hasten(&mut tx, WorkKind::Assess).await?;
@@ -151,6 +189,8 @@ struct Reading<'a> {
     lease: &'a Lease,
     cx: ScanContext,
     progress: &'a Progress,
+    /// When a collector read it; `None` when it is read now.
+    read_at: Option<DateTime<Utc>>,
 }
 
 impl Reading<'_> {
@@ -163,6 +203,16 @@ impl Reading<'_> {
             Source::Cluster { connector, seen } => {
                 match self.run(connector.as_ref(), &seen.name, Some(seen.clone())).await? {
                     Ok(found) => self.keep_only(found.cluster).await,
+                    Err(error) => {
+                        self.fail_own_cluster(seen, &error).await?;
+                        Err(Box::new(error))
+                    }
+                }
+            }
+            Source::Pushed { connector, seen } => {
+                match self.run(connector.as_ref(), &seen.name, Some(seen.clone())).await? {
+                    Ok(found) if connector.is_whole() => self.keep_only(found.cluster).await,
+                    Ok(_) => Ok(()),
                     Err(error) => {
                         self.fail_own_cluster(seen, &error).await?;
                         Err(Box::new(error))
@@ -258,7 +308,7 @@ impl Reading<'_> {
         cluster: Option<ClusterSeen>,
     ) -> Result<Result<Found, ConnectorError>, Failure> {
         let (sink, events) = Sink::new(BACKLOG);
-        let pipeline = Pipeline::new(&self.discovery.store, self.lease, self.progress, phase, cluster);
+        let pipeline = Pipeline::new(&self.discovery.store, self.lease, self.progress, phase, cluster).as_of(self.read_at);
         let consumer = pipeline::spawn(pipeline, events);
         let scanned = connector.scan(&self.cx, &sink).await;
         drop(sink);

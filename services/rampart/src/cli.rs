@@ -1,6 +1,6 @@
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::{admin, migrate, serve};
+use crate::{admin, collect, migrate, serve};
 
 /// Rampart: container security across clouds and clusters.
 #[derive(Debug, Parser)]
@@ -16,6 +16,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Run the API and the workers
     Serve(Box<serve::ServeArgs>),
+    /// Read one cluster from beside it, and push what was read or write it to a file
+    Collect(Box<collect::CollectArgs>),
     /// Bring the database schema up to date, then exit
     Migrate(migrate::MigrateArgs),
     /// Print the OpenAPI document of the REST API; needs no database and no configuration
@@ -51,9 +53,10 @@ mod tests {
 
     #[test]
     fn help_is_the_documentation() {
-        let commands: [&[&str]; 6] = [
+        let commands: [&[&str]; 7] = [
             &[],
             &["serve"],
+            &["collect"],
             &["migrate"],
             &["admin", "create-tenant"],
             &["admin", "create-token"],

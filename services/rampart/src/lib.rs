@@ -3,6 +3,7 @@
 
 mod admin;
 mod cli;
+mod collect;
 mod database;
 mod keys;
 mod migrate;
@@ -21,7 +22,7 @@ pub fn main() -> ExitCode {
     let matches = command().get_matches();
     let outcome = Cli::from_arg_matches(&matches).map_err(anyhow::Error::from).and_then(run);
     match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             // Nobody is left to tell when standard error is closed.
             let _ = writeln!(std::io::stderr(), "rampart: {error:#}");
@@ -30,21 +31,24 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run(cli: Cli) -> anyhow::Result<()> {
+fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     if let Command::Openapi = cli.command {
-        return openapi::print();
+        return openapi::print().map(|()| ExitCode::SUCCESS);
     }
     rampart_chassis::install_crypto_provider();
+    if let Command::Collect(args) = cli.command {
+        return collect::collect(&args);
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let outcome = runtime.block_on(async {
         match cli.command {
             Command::Serve(args) => serve::serve(*args).await,
             Command::Migrate(args) => migrate::migrate(args).await,
-            Command::Openapi => Ok(()),
+            Command::Openapi | Command::Collect(_) => Ok(()),
             Command::Admin(args) => admin::admin(args).await,
         }
     });
     // What still blocks after the drain has had its time.
     runtime.shutdown_background();
-    outcome
+    outcome.map(|()| ExitCode::SUCCESS)
 }

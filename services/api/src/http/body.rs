@@ -14,6 +14,10 @@ use super::{Answer, ApiError, Code};
 #[derive(Debug)]
 pub(crate) struct Payload<T>(pub T);
 
+/// A body of any bytes, up to the route's limit.
+#[derive(Debug)]
+pub(crate) struct Octets(pub Bytes);
+
 /// The body of an operation that takes none.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -62,13 +66,24 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Submission<T> {
     }
 }
 
+impl<S: Send + Sync> FromRequest<S> for Octets {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        bytes(request, state).await.map(Self)
+    }
+}
+
+async fn bytes<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, ApiError> {
+    Bytes::from_request(request, state).await.map_err(|rejection| match rejection.into_response().status() {
+        StatusCode::PAYLOAD_TOO_LARGE => ApiError::new(Code::BodyTooLarge, "the body is larger than the limit"),
+        _ => ApiError::new(Code::MalformedBody, "the body could not be read"),
+    })
+}
+
 async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<(HeaderMap, Bytes), ApiError> {
     let headers = request.headers().clone();
-    let bytes =
-        Bytes::from_request(request, state).await.map_err(|rejection| match rejection.into_response().status() {
-            StatusCode::PAYLOAD_TOO_LARGE => ApiError::new(Code::BodyTooLarge, "the body is larger than the limit"),
-            _ => ApiError::new(Code::MalformedBody, "the body could not be read"),
-        })?;
+    let bytes = bytes(request, state).await?;
     let is_json = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).is_some_and(|value| {
         let essence = value.split(';').next().unwrap_or_default().trim();
         essence.eq_ignore_ascii_case("application/json") || essence.eq_ignore_ascii_case("application/merge-patch+json")

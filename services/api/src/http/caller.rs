@@ -2,6 +2,7 @@ use std::marker::PhantomData;
 
 use axum::extract::FromRequestParts;
 use axum::http::{header, request::Parts};
+use rampart_domain::ConnectorId;
 use rampart_store::access::Permission;
 use rampart_store::{Access, Visible, token};
 
@@ -14,6 +15,8 @@ pub(crate) trait Permit {
     const PERMISSION: Permission;
     /// Whether a grant over the whole tenant is needed, because what is touched belongs to no scope.
     const EVERYWHERE: bool;
+    /// Whether a collector may too, on its own connector: the handler asks [`Caller::must_reach`].
+    const COLLECTOR: bool = false;
 }
 
 macro_rules! permits {
@@ -44,6 +47,26 @@ permits! {
     ManageTenant = ManageTenant, true;
 }
 
+/// Pushing batches to a connector.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PushBatches;
+
+impl Permit for PushBatches {
+    const PERMISSION: Permission = Permission::ManageConnectors;
+    const EVERYWHERE: bool = true;
+    const COLLECTOR: bool = true;
+}
+
+/// Reading how far a session of batches came.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ReadBatches;
+
+impl Permit for ReadBatches {
+    const PERMISSION: Permission = Permission::ReadInventory;
+    const EVERYWHERE: bool = false;
+    const COLLECTOR: bool = true;
+}
+
 /// Who calls, with the permission `P` somewhere (or everywhere, where the permit says so).
 #[derive(Debug)]
 pub(crate) struct Caller<P> {
@@ -67,6 +90,12 @@ impl<P: Permit> Caller<P> {
     pub(crate) fn must_see_everything(&self, what: &str) -> Result<(), ApiError> {
         if self.visible().all { Ok(()) } else { Err(ApiError::not_found(what)) }
     }
+
+    /// A collector reaches its own connector and no other; everybody else must see the whole tenant.
+    pub(crate) fn must_reach(&self, connector: ConnectorId) -> Result<(), ApiError> {
+        let reaches = self.access.collector.map_or_else(|| self.visible().all, |own| own == connector);
+        if reaches { Ok(()) } else { Err(ApiError::not_found("connector")) }
+    }
 }
 
 impl<P: Permit> FromRequestParts<App> for Caller<P> {
@@ -86,7 +115,7 @@ impl<P: Permit> FromRequestParts<App> for Caller<P> {
         } else {
             access.allows_somewhere(P::PERMISSION)
         };
-        if allowed {
+        if allowed || (P::COLLECTOR && access.collector.is_some()) {
             Ok(Self { access, permit: PhantomData })
         } else {
             Err(ApiError::new(Code::Forbidden, "no role of this token allows the operation where it would take effect"))

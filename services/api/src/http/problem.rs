@@ -46,7 +46,13 @@ pub(crate) enum Code {
     IdempotencyInFlight,
     /// The external id of an AWS role is generated, never chosen.
     ExternalIdNotAccepted,
-    /// Too many requests with this token.
+    /// The signature of a batch is not the collector's.
+    InvalidSignature,
+    /// Another batch of the session is expected.
+    OutOfSequence,
+    /// The session takes no more batches.
+    SessionOver,
+    /// Too many requests with this token, or too much that waits to be taken up.
     RateLimited,
     /// The request took too long.
     Timeout,
@@ -74,6 +80,8 @@ impl Code {
             Self::AlreadyExists | Self::InUse | Self::IdempotencyInFlight => StatusCode::CONFLICT,
             Self::VersionMismatch => StatusCode::PRECONDITION_FAILED,
             Self::PreconditionRequired => StatusCode::PRECONDITION_REQUIRED,
+            Self::InvalidSignature => StatusCode::FORBIDDEN,
+            Self::OutOfSequence | Self::SessionOver => StatusCode::CONFLICT,
             Self::RateLimited => StatusCode::TOO_MANY_REQUESTS,
             Self::Timeout => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
@@ -101,6 +109,9 @@ impl Code {
             Self::IdempotencyKeyReused => "The idempotency key was used for another request",
             Self::IdempotencyInFlight => "A request with this idempotency key is being answered",
             Self::ExternalIdNotAccepted => "The external id is generated",
+            Self::InvalidSignature => "The signature does not fit",
+            Self::OutOfSequence => "Another batch is expected",
+            Self::SessionOver => "The session takes no more batches",
             Self::RateLimited => "Too many requests",
             Self::Timeout => "The request took too long",
             Self::Internal => "A fault of the server",

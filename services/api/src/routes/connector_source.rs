@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use rampart_domain::{Cloud, Kind};
-use rampart_store::connector::{AwsSettings, KubernetesSettings, Settings};
+use rampart_store::connector::{AwsSettings, Delivery, KubernetesSettings, Settings};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -69,10 +69,15 @@ pub(crate) enum RegionWord {
     Enabled,
 }
 
-/// A Kubernetes API. Give `kubeconfig`, or `server` and `token`.
+/// A Kubernetes API. Give `kubeconfig`, or `server` and `token`, or none of them with `"delivery": "push"`.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct KubernetesSource {
+    /// `pull` when Rampart calls the API server; `push` when `rampart collect` runs beside the cluster and pushes what it
+    /// reads, for clusters that cannot be reached from outside.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, example = "pull")]
+    delivery: Delivery,
     /// A kubeconfig with inlined certificates. Programs and files that it names are refused, never run or read.
     #[schema(value_type = Option<String>, write_only)]
     kubeconfig: Option<SecretString>,
@@ -139,6 +144,9 @@ pub(crate) enum SourceView {
     },
     /// A Kubernetes API.
     Kubernetes {
+        /// `pull`, or `push` for a cluster that a collector reads.
+        #[schema(value_type = String)]
+        delivery: Delivery,
         /// URL of the API server; null when the kubeconfig says it.
         server: Option<String>,
         /// Context of the kubeconfig.
@@ -177,6 +185,7 @@ impl From<Settings> for SourceView {
                 Self::Gcp { project_id: gcp.project_id, credentials: gcp.auth.into(), locations: gcp.locations }
             }
             Settings::Kubernetes(kubernetes) => Self::Kubernetes {
+                delivery: kubernetes.delivery,
                 server: kubernetes.server,
                 context: kubernetes.context,
                 tls_server_name: kubernetes.tls_server_name,
@@ -274,11 +283,18 @@ impl KubernetesSource {
         let (kubeconfig, token) = (given(self.kubeconfig), given(self.token));
         let by_file = kubeconfig.is_some() && token.is_none() && self.server.is_none() && self.ca_pem.is_none();
         let by_token = kubeconfig.is_none() && token.is_some() && self.server.is_some() && self.context.is_none();
-        errors.check(
-            by_file || by_token,
-            "/source",
-            "give `kubeconfig` (and `context`), or `server` and `token` (and `ca_pem`)",
-        );
+        let by_name = self.context.is_some() || self.tls_server_name.is_some();
+        let by_none = kubeconfig.is_none() && token.is_none() && self.server.is_none() && self.ca_pem.is_none();
+        match self.delivery {
+            Delivery::Pull => errors.check(
+                by_file || by_token,
+                "/source",
+                "give `kubeconfig` (and `context`), or `server` and `token` (and `ca_pem`)",
+            ),
+            Delivery::Push => {
+                errors.check(by_none && !by_name, "/source", "a cluster that is pushed has no address and no credentials");
+            }
+        }
         let small = |secret: &SecretString| secret.expose_secret().len() <= 512 * 1024;
         errors.check(kubeconfig.as_ref().is_none_or(small), "/source/kubeconfig", "must be at most 512 KiB");
         if let Some(server) = &self.server {
@@ -297,6 +313,7 @@ impl KubernetesSource {
             cloud: self.cloud,
             account: self.account,
             region: self.region,
+            delivery: self.delivery,
             kinds,
         };
         (Settings::Kubernetes(settings), collect([("kubeconfig", kubeconfig), ("token", token)]))
@@ -347,7 +364,13 @@ mod tests {
         let (Settings::Kubernetes(kubernetes), _) = check(token).unwrap() else { panic!("not kubernetes") };
         assert_eq!(kubernetes.cluster_name, "prod");
         assert!(check(json!({"provider": "kubernetes", "kubeconfig": "a: b", "context": "c"})).is_ok());
+        let push = json!({"provider": "kubernetes", "delivery": "push", "cluster_name": "floor"});
+        let (settings, secrets) = check(push).unwrap();
+        assert!(settings.is_pushed() && secrets.is_empty());
         for (source, part) in [
+            (json!({"provider": "kubernetes", "delivery": "push", "server": "https://k"}), "/source"),
+            (json!({"provider": "kubernetes", "delivery": "push", "kubeconfig": "a"}), "/source"),
+            (json!({"provider": "kubernetes", "delivery": "mail"}), "unknown variant"),
             (json!({"provider": "kubernetes", "server": "https://k"}), "/source"),
             (json!({"provider": "kubernetes", "server": "http://k", "token": "t"}), "/source/server"),
             (json!({"provider": "kubernetes", "server": "https://u:p@k", "token": "t"}), "/source/server"),

@@ -10,7 +10,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use super::check_name;
+use super::{check_name, collectors};
 use super::connector_source::{Source, SourceView};
 use crate::App;
 use crate::document::{IdempotencyHeader, IfMatchHeader};
@@ -41,7 +41,10 @@ struct ConnectorView {
     kinds: Vec<Kind>,
     /// For the trust policy of an AWS role; null otherwise.
     external_id: Option<String>,
-    /// Minutes between scheduled scans.
+    /// For `rampart collect`, in the answer to the creation of a connector that is pushed to, and nowhere else.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    collector_token: Option<String>,
+    /// Minutes between scheduled scans; between pushes, where a collector pushes.
     interval_minutes: i32,
     /// Whether the schedule is off.
     paused: bool,
@@ -60,6 +63,7 @@ impl From<Connector> for ConnectorView {
             kinds: row.settings.kinds().to_vec(),
             source: row.settings.into(),
             external_id: row.external_id,
+            collector_token: None,
             interval_minutes: row.interval_minutes,
             paused: row.paused,
             deleting: row.deleting,
@@ -115,7 +119,7 @@ impl CreateConnector {
 /// Onboard an account or cluster.
 ///
 /// Credentials are sealed at once and never returned. For an AWS role the answer holds the external id that its trust
-/// policy must demand.
+/// policy must demand; for a cluster that is pushed, the token of its collector, which is shown only this once.
 #[utoipa::path(post, path = "/v1/connectors", tag = "connectors", params(IdempotencyHeader),
     request_body = CreateConnector, responses((status = 201, body = ConnectorView)))]
 async fn create_connector(
@@ -130,9 +134,15 @@ async fn create_connector(
         return Ok(earlier);
     }
     let row = connector::create(&mut tx, app.keyring(), &new).await?;
+    let collector_token = if row.settings.is_pushed() {
+        Some(collectors::issue(&app, &mut tx, row.id, &row.name).await?)
+    } else {
+        None
+    };
     let (place, version) = (format!("/v1/connectors/{}", row.id), row.version);
-    let answer = Answer::created(place, ConnectorView::from(row)).version(version);
-    submission.keep(&mut tx, &answer).await?;
+    let view = ConnectorView { collector_token, ..ConnectorView::from(row) };
+    let answer = Answer::created(place, view).version(version);
+    submission.keep(&mut tx, &answer.clone().without("collector_token")).await?;
     tx.commit().await?;
     Ok(answer)
 }
@@ -203,6 +213,8 @@ impl UpdateConnector {
             let (settings, credentials) = source.parse(name, kinds, &mut errors)?;
             let same = settings.provider() == current.settings.provider();
             errors.check(same, "/source/provider", "cannot change; onboard a new connector instead");
+            let as_before = settings.is_pushed() == current.settings.is_pushed();
+            errors.check(as_before, "/source/delivery", "cannot change; onboard a new connector instead");
             change.settings = Some(settings);
             change.credentials = Some(credentials);
         } else if kinds != current.settings.kinds() {

@@ -2,7 +2,9 @@
 
 mod assignments;
 mod azure_source;
+mod batches;
 mod clusters;
+mod collectors;
 mod connector_source;
 mod connectors;
 mod controls;
@@ -28,6 +30,8 @@ use crate::App;
 pub(crate) fn all() -> OpenApiRouter<App> {
     OpenApiRouter::with_openapi(crate::document::base())
         .merge(connectors::router())
+        .merge(collectors::router())
+        .merge(batches::router())
         .merge(preflights::router())
         .merge(scans::router())
         .merge(clusters::router())

@@ -55,7 +55,7 @@ struct ScanView {
     connector: String,
     #[schema(value_type = ScanStatus)]
     status: String,
-    /// `schedule` or `request`.
+    /// `schedule`, `request` or `push`.
     trigger: String,
     requested_at: DateTime<Utc>,
     started_at: Option<DateTime<Utc>>,

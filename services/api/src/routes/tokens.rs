@@ -75,6 +75,8 @@ struct TokenView {
     #[schema(example = "ci")]
     name: String,
     grants: Vec<GrantView>,
+    /// The connector that a collector pushes to with it, and the one thing that it may do; null for every other token.
+    connector_id: Option<Uuid>,
     /// The secret, in the answer to its creation only, and not in a repetition of that answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     secret: Option<String>,
@@ -92,6 +94,7 @@ impl From<Token> for TokenView {
             id: row.token_id.0,
             name: row.name,
             grants: grants.map(|grant| GrantView { role: grant.role.into(), scope: grant.scope.into() }).collect(),
+            connector_id: row.connector.map(|connector| connector.0),
             secret: None,
             created_at: row.created_at,
             expires_at: row.expires_at,
