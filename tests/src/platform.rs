@@ -52,6 +52,8 @@ impl Platform {
             aws_access_key_id: Some(keys.access_key_id),
             aws_secret_access_key: Some(SecretString::from(keys.secret_access_key)),
             retention_days: 90,
+            rate_fraction: 1.0,
+            issuer_url: self.replicas.first().and_then(|first| first.url.parse().ok()),
         };
         self.replicas.push(Replica::start(&self.database.app_url, &self.keyring, &discovery).await);
     }

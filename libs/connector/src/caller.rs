@@ -280,8 +280,12 @@ mod tests {
         let shared = caller(|_| ());
         let (mine, other) = (Usage::default(), Usage::default());
         run(&shared.counting(mine.clone()), 2, ErrorKind::Transient).await.0.unwrap();
-        run(&shared.counting(other.clone()).with_cancel(CancellationToken::new()), 1, ErrorKind::Forbidden).await.0.unwrap_err();
-        let count = |usage: &Usage| usage.take().into_iter().map(|it| (it.api, it.calls, it.refused)).collect::<Vec<_>>();
+        run(&shared.counting(other.clone()).with_cancel(CancellationToken::new()), 1, ErrorKind::Forbidden)
+            .await
+            .0
+            .unwrap_err();
+        let count =
+            |usage: &Usage| usage.take().into_iter().map(|it| (it.api, it.calls, it.refused)).collect::<Vec<_>>();
         assert_eq!(count(&mine), [("test:Call".to_owned(), 3, 0)]);
         assert_eq!(count(&other), [("test:Call".to_owned(), 1, 1)]);
         let stopped = shared.counting(mine.clone());

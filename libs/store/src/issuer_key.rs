@@ -99,12 +99,9 @@ pub async fn signing(store: &Store, keyring: &Keyring, now: DateTime<Utc>) -> Re
 /// from time to time.
 pub async fn keep(store: &Store, keyring: &Keyring, now: DateTime<Utc>) -> Result<(), StoreError> {
     let mut tx = locked(store).await?;
-    let latest = sqlx::query_scalar!(
-        "select max(signs_from) from issuer_keys where tenant_id = $1",
-        INSTALLATION.0
-    )
-    .fetch_one(tx.conn())
-    .await?;
+    let latest = sqlx::query_scalar!("select max(signs_from) from issuer_keys where tenant_id = $1", INSTALLATION.0)
+        .fetch_one(tx.conn())
+        .await?;
     match latest {
         None => drop(create(&mut tx, keyring, now, now).await?),
         Some(latest) if latest + SIGNS_FOR - ANNOUNCED_FOR <= now => {

@@ -39,14 +39,9 @@ pub struct LastCalls {
 /// Notes what a scan asked.
 pub async fn record(tx: &mut TenantTx, scan: ScanId, calls: &[FamilyCalls]) -> Result<(), StoreError> {
     let tenant = tx.tenant_uuid();
-    sqlx::query!(
-        "update scans set calls = $3 where tenant_id = $1 and scan_id = $2",
-        tenant,
-        scan.0,
-        Json(calls) as _
-    )
-    .execute(tx.conn())
-    .await?;
+    sqlx::query!("update scans set calls = $3 where tenant_id = $1 and scan_id = $2", tenant, scan.0, Json(calls) as _)
+        .execute(tx.conn())
+        .await?;
     Ok(())
 }
 

@@ -2,15 +2,18 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rampart_connector::{ClusterAccess, Connector, DiscoveredCluster};
-use rampart_connector_aws::{AwsAuth, AwsConfig, AwsConfigError, AwsConnector, Partition, Regions, StaticKeys};
+use rampart_connector_aws::{
+    AwsAuth, AwsConfig, AwsConfigError, AwsConnector, Federation, Partition, Regions, StaticKeys,
+};
 use rampart_connector_kube::{KubeConnector, KubeIdentity, KubeconfigError, Options, StaticAccess, parse_kubeconfig};
 use rampart_domain::{Cloud, TenantId};
-use rampart_store::connector::{AwsSettings, Connector as Row, KubernetesSettings, Settings};
+use rampart_store::connector::{AwsSettings, Connector as Row, KubernetesSettings, RoleTrust, Settings};
 use rampart_store::inventory::ClusterSeen;
 use secrecy::{ExposeSecret, SecretString};
 use tokio_util::sync::CancellationToken;
 
 use crate::Discovery;
+use crate::issuer::FederationOff;
 
 /// A connector that is ready to be run.
 pub(crate) enum Source {
@@ -34,6 +37,8 @@ pub(crate) enum ConnectError {
     Kubeconfig(#[from] KubeconfigError),
     #[error("the connector lacks its credential `{0}`; supply it again")]
     MissingCredential(&'static str),
+    #[error(transparent)]
+    FederationOff(#[from] FederationOff),
 }
 
 type Credentials = BTreeMap<String, SecretString>;
@@ -48,7 +53,7 @@ pub(crate) fn source(
 ) -> Result<Source, ConnectError> {
     match &row.settings {
         Settings::Aws(aws) => {
-            let config = aws_config(discovery, row, aws, credentials)?;
+            let config = aws_config(discovery, tenant, row, aws, credentials)?;
             let connector = AwsConnector::new(config, discovery.caller.with_cancel(cancel))?;
             Ok(Source::Cloud(Box::new(connector)))
         }
@@ -104,16 +109,20 @@ fn kube(
 
 fn aws_config(
     discovery: &Discovery,
+    tenant: TenantId,
     row: &Row,
     aws: &AwsSettings,
     credentials: &Credentials,
 ) -> Result<AwsConfig, ConnectError> {
+    let session_name = row.session_name();
     let auth = match (&aws.role_arn, &row.external_id) {
-        (Some(role_arn), Some(external_id)) => AwsAuth::Role {
-            role_arn: role_arn.clone(),
-            external_id: external_id.clone(),
-            session_name: format!("rampart-{}", row.id.0.simple()),
-        },
+        (Some(role_arn), _) if aws.trust == RoleTrust::WebIdentity => {
+            let identity = Federation(discovery.identity(tenant, row.id)?);
+            AwsAuth::WebIdentity { role_arn: role_arn.clone(), session_name, identity }
+        }
+        (Some(role_arn), Some(external_id)) => {
+            AwsAuth::Role { role_arn: role_arn.clone(), external_id: external_id.clone(), session_name }
+        }
         (Some(_), None) => return Err(ConnectError::MissingCredential("external_id")),
         (None, _) => AwsAuth::Static(StaticKeys {
             access_key_id: field(credentials, "access_key_id")?.expose_secret().to_owned(),

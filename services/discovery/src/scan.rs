@@ -5,6 +5,7 @@ use futures::StreamExt;
 use rampart_connector::{Connector, ConnectorError, DiscoveredCluster, ErrorKind, ScanContext, Sink};
 use rampart_domain::{Cloud, ClusterId, CoverageState, Family, Gap, ScanId, Scope};
 use rampart_store::inventory::{self, ClusterSeen};
+use rampart_store::permission_use::Declaration;
 use rampart_store::scan_run::{self, ScanEnd};
 use rampart_store::work::{self, Lease, WorkKind};
 use rampart_store::worker::Failure;
@@ -16,6 +17,7 @@ use crate::connect::{self, Source};
 use crate::gap::gap_of;
 use crate::pipeline::{self, Found, Pipeline};
 use crate::progress::Progress;
+use crate::usage::{Counted, Counting};
 
 /// Events that may wait between a connector and the store. Pages are large, and the store is the slower side: more would
 /// only fill memory.
@@ -37,13 +39,15 @@ pub(crate) async fn run(discovery: &Discovery, lease: &Lease, cancel: Cancellati
 
     let progress = Progress::default();
     let stop = cancel.child_token();
+    let (counted, counting) = Counting::start(discovery, lease);
     let reporter = tokio::spawn(report(discovery.clone(), lease.clone(), scan, progress.clone(), stop.clone()));
     let outcome = match credentials {
-        Ok(credentials) => match connect::source(discovery, lease.tenant, &connector, &credentials, stop.clone()) {
+        Ok(credentials) => match connect::source(&counted, lease.tenant, &connector, &credentials, stop.clone()) {
             Ok(source) => {
                 let kinds = connector.settings.kinds().to_vec();
                 let cx = ScanContext { cancel: stop.clone(), kinds, started_at: Utc::now() };
-                Reading { discovery, lease, cx, progress: &progress }.read(&source).await
+                let discovery = &counted;
+                Reading { discovery, lease, cx, progress: &progress, counting: &counting }.read(&source).await
             }
             Err(error) => Err(error.into()),
         },
@@ -51,17 +55,18 @@ pub(crate) async fn run(discovery: &Discovery, lease: &Lease, cancel: Cancellati
     };
     let asked_to_stop = stop.is_cancelled() && !cancel.is_cancelled();
     reporter.abort();
+    let counted = counting.end().await;
     if cancel.is_cancelled() {
         return Err("the process is stopping".into());
     }
-    conclude(discovery, lease, scan, (&progress, started_at), outcome, asked_to_stop).await
+    conclude(discovery, lease, scan, (&progress, started_at, &counted), outcome, asked_to_stop).await
 }
 
 async fn conclude(
     discovery: &Discovery,
     lease: &Lease,
     scan: ScanId,
-    (progress, started_at): (&Progress, DateTime<Utc>),
+    (progress, started_at, counted): (&Progress, DateTime<Utc>, &Counted),
     outcome: Result<(), Failure>,
     asked_to_stop: bool,
 ) -> Result<(), Failure> {
@@ -80,6 +85,10 @@ async fn conclude(
     // Nothing more is coming: what waited for it is assessed now.
     work::hasten(&mut tx, WorkKind::Assess).await?;
     scan_run::end(&mut tx, scan, how, &progress.to_json(), error.as_deref(), Utc::now()).await?;
+    // Only a scan that came to every place knows everything that is needed.
+    let declaration = if how == ScanEnd::Succeeded { Declaration::Whole } else { Declaration::Partial };
+    counted.declare(&mut tx, lease, declaration).await?;
+    counted.conclude(&mut tx, scan).await?;
     tx.commit().await?;
     let (applied, removed) = progress.applied();
     tracing::info!(tenant.id = %lease.tenant, connector.id = %lease.subject, scan.id = %scan, outcome = ?how,
@@ -151,6 +160,7 @@ struct Reading<'a> {
     lease: &'a Lease,
     cx: ScanContext,
     progress: &'a Progress,
+    counting: &'a Counting,
 }
 
 impl Reading<'_> {
@@ -253,6 +263,7 @@ impl Reading<'_> {
         phase: &str,
         cluster: Option<ClusterSeen>,
     ) -> Result<Result<Found, ConnectorError>, Failure> {
+        self.counting.declare(connector);
         let (sink, events) = Sink::new(BACKLOG);
         let pipeline = Pipeline::new(&self.discovery.store, self.lease, self.progress, phase, cluster);
         let consumer = pipeline::spawn(pipeline, events);

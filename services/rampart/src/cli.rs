@@ -51,13 +51,14 @@ mod tests {
 
     #[test]
     fn help_is_the_documentation() {
-        let commands: [&[&str]; 6] = [
+        let commands: [&[&str]; 7] = [
             &[],
             &["serve"],
             &["migrate"],
             &["admin", "create-tenant"],
             &["admin", "create-token"],
             &["admin", "rotate-key"],
+            &["admin", "rotate-issuer-key"],
         ];
         let text: Vec<_> =
             commands.iter().map(|path| format!("$ rampart {} --help\n{}", path.join(" "), help(path))).collect();

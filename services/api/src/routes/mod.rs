@@ -1,5 +1,6 @@
 //! One file per noun: its operations and its views.
 
+mod access_receipt;
 mod assignments;
 mod clusters;
 mod connector_source;
@@ -9,9 +10,12 @@ mod coverage;
 mod findings;
 mod images;
 mod initiatives;
+mod issuer;
+mod onboarding;
 mod preflights;
 mod recommendations;
 mod resources;
+mod scan_estimate;
 mod scans;
 mod scope;
 mod secure_score;
@@ -27,6 +31,8 @@ pub(crate) fn all() -> OpenApiRouter<App> {
     OpenApiRouter::with_openapi(crate::document::base())
         .merge(connectors::router())
         .merge(preflights::router())
+        .merge(access_receipt::router())
+        .merge(scan_estimate::router())
         .merge(scans::router())
         .merge(clusters::router())
         .merge(resources::router())
@@ -40,6 +46,8 @@ pub(crate) fn all() -> OpenApiRouter<App> {
         .merge(coverage::router())
         .merge(tenant::router())
         .merge(tokens::router())
+        .merge(onboarding::router())
+        .merge(issuer::router())
 }
 
 /// A number of rows with one value of a column.
