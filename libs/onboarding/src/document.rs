@@ -14,6 +14,8 @@ pub struct Permissions {
     pub azure_organization: Vec<Permission>,
     /// Google Cloud permissions of a scan of one project.
     pub gcp: Vec<Permission>,
+    /// Google Cloud permissions that reading an organisation or folder takes beside that.
+    pub gcp_organization: Vec<Permission>,
     /// Rights inside any cluster.
     pub kubernetes: Vec<Permission>,
     /// Rights inside an EKS cluster.
@@ -44,7 +46,7 @@ macro_rules! document {
 }
 
 /// Every template. Those named `fleet_…` give rights inside the clusters, the others rights in the cloud.
-pub const DOCUMENTS: [Document; 16] = [
+pub const DOCUMENTS: [Document; 17] = [
     document!("aws", "cloudformation", "rampart.yaml", "aws/rampart.yaml"),
     document!("aws", "stackset", "stackset.yaml", "aws/stackset.yaml"),
     document!("aws", "terraform", "rampart.tf", "aws/rampart.tf"),
@@ -58,6 +60,7 @@ pub const DOCUMENTS: [Document; 16] = [
     document!("azure", "fleet_script", "fleet.sh", "azure/fleet.sh"),
     document!("gcp", "terraform", "rampart.tf", "gcp/rampart.tf"),
     document!("gcp", "script", "rampart.sh", "gcp/rampart.sh"),
+    document!("gcp", "organization_terraform", "organization.tf", "gcp/organization.tf"),
     document!("gcp", "fleet_terraform", "fleet.tf", "gcp/fleet.tf"),
     document!("gcp", "fleet_script", "fleet.sh", "gcp/fleet.sh"),
     document!("kubernetes", "manifest", "rampart.yaml", "kubernetes/rampart.yaml"),

@@ -76,6 +76,7 @@ pub fn render(document: &Document, permissions: &Permissions, fill: &Fill) -> Re
     let organization_actions = match document.cloud {
         "aws" => names(&permissions.aws_organization),
         "azure" => names(&permissions.azure_organization),
+        "gcp" => names(&permissions.gcp_organization),
         _ => Vec::new(),
     };
     let organization_actions: Vec<String> =

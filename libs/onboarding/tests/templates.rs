@@ -34,6 +34,7 @@ fn sample() -> Permissions {
         ]),
         azure_organization: list(&["Microsoft.Management/managementGroups/read"]),
         gcp: list(&["container.clusters.list", "artifactregistry.repositories.list"]),
+        gcp_organization: list(&["resourcemanager.projects.list", "container.clusters.list"]),
         kubernetes: list(&INSIDE),
         eks: list(&[&INSIDE[..], &["get configmaps/aws-auth"]].concat()),
     }
@@ -171,6 +172,9 @@ fn gke_gets_what_iam_governs_and_names_the_rest() {
     let fleet = text("gcp", "fleet_terraform", &Fill::default());
     assert!(fleet.contains("\"container.deployments.list\""));
     assert!(fleet.contains("#   list validatingadmissionpolicies.admissionregistration.k8s.io"));
+    let organization = text("gcp", "organization_terraform", &Fill::default());
+    assert_eq!(organization.matches("\"container.clusters.list\"").count(), 1, "what is needed twice is granted once");
+    assert!(organization.contains("\"resourcemanager.projects.list\""));
     let script = text("gcp", "script", &Fill::default());
     assert!(script.contains("\nartifactregistry.repositories.list,\ncontainer.clusters.list\nLIST"), "{script}");
 }

@@ -31,8 +31,8 @@ fn permissions() -> Permissions {
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 struct Wanted {
-    /// `cloudformation`, `stackset`, `terraform`, `bicep`, `identity_bicep`, `script`, `manifest`, `fleet_terraform` or
-    /// `fleet_script`, as far as the cloud has it; the cloud's first when left out.
+    /// `cloudformation`, `stackset`, `terraform`, `organization_terraform`, `bicep`, `identity_bicep`, `script`, `manifest`,
+    /// `fleet_terraform` or `fleet_script`, as far as the cloud has it; the cloud's first when left out.
     #[param(example = "terraform")]
     format: Option<String>,
     /// Name or id of the connector whose external id and subject are filled in; without it they stay parameters.
