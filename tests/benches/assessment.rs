@@ -12,7 +12,7 @@ use cloudsim::world::{Preset, WorldSpec};
 use futures::StreamExt as _;
 use rampart_assessor::{Knowledge, Summary, assess};
 use rampart_chassis::Ctx;
-use rampart_store::connector::{self, AwsSettings, NewConnector, Settings};
+use rampart_store::connector::{self, AwsSettings, NewConnector, RoleTrust, Settings};
 use rampart_store::keyring::Keyring;
 use rampart_store::testing::{TestDatabase, database};
 use rampart_store::work::{self, WorkKind};
@@ -63,6 +63,7 @@ impl Bench {
             regions: None,
             partition: "aws".into(),
             kinds: Vec::new(),
+            trust: RoleTrust::ExternalId,
         });
         let new = NewConnector { name: "bench".into(), settings, credentials: BTreeMap::new(), interval_minutes: 1440 };
         let row = connector::create(&mut tx, &keyring, &new).await.expect("a connector");
@@ -93,6 +94,8 @@ impl Bench {
             gcp_credentials: None,
             retention_days: 90,
             unknown_after: 24,
+            rate_fraction: 1.0,
+            issuer_url: None,
         };
         let role = tokio::spawn(rampart_discovery::run(config, ctx.clone(), store.clone(), self.keyring.clone()));
         let ended = loop {

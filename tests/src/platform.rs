@@ -57,6 +57,8 @@ impl Platform {
             gcp_credentials: None,
             retention_days: 90,
             unknown_after: 24,
+            rate_fraction: 1.0,
+            issuer_url: self.replicas.first().and_then(|first| first.url.parse().ok()),
         };
         self.replicas.push(Replica::start(&self.database.app_url, &self.keyring, &discovery).await);
     }

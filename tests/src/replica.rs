@@ -32,7 +32,10 @@ impl Replica {
         let context = ctx.clone();
         let connected = runtime.spawn(async move { Store::connect(&secret, 16).await.expect("the database is there") });
         let store = connected.await.expect("connecting does not panic");
-        let api = rampart_api::Config { listen, rate_limit: 100_000, ..rampart_api::Config::default() };
+        // One issuer for all replicas: the first of them, as a load balancer would be.
+        let issuer_url = discovery.issuer_url.clone().or_else(|| format!("http://{listen}").parse().ok());
+        let discovery = rampart_discovery::Config { issuer_url: issuer_url.clone(), ..discovery };
+        let api = rampart_api::Config { listen, rate_limit: 100_000, issuer_url, ..rampart_api::Config::default() };
         let assessor = rampart_assessor::Config { assessments: Some(2), assessments_per_tenant: 8, content_dir: None };
         let serve = rampart_api::run(api, context.clone(), store.clone(), keyring.clone());
         let discover = rampart_discovery::run(discovery, context.clone(), store.clone(), keyring);

@@ -171,6 +171,7 @@ fn the_build_server_runs_every_check() {
         "cargo clippy --workspace --all-targets --locked -- -D warnings",
         "cargo xtask sqlx --check",
         "cargo xtask openapi --check",
+        "cargo xtask templates --check",
         "cargo xtask test --require-contract",
     ];
     let places: Vec<_> =

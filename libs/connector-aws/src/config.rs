@@ -1,4 +1,7 @@
-use rampart_connector::Limits;
+use std::fmt;
+use std::sync::Arc;
+
+use rampart_connector::{Limits, WorkloadIdentity};
 use secrecy::SecretString;
 use url::Url;
 
@@ -31,8 +34,30 @@ pub enum AwsAuth {
         /// Shown in the customer's audit log.
         session_name: String,
     },
+    /// A role in the customer's account that trusts statements of Rampart as an OIDC issuer.
+    WebIdentity {
+        /// `arn:<partition>:iam::<account>:role/<name>`.
+        role_arn: String,
+        /// Shown in the customer's audit log.
+        session_name: String,
+        /// Who states it.
+        identity: Federation,
+    },
     /// Keys of a user in the customer's account.
     Static(StaticKeys),
+}
+
+/// The audience of statements that are meant for AWS; the customer's identity provider lists it as its client id.
+pub const WEB_IDENTITY_AUDIENCE: &str = "sts.amazonaws.com";
+
+/// Who states to AWS which connector this is.
+#[derive(Clone)]
+pub struct Federation(pub Arc<dyn WorkloadIdentity>);
+
+impl fmt::Debug for Federation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Federation")
+    }
 }
 
 /// An access key.
@@ -102,15 +127,9 @@ impl AwsConfig {
                 if !is_word(external_id, 2..=1224, "+=,.@:/_-") {
                     return Err(AwsConfigError::ExternalId);
                 }
-                if !is_word(session_name, 2..=64, "+=,.@_-") {
-                    return Err(AwsConfigError::SessionName);
-                }
-                let role = role_partition(role_arn)?;
-                if let Some(configured) = self.partition.filter(|configured| *configured != role) {
-                    return Err(AwsConfigError::OtherPartition { role, configured });
-                }
-                role
+                self.role(role_arn, session_name)?
             }
+            AwsAuth::WebIdentity { role_arn, session_name, .. } => self.role(role_arn, session_name)?,
             AwsAuth::Static(keys) if keys.access_key_id.is_empty() => return Err(AwsConfigError::AccessKeyId),
             AwsAuth::Static(_) => self.partition.unwrap_or(Partition::Aws),
         };
@@ -125,6 +144,18 @@ impl AwsConfig {
         Ok(partition)
     }
 
+    /// The partition of a role, where the role and the name of its sessions are well-formed.
+    fn role(&self, arn: &str, session_name: &str) -> Result<Partition, AwsConfigError> {
+        if !is_word(session_name, 2..=64, "+=,.@_-") {
+            return Err(AwsConfigError::SessionName);
+        }
+        let role = role_partition(arn)?;
+        match self.partition.filter(|configured| *configured != role) {
+            Some(configured) => Err(AwsConfigError::OtherPartition { role, configured }),
+            None => Ok(role),
+        }
+    }
+
     /// Where account-wide APIs are asked: the first chosen region, as policies may close all others.
     pub(crate) fn home_region(&self, partition: Partition) -> &str {
         match &self.regions {
@@ -136,7 +167,7 @@ impl AwsConfig {
     /// A name for the credentials that is no secret.
     pub(crate) fn identity(&self) -> &str {
         match &self.auth {
-            AwsAuth::Role { role_arn, .. } => role_arn,
+            AwsAuth::Role { role_arn, .. } | AwsAuth::WebIdentity { role_arn, .. } => role_arn,
             AwsAuth::Static(keys) => &keys.access_key_id,
         }
     }

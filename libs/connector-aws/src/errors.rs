@@ -90,11 +90,19 @@ fn classify(status: u16, code: Option<&str>, retry_after: Option<Duration>) -> E
             | "MissingAuthenticationToken"
             | "AuthFailure"
             | "RequestExpired"
-            | "RequestTimeTooSkewed",
+            | "RequestTimeTooSkewed"
+            | "InvalidIdentityToken",
         ) => ErrorKind::Unauthorized,
-        Some("AccessDenied" | "UnauthorizedOperation" | "AuthorizationError" | "NotAuthorized" | "Forbidden") => {
-            ErrorKind::Forbidden
-        }
+        // STS could not fetch the issuer's keys.
+        Some("IDPCommunicationError") => ErrorKind::Transient,
+        Some(
+            "IDPRejectedClaim"
+            | "AccessDenied"
+            | "UnauthorizedOperation"
+            | "AuthorizationError"
+            | "NotAuthorized"
+            | "Forbidden",
+        ) => ErrorKind::Forbidden,
         Some(
             "UnknownOperation"
             | "InvalidAction"
@@ -149,6 +157,9 @@ mod tests {
             (403, Some("ExpiredTokenException"), ErrorKind::Unauthorized),
             (403, Some("InvalidClientTokenId"), ErrorKind::Unauthorized),
             (400, Some("AccessDeniedException"), ErrorKind::Forbidden),
+            (403, Some("IDPRejectedClaim"), ErrorKind::Forbidden),
+            (400, Some("InvalidIdentityToken"), ErrorKind::Unauthorized),
+            (400, Some("IDPCommunicationError"), ErrorKind::Transient),
             (403, None, ErrorKind::Forbidden),
             (404, Some("ResourceNotFoundException"), ErrorKind::NotFound),
             (400, Some("RepositoryPolicyNotFoundException"), ErrorKind::NotFound),

@@ -11,7 +11,7 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::byte_stream::ByteStream;
 use futures::stream;
-use rampart_connector::{ConnectorError, read_capped};
+use rampart_connector::{ConnectorError, USER_AGENT, read_capped};
 
 use crate::errors::TRANSPORT;
 
@@ -54,7 +54,10 @@ struct Capped {
 }
 
 impl HttpConnector for Capped {
-    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+    fn call(&self, mut request: HttpRequest) -> HttpConnectorFuture {
+        // The signature leaves this header out, so that it can be set this late.
+        let sdk = request.headers().get("user-agent").unwrap_or_default().to_owned();
+        request.headers_mut().insert("user-agent", format!("{USER_AGENT} {sdk}").trim_end().to_owned());
         let (answer, max) = (self.inner.call(request), self.max_body);
         HttpConnectorFuture::new(async move { read(answer.await?, max).await })
     }

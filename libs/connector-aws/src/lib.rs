@@ -25,6 +25,9 @@ mod role;
 mod session;
 mod token;
 
-pub use config::{AwsAuth, AwsConfig, AwsConfigError, Regions, StaticKeys, default_limits};
+pub use config::{
+    AwsAuth, AwsConfig, AwsConfigError, Federation, Regions, StaticKeys, WEB_IDENTITY_AUDIENCE, default_limits,
+};
 pub use connector::AwsConnector;
 pub use partition::{Partition, UnknownPartition};
+pub use permissions::permissions;

@@ -49,7 +49,7 @@ const ACTIONS: &[(&str, &[Kind])] = &[
 ];
 
 /// The actions that a scan of these regions uses.
-pub(crate) fn permissions(regions: &Regions) -> Vec<Permission> {
+pub fn permissions(regions: &Regions) -> Vec<Permission> {
     let used = ACTIONS.iter().filter(|(name, _)| *name != account::LIST_REGIONS || *regions == Regions::Enabled);
     used.map(|(name, kinds)| Permission { name: (*name).to_owned(), kinds: kinds.to_vec() }).collect()
 }

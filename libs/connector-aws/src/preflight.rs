@@ -13,7 +13,7 @@ use crate::normalize::{GLOBAL, Place};
 use crate::partition::Partition;
 use crate::permissions::{KINDS, permissions};
 use crate::regions::reach;
-use crate::role::{ASSUME_ROLE, ExternalId, RoleCredentials};
+use crate::role::{ASSUME_ROLE_WITH_WEB_IDENTITY, RoleCredentials, Showing};
 
 type Answer = Result<Value, ConnectorError>;
 
@@ -71,24 +71,40 @@ pub(crate) async fn run(
     Ok(checks)
 }
 
-/// Whether the role can be had with its external id, and only with it. The second result says whether it can be used.
+/// Whether the role can be had with what proves the connector, and only with it. The second result says whether it can
+/// be used.
 async fn trust(role: &RoleCredentials) -> Result<(PermissionCheck, Result<(), ConnectorError>), ConnectorError> {
-    let permission = Permission { name: ASSUME_ROLE.to_owned(), kinds: KINDS.to_vec() };
-    let with = role.assume(ExternalId::Sent).await.map(drop);
+    let api = role.api();
+    let by_statement = api == ASSUME_ROLE_WITH_WEB_IDENTITY;
+    let permission = Permission { name: api.to_owned(), kinds: KINDS.to_vec() };
+    let with = role.assume(Showing::Proof).await.map(drop);
     if let Err(error) = with {
-        let remedy = "let the trust policy of the role name Rampart's identity and the external id of this connector";
+        let remedy = if by_statement {
+            "add Rampart's issuer as an OIDC identity provider with the client id sts.amazonaws.com, and let the trust \
+             policy of the role name it and the subject of this connector"
+        } else {
+            "let the trust policy of the role name Rampart's identity and the external id of this connector"
+        };
         let check = PermissionCheck::from_call::<()>(permission, GLOBAL, &Err(error.clone()), remedy);
         return if error.kind == ErrorKind::Cancelled { Err(error) } else { Ok((check, Err(error))) };
     }
-    let state = match role.assume(ExternalId::LeftOut).await {
+    let (open, remedy) = if by_statement {
+        (
+            "by any connector of this Rampart",
+            "add a condition StringEquals on the `sub` of the issuer to the trust policy of the role",
+        )
+    } else {
+        ("without the external id", "add the condition StringEquals sts:ExternalId to the trust policy of the role")
+    };
+    let state = match role.assume(Showing::NoProof).await {
         Ok(_) => PermissionState::Missing(Gap {
             state: CoverageState::Failed,
-            message: format!("{ASSUME_ROLE}: the role can be assumed without the external id"),
-            remedy: "add the condition StringEquals sts:ExternalId to the trust policy of the role".to_owned(),
+            message: format!("{api}: the role can be assumed {open}"),
+            remedy: remedy.to_owned(),
         }),
         Err(error) if error.kind == ErrorKind::Forbidden => PermissionState::Granted,
         Err(error) if error.kind == ErrorKind::Cancelled => return Err(error),
-        Err(error) => PermissionState::Unproven(format!("whether the external id is asked for: {}", error.message)),
+        Err(error) => PermissionState::Unproven(format!("whether the role asks for proof: {}", error.message)),
     };
     Ok((PermissionCheck { permission, scope: GLOBAL.to_owned(), state }, Ok(())))
 }

@@ -18,7 +18,7 @@ use url::{Host, Url};
 use crate::config::{AwsAuth, AwsConfig, StaticKeys};
 use crate::http::CappedClient;
 use crate::partition::Partition;
-use crate::role::{AssumedRole, RoleCredentials, RoleProvider};
+use crate::role::{AssumedRole, Proof, RoleCredentials, RoleProvider};
 
 /// Credentials and transport of one connector, shared by all its clients and by the token sources of its clusters.
 #[derive(Debug)]
@@ -39,6 +39,7 @@ impl Session {
         caller: &Caller,
     ) -> Result<Self, ConnectorError> {
         let transport = transport(config, caller)?;
+        let home = config.home_region(partition);
         let (credentials, role) = match &config.auth {
             AwsAuth::Static(keys) => (fixed(keys), None),
             AwsAuth::Role { role_arn, external_id, session_name } => {
@@ -46,15 +47,15 @@ impl Session {
                     Some(keys) => fixed(keys),
                     None => SharedCredentialsProvider::new(DefaultCredentialsChain::builder().build().await),
                 };
-                let region = Region::new(config.home_region(partition).to_owned());
-                let sts = transport.to_builder().credentials_provider(base).region(region).build();
-                let role = AssumedRole {
-                    arn: role_arn.clone(),
-                    external_id: external_id.clone(),
-                    session_name: session_name.clone(),
-                };
-                let role = Arc::new(RoleCredentials::new(aws_sdk_sts::Client::new(&sts), caller.clone(), role));
-                (SharedCredentialsProvider::new(RoleProvider(Arc::clone(&role))), Some(role))
+                let proof = Proof::ExternalId(external_id.clone());
+                let role = AssumedRole { arn: role_arn.clone(), session_name: session_name.clone(), proof };
+                assumed(role, &transport.to_builder().credentials_provider(base).build(), home, caller)
+            }
+            AwsAuth::WebIdentity { role_arn, session_name, identity } => {
+                let proof = Proof::WebIdentity(identity.clone());
+                let role = AssumedRole { arn: role_arn.clone(), session_name: session_name.clone(), proof };
+                // The statement is the only credential of the call: it is not signed.
+                assumed(role, &transport, home, caller)
             }
         };
         let sdk = transport.to_builder().credentials_provider(credentials.clone()).build();
@@ -74,6 +75,18 @@ impl Session {
         let text = format!("https://sts.{region}.{}/", self.partition.dns_suffix());
         Url::parse(&text).map_err(|error| ConnectorError::new(ErrorKind::Permanent, "sts", error.to_string()))
     }
+}
+
+/// The credentials of a role that is taken on through STS in `region`.
+fn assumed(
+    role: AssumedRole,
+    transport: &SdkConfig,
+    region: &str,
+    caller: &Caller,
+) -> (SharedCredentialsProvider, Option<Arc<RoleCredentials>>) {
+    let sts = transport.to_builder().region(Region::new(region.to_owned())).build();
+    let role = Arc::new(RoleCredentials::new(aws_sdk_sts::Client::new(&sts), caller.clone(), role));
+    (SharedCredentialsProvider::new(RoleProvider(Arc::clone(&role))), Some(role))
 }
 
 fn transport(config: &AwsConfig, caller: &Caller) -> Result<SdkConfig, ConnectorError> {

@@ -18,8 +18,6 @@ use tokio::sync::Mutex;
 
 use crate::connect::{client, describe};
 
-/// Says who calls, for the audit log of the cluster.
-const AGENT: &str = concat!("rampart/", env!("CARGO_PKG_VERSION"));
 /// A token this close to its end is replaced before it is used.
 const TOKEN_MARGIN: TimeDelta = TimeDelta::seconds(60);
 /// Largest error body that is read for its message.
@@ -157,7 +155,7 @@ fn request(
         .method(method)
         .uri(format!("{base}{path}"))
         .header(ACCEPT, accept.header())
-        .header(USER_AGENT, AGENT);
+        .header(USER_AGENT, rampart_connector::USER_AGENT);
     if !body.is_empty() {
         request = request.header(CONTENT_TYPE, "application/json");
     }

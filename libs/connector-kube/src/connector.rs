@@ -97,7 +97,7 @@ impl KubeConnector {
     }
 
     pub(crate) fn aws(&self) -> Aws {
-        if self.identity.cloud == Cloud::Aws { Aws::Yes } else { Aws::No }
+        Aws::of(self.identity.cloud)
     }
 }
 

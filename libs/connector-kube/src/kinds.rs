@@ -1,7 +1,7 @@
 //! What is read from a cluster, from which API, and what it needs.
 
 use rampart_connector::Permission;
-use rampart_domain::Kind;
+use rampart_domain::{Cloud, Kind};
 
 use crate::Options;
 use crate::client::Accept;
@@ -228,6 +228,19 @@ pub(crate) fn needs(options: &Options, aws: Aws) -> Vec<Need> {
         need(&format!("list {name}"), lost_with(entry.kind), access)
     }));
     needs
+}
+
+/// Every permission that a scan of a cluster in this cloud uses, without the names of secrets and config maps.
+pub fn permissions(cloud: Cloud) -> Vec<Permission> {
+    // The key hides values in what is read; what is read does not depend on it.
+    let options = Options::new([0; 32]);
+    needs(&options, Aws::of(cloud)).into_iter().map(|need| need.permission).collect()
+}
+
+impl Aws {
+    pub(crate) fn of(cloud: Cloud) -> Self {
+        if cloud == Cloud::Aws { Self::Yes } else { Self::No }
+    }
 }
 
 /// Whether the cluster is on AWS, where identities may be mapped in a config map.

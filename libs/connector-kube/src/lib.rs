@@ -6,6 +6,7 @@
 //! ```
 
 mod access;
+mod called;
 mod client;
 mod connect;
 mod connector;
@@ -18,5 +19,7 @@ mod preflight;
 mod scan;
 
 pub use access::StaticAccess;
+pub use called::permission_of;
 pub use connector::{KubeConnector, KubeIdentity, Options};
+pub use kinds::permissions;
 pub use kubeconfig::{KUBECONFIG_LIMIT, KubeconfigError, parse_kubeconfig};

@@ -4,11 +4,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use backon::{BackoffBuilder, ExponentialBuilder};
+use chrono::Utc;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::pace::Pace;
-use crate::{ConnectorError, ErrorKind, Limits};
+use crate::{ConnectorError, ErrorKind, Limits, Usage};
 
 /// Calls that a provider counts together.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -36,6 +37,7 @@ impl Bucket {
 pub struct Caller {
     shared: Arc<Shared>,
     cancel: CancellationToken,
+    usage: Usage,
 }
 
 #[derive(Debug)]
@@ -49,13 +51,19 @@ impl Caller {
     /// A caller with empty buckets.
     pub fn new(limits: Limits, cancel: CancellationToken) -> Self {
         let shared = Shared { limits, paces: Mutex::default(), slots: Mutex::default() };
-        Self { shared: Arc::new(shared), cancel }
+        Self { shared: Arc::new(shared), cancel, usage: Usage::default() }
     }
 
     /// The same buckets under another cancellation: one scan of many.
     #[must_use]
     pub fn with_cancel(&self, cancel: CancellationToken) -> Self {
-        Self { shared: Arc::clone(&self.shared), cancel }
+        Self { shared: Arc::clone(&self.shared), cancel, usage: self.usage.clone() }
+    }
+
+    /// The same buckets and cancellation, counting into `usage`: the calls of one connector.
+    #[must_use]
+    pub fn counting(&self, usage: Usage) -> Self {
+        Self { usage, ..self.clone() }
     }
 
     /// The limits that hold for every call.
@@ -87,8 +95,11 @@ impl Caller {
             .build();
         let mut budget = limits.wait_budget;
         loop {
-            let result = self.unless_cancelled(api, self.attempt(&pace, &slots, api, &mut op)).await;
+            let result = self.unless_cancelled(api, self.attempt(bucket, &pace, &slots, api, &mut op)).await;
             count(bucket, &result);
+            if let Err(error) = &result {
+                self.usage.failed(bucket, api, error.kind);
+            }
             let error = match result {
                 Err(error) if error.is_retryable() => error,
                 done => return done,
@@ -113,6 +124,7 @@ impl Caller {
 
     async fn attempt<T, F, Fut>(
         &self,
+        bucket: &Bucket,
         pace: &Pace,
         slots: &Semaphore,
         api: &str,
@@ -129,6 +141,7 @@ impl Caller {
         }
         let _slot = slots.acquire().await.expect("the semaphore is never closed");
         let limit = self.shared.limits.attempt_timeout;
+        self.usage.made(bucket, api, Utc::now());
         // On the heap: an SDK's call is tens of kilobytes, and callers hold several side by side.
         let call = Box::pin(op());
         tokio::time::timeout(limit, call).await.unwrap_or_else(|_| {
@@ -260,6 +273,25 @@ mod tests {
         assert_eq!(run(&caller, 0, ErrorKind::Transient).await, (Err(ErrorKind::Cancelled), 0));
         let other = caller.with_cancel(CancellationToken::new());
         assert_eq!(run(&other, 0, ErrorKind::Transient).await, (Ok(0), 1));
+    }
+
+    #[tokio::test]
+    async fn every_attempt_is_counted_for_its_connector_only() {
+        let shared = caller(|_| ());
+        let (mine, other) = (Usage::default(), Usage::default());
+        run(&shared.counting(mine.clone()), 2, ErrorKind::Transient).await.0.unwrap();
+        run(&shared.counting(other.clone()).with_cancel(CancellationToken::new()), 1, ErrorKind::Forbidden)
+            .await
+            .0
+            .unwrap_err();
+        let count =
+            |usage: &Usage| usage.take().into_iter().map(|it| (it.api, it.calls, it.refused)).collect::<Vec<_>>();
+        assert_eq!(count(&mine), [("test:Call".to_owned(), 3, 0)]);
+        assert_eq!(count(&other), [("test:Call".to_owned(), 1, 1)]);
+        let stopped = shared.counting(mine.clone());
+        stopped.cancel().cancel();
+        run(&stopped, 0, ErrorKind::Transient).await.0.unwrap_err();
+        assert_eq!(count(&mine), [], "a call that was not made is not counted");
     }
 
     #[tokio::test]

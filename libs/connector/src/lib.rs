@@ -22,6 +22,7 @@ mod organization;
 mod pace;
 mod paging;
 mod port;
+mod usage;
 
 pub use access::{BearerToken, ClusterAccess, ClusterEndpoint};
 pub use body::read_capped;
@@ -29,9 +30,13 @@ pub use caller::{Bucket, Caller};
 pub use egress::{EGRESS_SETTING, EgressDenied, EgressError, EgressPolicy};
 pub use error::{ConnectorError, ErrorKind};
 pub use event::{Event, Listing, Outcome, Sink, SinkClosed};
-pub use federation::WorkloadIdentity;
+pub use federation::{IssuerUrl, NotAnIssuer, WorkloadIdentity};
 pub use limits::Limits;
 pub use lister::Lister;
 pub use organization::{Member, MemberState, Membership, Organization};
 pub use paging::{Page, paginate};
 pub use port::{Connector, DiscoveredCluster, Permission, PermissionCheck, PermissionState, ScanContext};
+pub use usage::{CallCount, FamilyCount, OTHER_CALLS, Usage};
+
+/// Says who calls, in the providers' own logs. Sent with every request that leaves Rampart for a cloud or a cluster.
+pub const USER_AGENT: &str = concat!("rampart/", env!("CARGO_PKG_VERSION"));

@@ -41,3 +41,33 @@ impl Default for Limits {
         }
     }
 }
+
+impl Limits {
+    /// These limits with a part of their pace only: `fraction` of the rate, the burst and the concurrency, so that the
+    /// customer's own tools keep the rest of what a provider allows. A fraction outside 0.01..=1 is taken as the nearer end.
+    #[must_use]
+    pub fn scaled(self, fraction: f64) -> Self {
+        let fraction = if fraction.is_nan() { 1.0 } else { fraction.clamp(0.01, 1.0) };
+        let part = |whole: f64| (whole * fraction).ceil().max(1.0);
+        Self {
+            rate: self.rate * fraction,
+            burst: part(f64::from(self.burst)) as u32,
+            concurrency: part(self.concurrency as f64) as usize,
+            ..self
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Limits;
+
+    #[test]
+    fn a_fraction_slows_down_and_never_stops() {
+        let limits = |rate, burst, concurrency| Limits { rate, burst, concurrency, ..Limits::default() };
+        assert_eq!(limits(40.0, 80, 16).scaled(0.5), limits(20.0, 40, 8));
+        assert_eq!(limits(40.0, 80, 16).scaled(1.0), limits(40.0, 80, 16));
+        assert_eq!(limits(40.0, 80, 16).scaled(7.0), limits(40.0, 80, 16));
+        assert_eq!(limits(40.0, 8, 16).scaled(0.0), limits(0.4, 1, 1));
+    }
+}

@@ -72,6 +72,13 @@ impl Settings {
     }
 }
 
+impl Settings {
+    /// Whether the source trusts statements of Rampart's OIDC issuer, which an operator must have switched on.
+    pub fn needs_issuer(&self) -> bool {
+        matches!(self, Self::Aws(AwsSettings { role_arn: Some(_), trust: RoleTrust::WebIdentity, .. }))
+    }
+}
+
 /// How to read an AWS account.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AwsSettings {
@@ -84,6 +91,20 @@ pub struct AwsSettings {
     /// Kinds to read; empty means the default.
     #[serde(default)]
     pub kinds: Vec<Kind>,
+    /// What the role trusts; without a meaning for static keys.
+    #[serde(default)]
+    pub trust: RoleTrust,
+}
+
+/// What an AWS role asks for before it lets itself be assumed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RoleTrust {
+    /// Rampart's AWS identity and the external id of the connector.
+    #[default]
+    ExternalId,
+    /// A statement of Rampart's OIDC issuer about the connector.
+    WebIdentity,
 }
 
 /// How to read a Kubernetes API.
@@ -133,8 +154,8 @@ pub struct Connector {
     pub name: String,
     /// What and how to read.
     pub settings: Settings,
-    /// Generated for AWS roles, shown to the caller for the trust policy; and for impersonation on Google Cloud, where the
-    /// service account must be named so.
+    /// Generated for AWS roles that ask for it, shown to the caller for the trust policy; and for impersonation on Google
+    /// Cloud, where the service account must be named so.
     pub external_id: Option<String>,
     /// Whether the schedule is off.
     pub paused: bool,
@@ -148,6 +169,13 @@ pub struct Connector {
     pub created_at: DateTime<Utc>,
     /// When it was last changed.
     pub updated_at: DateTime<Utc>,
+}
+
+impl Connector {
+    /// The name of the connector's sessions in the customer's audit log, where the cloud has such names.
+    pub fn session_name(&self) -> String {
+        format!("rampart-{}", self.id.0.simple())
+    }
 }
 
 /// What is needed to onboard.
@@ -219,14 +247,7 @@ fn settings_json(settings: &Settings) -> serde_json::Value {
 /// Onboards: seals the credentials, generates the external id of an AWS role, and starts the schedule.
 pub async fn create(tx: &mut TenantTx, keyring: &Keyring, new: &NewConnector) -> Result<Connector, StoreError> {
     let (tenant, id) = (tx.tenant_uuid(), Uuid::now_v7());
-    let external_id = match &new.settings {
-        Settings::Aws(AwsSettings { role_arn: Some(_), .. }) => Some(format!("rampart-{}", Uuid::new_v4().simple())),
-        // Names of service accounts have 30 characters at most.
-        Settings::Gcp(GcpSettings { auth: GcpAuth::Impersonation { .. }, .. }) => {
-            Some(format!("rampart-{:.20}", Uuid::new_v4().simple().to_string()))
-        }
-        _ => None,
-    };
+    let external_id = external_id(&new.settings);
     sqlx::query!(
         "insert into connectors (tenant_id, connector_id, name, provider, settings, external_id, interval_minutes)
          values ($1, $2, $3, $4, $5, $6, $7)",
@@ -244,6 +265,20 @@ pub async fn create(tx: &mut TenantTx, keyring: &Keyring, new: &NewConnector) ->
     seal_all(tx, keyring, ConnectorId(id), &new.credentials).await?;
     work::schedule(tx, WorkKind::Scan, id, Some(interval(new.interval_minutes))).await?;
     get(tx, ConnectorId(id)).await
+}
+
+/// A new external id, where the source asks for one.
+fn external_id(settings: &Settings) -> Option<String> {
+    match settings {
+        Settings::Aws(AwsSettings { role_arn: Some(_), trust: RoleTrust::ExternalId, .. }) => {
+            Some(format!("rampart-{}", Uuid::new_v4().simple()))
+        }
+        // Names of service accounts have 30 characters at most.
+        Settings::Gcp(GcpSettings { auth: GcpAuth::Impersonation { .. }, .. }) => {
+            Some(format!("rampart-{:.20}", Uuid::new_v4().simple().to_string()))
+        }
+        _ => None,
+    }
 }
 
 fn interval(minutes: i32) -> Duration {
@@ -339,15 +374,16 @@ pub async fn update(
     let paused = change.paused.unwrap_or(current.paused);
     let tenant = tx.tenant_uuid();
     sqlx::query!(
-        "update connectors set name = $3, settings = $4, interval_minutes = $5, paused = $6, version = version + 1,
-                updated_at = now()
+        "update connectors set name = $3, settings = $4, interval_minutes = $5, paused = $6,
+                external_id = coalesce(external_id, $7), version = version + 1, updated_at = now()
          where tenant_id = $1 and connector_id = $2",
         tenant,
         connector.0,
         name,
         settings_json(settings),
         minutes,
-        paused
+        paused,
+        external_id(settings)
     )
     .execute(tx.conn())
     .await

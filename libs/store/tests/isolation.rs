@@ -187,7 +187,7 @@ async fn the_process_refuses_roles_that_row_level_security_does_not_bind() {
 
 #[tokio::test]
 async fn sealed_credentials_survive_a_change_of_keys_and_no_swap() {
-    use rampart_store::connector::{self, AwsSettings, NewConnector, Settings};
+    use rampart_store::connector::{self, AwsSettings, NewConnector, RoleTrust, Settings};
     use rampart_store::keyring::Keyring;
     use secrecy::ExposeSecret as _;
 
@@ -199,8 +199,13 @@ async fn sealed_credentials_survive_a_change_of_keys_and_no_swap() {
     let mut tx = db.store.tenant(tenant).await.unwrap();
     let mut ids = Vec::new();
     for name in ["x", "y"] {
-        let settings =
-            Settings::Aws(AwsSettings { role_arn: None, regions: None, partition: "aws".into(), kinds: vec![] });
+        let settings = Settings::Aws(AwsSettings {
+            role_arn: None,
+            regions: None,
+            partition: "aws".into(),
+            kinds: vec![],
+            trust: RoleTrust::ExternalId,
+        });
         let credentials = [("secret_access_key".to_owned(), SecretString::from(format!("secret-{name}")))].into();
         let made = NewConnector { name: name.into(), settings, credentials, interval_minutes: 60 };
         ids.push(connector::create(&mut tx, &ring(old), &made).await.unwrap().id);

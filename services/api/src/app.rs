@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use governor::clock::{Clock as _, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use rampart_connector::{IssuerUrl, Limits};
 use rampart_content::{Catalogue, Control};
 use rampart_domain::TokenId;
 use rampart_store::keyring::Keyring;
@@ -24,6 +25,9 @@ struct Inner {
     clock: DefaultClock,
     body_limit: usize,
     request_timeout: Duration,
+    issuer_url: Option<IssuerUrl>,
+    aws_principal: Option<String>,
+    limits: Limits,
 }
 
 impl App {
@@ -39,6 +43,9 @@ impl App {
             clock: DefaultClock::default(),
             body_limit: config.body_limit,
             request_timeout: Duration::from_secs(config.request_timeout_s),
+            issuer_url: config.issuer_url.clone(),
+            aws_principal: config.aws_principal.clone(),
+            limits: Limits::default().scaled(config.rate_fraction),
         }))
     }
 
@@ -60,6 +67,21 @@ impl App {
 
     pub(crate) fn request_timeout(&self) -> Duration {
         self.0.request_timeout
+    }
+
+    /// Where Rampart answers as an OIDC issuer; `None` when federation is off.
+    pub(crate) fn issuer_url(&self) -> Option<&IssuerUrl> {
+        self.0.issuer_url.as_ref()
+    }
+
+    /// The AWS identity with which roles are assumed, when the operator named it.
+    pub(crate) fn aws_principal(&self) -> Option<&str> {
+        self.0.aws_principal.as_deref()
+    }
+
+    /// The pace at which discovery works.
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.0.limits
     }
 
     /// A transaction that sees the caller's tenant.

@@ -17,10 +17,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use chrono::Utc;
 use rampart_chassis::Ctx;
+use rampart_connector::IssuerUrl;
 use rampart_content::Catalogue;
-use rampart_store::Store;
 use rampart_store::keyring::Keyring;
+use rampart_store::{Store, issuer_key};
 
 pub use app::App;
 pub use document::openapi;
@@ -41,11 +43,28 @@ pub struct Config {
     /// Seconds after which a request is given up. Requests that wait for work may take 30 seconds of it.
     #[arg(long, env = "RAMPART_REQUEST_TIMEOUT", default_value_t = 45)]
     pub request_timeout_s: u64,
+    /// ARN of the identity with which Rampart assumes roles in customers' accounts, for the onboarding templates.
+    #[arg(long, env = "RAMPART_AWS_PRINCIPAL", value_name = "ARN")]
+    pub aws_principal: Option<String>,
+    /// Where Rampart answers as an OIDC issuer; `None` switches federation off.
+    #[arg(skip)]
+    pub issuer_url: Option<IssuerUrl>,
+    /// Part of the rate that providers allow which discovery takes, for estimates.
+    #[arg(skip = 1.0)]
+    pub rate_fraction: f64,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { listen: ([127, 0, 0, 1], 8080).into(), body_limit: 1 << 20, rate_limit: 50, request_timeout_s: 45 }
+        Self {
+            listen: ([127, 0, 0, 1], 8080).into(),
+            body_limit: 1 << 20,
+            rate_limit: 50,
+            request_timeout_s: 45,
+            aws_principal: None,
+            issuer_url: None,
+            rate_fraction: 1.0,
+        }
     }
 }
 
@@ -56,6 +75,10 @@ pub async fn run(config: Config, ctx: Ctx, store: Store, keyring: Arc<Keyring>) 
         .await
         .with_context(|| format!("could not listen on {}", config.listen))?;
     tracing::info!(address = %listener.local_addr()?, "the API listens");
+    if config.issuer_url.is_some() {
+        // Discovery turns the keys in time; the first one is there before a cloud asks for it.
+        issuer_key::keep(&store, &keyring, Utc::now()).await.context("could not prepare the issuer's keys")?;
+    }
     let app = App::new(&config, store, keyring, catalogue);
     let cancel = ctx.cancel.clone();
     axum::serve(listener, router(app)).with_graceful_shutdown(cancel.cancelled_owned()).await.context("could not serve")

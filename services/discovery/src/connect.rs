@@ -2,7 +2,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rampart_connector::{ClusterAccess, Connector, DiscoveredCluster};
-use rampart_connector_aws::{AwsAuth, AwsConfig, AwsConfigError, AwsConnector, Partition, Regions, StaticKeys};
+use rampart_connector_aws::{
+    AwsAuth, AwsConfig, AwsConfigError, AwsConnector, Federation, Partition, Regions, StaticKeys,
+};
 use rampart_connector_azure::{
     AzureAuth, AzureCloud, AzureConfig, AzureConfigError, AzureConnector, AzureIdentity, LocalAccounts, UnknownCloud,
 };
@@ -11,13 +13,14 @@ use rampart_connector_kube::{KubeConnector, KubeIdentity, KubeconfigError, Optio
 use rampart_domain::{Cloud, TenantId};
 use rampart_store::connector::{
     AwsSettings, AzureAuth as AzureAuthWord, AzureSettings, Connector as Row, GcpAuth, GcpSettings, KubernetesSettings,
-    Settings,
+    RoleTrust, Settings,
 };
 use rampart_store::inventory::ClusterSeen;
 use secrecy::{ExposeSecret, SecretString};
 use tokio_util::sync::CancellationToken;
 
 use crate::Discovery;
+use crate::issuer::FederationOff;
 use crate::pushed::Pushed;
 
 /// A connector that is ready to be run.
@@ -57,14 +60,14 @@ pub(crate) enum ConnectError {
     Gcp(#[from] GcpSetupError),
     #[error(transparent)]
     GcpKey(#[from] InvalidKey),
-    #[error("workload-identity federation is not switched on: this installation states no identities")]
-    FederationOff,
     #[error(transparent)]
     Kubeconfig(#[from] KubeconfigError),
     #[error("the connector lacks its credential `{0}`; supply it again")]
     MissingCredential(&'static str),
     #[error("the cluster is not reached from here: a collector pushes what it reads, and its log says what it lacks")]
     Pushed,
+    #[error(transparent)]
+    FederationOff(#[from] FederationOff),
 }
 
 /// Secrets by field.
@@ -80,17 +83,17 @@ pub(crate) fn source(
 ) -> Result<Source, ConnectError> {
     match &row.settings {
         Settings::Aws(aws) => {
-            let config = aws_config(discovery, row, aws, credentials)?;
+            let config = aws_config(discovery, tenant, row, aws, credentials)?;
             let connector = AwsConnector::new(config, discovery.caller.with_cancel(cancel))?;
             Ok(Source::Cloud(Box::new(connector)))
         }
         Settings::Azure(azure) => {
-            let config = azure_config(discovery, azure, credentials)?;
+            let config = azure_config(discovery, tenant, row, azure, credentials)?;
             let caller = discovery.caller.with_cancel(cancel);
             Ok(Source::Cloud(Box::new(AzureConnector::new(config, caller, discovery.egress.clone())?)))
         }
         Settings::Gcp(gcp) => {
-            let config = gcp_config(discovery, row, gcp, credentials)?;
+            let config = gcp_config(discovery, tenant, row, gcp, credentials)?;
             let connector = GcpConnector::new(config, &discovery.caller.with_cancel(cancel))?;
             Ok(Source::Cloud(Box::new(connector)))
         }
@@ -155,16 +158,20 @@ fn kube(
 
 fn aws_config(
     discovery: &Discovery,
+    tenant: TenantId,
     row: &Row,
     aws: &AwsSettings,
     credentials: &Credentials,
 ) -> Result<AwsConfig, ConnectError> {
+    let session_name = row.session_name();
     let auth = match (&aws.role_arn, &row.external_id) {
-        (Some(role_arn), Some(external_id)) => AwsAuth::Role {
-            role_arn: role_arn.clone(),
-            external_id: external_id.clone(),
-            session_name: format!("rampart-{}", row.id.0.simple()),
-        },
+        (Some(role_arn), _) if aws.trust == RoleTrust::WebIdentity => {
+            let identity = Federation(discovery.identity(tenant, row.id)?);
+            AwsAuth::WebIdentity { role_arn: role_arn.clone(), session_name, identity }
+        }
+        (Some(role_arn), Some(external_id)) => {
+            AwsAuth::Role { role_arn: role_arn.clone(), external_id: external_id.clone(), session_name }
+        }
         (Some(_), None) => return Err(ConnectError::MissingCredential("external_id")),
         (None, _) => AwsAuth::Static(StaticKeys {
             access_key_id: field(credentials, "access_key_id")?.expose_secret().to_owned(),
@@ -186,6 +193,8 @@ fn aws_config(
 
 fn azure_config(
     discovery: &Discovery,
+    tenant: TenantId,
+    row: &Row,
     azure: &AzureSettings,
     credentials: &Credentials,
 ) -> Result<AzureConfig, ConnectError> {
@@ -197,7 +206,9 @@ fn azure_config(
         AzureAuthWord::Certificate => {
             AzureAuth::Certificate { client_id: client_id()?, pem: field(credentials, "certificate")?.clone() }
         }
-        AzureAuthWord::WorkloadIdentity => return Err(ConnectError::FederationOff),
+        AzureAuthWord::WorkloadIdentity => {
+            AzureAuth::Federated { client_id: client_id()?, identity: discovery.identity(tenant, row.id)? }
+        }
         AzureAuthWord::ManagedIdentity => AzureAuth::Managed {
             client_id: azure.client_id.clone(),
             endpoint: discovery.config.azure_managed_identity.clone().ok_or(ConnectError::ManagedIdentityOff)?,
@@ -215,6 +226,7 @@ fn azure_config(
 
 fn gcp_config(
     discovery: &Discovery,
+    tenant: TenantId,
     row: &Row,
     gcp: &GcpSettings,
     credentials: &Credentials,
@@ -227,7 +239,11 @@ fn gcp_config(
             let key = ServiceAccountKey::parse(field(credentials, "service_account_key")?)?;
             Auth::Key { key, impersonate: service_account }
         }
-        GcpAuth::WorkloadIdentity { .. } => return Err(ConnectError::FederationOff),
+        GcpAuth::WorkloadIdentity { provider, .. } => Auth::Federated {
+            provider: provider.clone(),
+            identity: discovery.identity(tenant, row.id)?,
+            impersonate: service_account,
+        },
         GcpAuth::Impersonation { .. } => {
             let service_account = service_account.ok_or(ConnectError::MissingCredential("external_id"))?;
             Auth::Impersonated { service_account }

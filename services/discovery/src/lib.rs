@@ -9,11 +9,13 @@
 
 mod connect;
 mod gap;
+mod issuer;
 mod pipeline;
 mod preflight;
 mod progress;
 mod pushed;
 mod scan;
+mod usage;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,14 +23,17 @@ use std::time::Duration;
 use chrono::Utc;
 use ipnet::IpNet;
 use rampart_chassis::Ctx;
-use rampart_connector::{Caller, EgressPolicy, Limits};
+use rampart_connector::{Caller, EgressPolicy, IssuerUrl, Limits, WorkloadIdentity};
+use rampart_domain::{ConnectorId, TenantId};
 use rampart_store::keyring::Keyring;
 use rampart_store::work::{Lease, WorkKind};
 use rampart_store::worker::{self, Failure};
-use rampart_store::{Store, inventory, retention};
+use rampart_store::{Store, inventory, issuer_key, retention};
 use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 use url::Url;
+
+use crate::issuer::{FederationOff, Issuer, Statement};
 
 /// Options of the discovery role.
 #[derive(Debug, Clone, clap::Args)]
@@ -76,6 +81,12 @@ pub struct Config {
     /// Scan intervals after which a verdict whose reading could not be repeated is no longer kept, but unknown.
     #[arg(long, env = "RAMPART_UNKNOWN_AFTER", default_value_t = 24, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub unknown_after: u32,
+    /// Part of the rate, burst and concurrency that providers allow which Rampart may take, 0.01 to 1.
+    #[arg(skip = 1.0)]
+    pub rate_fraction: f64,
+    /// Where Rampart answers as an OIDC issuer; `None` switches federation off.
+    #[arg(skip)]
+    pub issuer_url: Option<IssuerUrl>,
 }
 
 /// What every scan shares.
@@ -86,18 +97,32 @@ pub struct Discovery {
     pub(crate) config: Arc<Config>,
     pub(crate) caller: Caller,
     pub(crate) egress: EgressPolicy,
+    issuer: Option<Arc<Issuer>>,
 }
 
 impl Discovery {
     /// One set of rate buckets and one egress policy for all scans of this process.
     pub fn new(store: Store, keyring: Arc<Keyring>, config: Config, cancel: &CancellationToken) -> Self {
         Self {
+            issuer: config.issuer_url.clone().map(|url| Arc::new(Issuer::new(url, store.clone(), keyring.clone()))),
             store,
             keyring,
-            caller: Caller::new(Limits::default(), cancel.child_token()),
+            caller: Caller::new(Limits::default().scaled(config.rate_fraction), cancel.child_token()),
             egress: EgressPolicy { allow: config.egress_allow.clone() },
             config: Arc::new(config),
         }
+    }
+}
+
+impl Discovery {
+    /// Who states to clouds which connector this is, for credentials without a secret.
+    pub(crate) fn identity(
+        &self,
+        tenant: TenantId,
+        connector: ConnectorId,
+    ) -> Result<Arc<dyn WorkloadIdentity>, FederationOff> {
+        let issuer = self.issuer.as_ref().ok_or(FederationOff)?;
+        Ok(Arc::new(Statement::about(Arc::clone(issuer), tenant, connector)))
     }
 }
 
@@ -116,7 +141,11 @@ pub async fn run(config: Config, ctx: Ctx, store: Store, keyring: Arc<Keyring>) 
         grace: Duration::from_secs(15),
     };
     let (keep_days, unknown_after) = (config.retention_days, config.unknown_after);
-    let discovery = Discovery::new(store.clone(), keyring, config, &ctx.cancel);
+    let discovery = Discovery::new(store.clone(), keyring.clone(), config, &ctx.cancel);
+    if discovery.issuer.is_some() {
+        issuer_key::keep(&store, &keyring, Utc::now()).await?;
+        ctx.tasks.spawn(issuer::keep_hourly(store.clone(), keyring, ctx.cancel.clone()));
+    }
     ctx.tasks.spawn(sweep_daily(store.clone(), keep_days, ctx.cancel.clone()));
     ctx.tasks.spawn(expire_readings(store.clone(), unknown_after, ctx.cancel.clone()));
     let handler = move |lease: Lease, cancel: CancellationToken| {

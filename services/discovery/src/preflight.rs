@@ -1,5 +1,6 @@
 use chrono::Utc;
 use rampart_connector::{Connector, PermissionCheck, PermissionState, ScanContext};
+use rampart_store::permission_use::Declaration;
 use rampart_store::work::Lease;
 use rampart_store::worker::Failure;
 use rampart_store::{StoreError, connector, scan_run};
@@ -8,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::Discovery;
 use crate::connect::{self, Source};
+use crate::usage::Counting;
 
 /// Tries the permissions of a claimed connector and stores what is missing.
 pub(crate) async fn run(discovery: &Discovery, lease: &Lease, cancel: CancellationToken) -> Result<(), Failure> {
@@ -20,29 +22,33 @@ pub(crate) async fn run(discovery: &Discovery, lease: &Lease, cancel: Cancellati
     };
     let credentials = connector::credentials(&mut tx, &discovery.keyring, row.id).await;
     tx.commit().await?;
+    let (counted, counting) = Counting::start(discovery, lease);
     let result = match credentials {
-        Ok(credentials) => match connect::source(discovery, lease.tenant, &row, &credentials, cancel.clone()) {
-            Ok(source) => check(&source, &cancel).await,
+        Ok(credentials) => match connect::source(&counted, lease.tenant, &row, &credentials, cancel.clone()) {
+            Ok(source) => check(&source, &counting, &cancel).await,
             Err(error) => Err(error.to_string()),
         },
         Err(error) => Err(error.to_string()),
     };
+    let counted = counting.end().await;
     if cancel.is_cancelled() {
         return Err("the process is stopping".into());
     }
     let mut tx = discovery.store.fenced(lease).await?;
+    counted.declare(&mut tx, lease, Declaration::Partial).await?;
     scan_run::end_preflights(&mut tx, &waiting, result.as_ref().map_err(String::as_str), Utc::now()).await?;
     tx.commit().await?;
     Ok(())
 }
 
-async fn check(source: &Source, cancel: &CancellationToken) -> Result<Value, String> {
+async fn check(source: &Source, counting: &Counting, cancel: &CancellationToken) -> Result<Value, String> {
     let cx = ScanContext { cancel: cancel.clone(), kinds: Vec::new(), started_at: Utc::now() };
     let connector: &dyn Connector = match source {
         Source::Cloud(cloud) => cloud.as_ref(),
         Source::Cluster { connector, .. } => connector.as_ref(),
         Source::Pushed { connector, .. } => connector.as_ref(),
     };
+    counting.declare(connector);
     let checks = connector.preflight(&cx).await.map_err(|error| error.to_string())?;
     Ok(Value::Array(checks.iter().map(line).collect()))
 }

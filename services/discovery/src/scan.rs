@@ -7,6 +7,7 @@ use rampart_domain::{Cloud, ClusterId, CoverageState, Family, Gap, ScanId, Scope
 use rampart_store::batch::{self, Session};
 use rampart_store::connector::Connector as Row;
 use rampart_store::inventory::{self, ClusterSeen};
+use rampart_store::permission_use::Declaration;
 use rampart_store::scan_run::{self, ScanEnd};
 use rampart_store::work::{self, Lease, WorkKind};
 use rampart_store::worker::Failure;
@@ -19,6 +20,7 @@ use crate::gap::gap_of;
 use crate::pipeline::{self, Found, Pipeline};
 use crate::progress::Progress;
 use crate::pushed::{self, Due};
+use crate::usage::{Counted, Counting};
 
 /// Events that may wait between a connector and the store. Pages are large, and the store is the slower side: more would
 /// only fill memory.
@@ -47,13 +49,15 @@ pub(crate) async fn run(discovery: &Discovery, lease: &Lease, cancel: Cancellati
 
     let progress = Progress::default();
     let stop = cancel.child_token();
+    let (counted, counting) = Counting::start(discovery, lease);
     let reporter = tokio::spawn(report(discovery.clone(), lease.clone(), scan, progress.clone(), stop.clone()));
     let outcome = match credentials {
-        Ok(credentials) => match source(discovery, lease, &connector, (&credentials, session.as_ref()), &stop).await {
+        Ok(credentials) => match source(&counted, lease, &connector, (&credentials, session.as_ref()), &stop).await {
             Ok(source) => {
                 let kinds = connector.settings.kinds().to_vec();
                 let cx = ScanContext { cancel: stop.clone(), kinds, started_at: Utc::now() };
-                Reading { discovery, lease, cx, progress: &progress, read_at }.read(&source).await
+                let discovery = &counted;
+                Reading { discovery, lease, cx, progress: &progress, read_at, counting: &counting }.read(&source).await
             }
             Err(error) => Err(error),
         },
@@ -61,10 +65,11 @@ pub(crate) async fn run(discovery: &Discovery, lease: &Lease, cancel: Cancellati
     };
     let asked_to_stop = stop.is_cancelled() && !cancel.is_cancelled();
     reporter.abort();
+    let counted = counting.end().await;
     if cancel.is_cancelled() {
         return Err("the process is stopping".into());
     }
-    let run = Run { scan, session, since: read_at.unwrap_or(started_at), asked_to_stop };
+    let run = Run { scan, session, since: read_at.unwrap_or(started_at), asked_to_stop, counted };
     conclude(discovery, lease, &progress, run, outcome).await
 }
 
@@ -90,13 +95,15 @@ struct Run {
     /// What was not tried since then was not read by this run.
     since: DateTime<Utc>,
     asked_to_stop: bool,
+    /// What it asked of the provider.
+    counted: Counted,
 }
 
 async fn conclude(
     discovery: &Discovery,
     lease: &Lease,
     progress: &Progress,
-    Run { scan, session, since, asked_to_stop }: Run,
+    Run { scan, session, since, asked_to_stop, counted }: Run,
     outcome: Result<(), Failure>,
 ) -> Result<(), Failure> {
     let error = outcome.as_ref().err().map(ToString::to_string);
@@ -118,6 +125,10 @@ async fn conclude(
     // Nothing more is coming: what waited for it is assessed now.
     work::hasten(&mut tx, WorkKind::Assess).await?;
     scan_run::end(&mut tx, scan, how, &progress.to_json(), error.as_deref(), Utc::now()).await?;
+    // Only a scan that came to every place knows everything that is needed.
+    let declaration = if how == ScanEnd::Succeeded { Declaration::Whole } else { Declaration::Partial };
+    counted.declare(&mut tx, lease, declaration).await?;
+    counted.conclude(&mut tx, scan).await?;
     tx.commit().await?;
     let (applied, removed) = progress.applied();
     tracing::info!(tenant.id = %lease.tenant, connector.id = %lease.subject, scan.id = %scan, outcome = ?how,
@@ -191,6 +202,7 @@ struct Reading<'a> {
     progress: &'a Progress,
     /// When a collector read it; `None` when it is read now.
     read_at: Option<DateTime<Utc>>,
+    counting: &'a Counting,
 }
 
 impl Reading<'_> {
@@ -307,6 +319,7 @@ impl Reading<'_> {
         phase: &str,
         cluster: Option<ClusterSeen>,
     ) -> Result<Result<Found, ConnectorError>, Failure> {
+        self.counting.declare(connector);
         let (sink, events) = Sink::new(BACKLOG);
         let pipeline = Pipeline::new(&self.discovery.store, self.lease, self.progress, phase, cluster).as_of(self.read_at);
         let consumer = pipeline::spawn(pipeline, events);

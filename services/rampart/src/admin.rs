@@ -1,9 +1,11 @@
 use std::io::Write as _;
 
 use anyhow::Context as _;
+use chrono::Utc;
 use clap::Subcommand;
 use rampart_chassis::{Telemetry, TelemetryArgs};
 use rampart_domain::TenantId;
+use rampart_store::issuer_key::{self, Takeover};
 use rampart_store::{AccessScope, Role, Store};
 use secrecy::ExposeSecret as _;
 
@@ -25,6 +27,8 @@ enum Action {
     CreateToken(CreateTokenArgs),
     /// Encrypt every stored credential anew with the current key
     RotateKey(RotateKeyArgs),
+    /// Give the OIDC issuer a new signing key
+    RotateIssuerKey(RotateIssuerKeyArgs),
 }
 
 #[derive(Debug, clap::Args)]
@@ -67,11 +71,24 @@ struct RotateKeyArgs {
     shared: Shared,
 }
 
+#[derive(Debug, clap::Args)]
+struct RotateIssuerKeyArgs {
+    /// Let the new key sign at once and forget every earlier one, because one of them is not secret any more. Without it
+    /// the new key is published for a day before it signs, and nothing that was signed stops working.
+    #[arg(long)]
+    at_once: bool,
+    #[command(flatten)]
+    keys: KeyArgs,
+    #[command(flatten)]
+    shared: Shared,
+}
+
 pub(crate) async fn admin(args: AdminArgs) -> anyhow::Result<()> {
     let shared = match &args.action {
         Action::CreateTenant(args) => &args.shared,
         Action::CreateToken(args) => &args.shared,
         Action::RotateKey(args) => &args.shared,
+        Action::RotateIssuerKey(args) => &args.shared,
     };
     let telemetry = Telemetry::install(&shared.telemetry, "rampart-admin")?;
     let database = Database::open_beside(&shared.database).await?;
@@ -98,8 +115,17 @@ async fn act(action: &Action, store: &Store) -> anyhow::Result<String> {
         }
         Action::RotateKey(args) => {
             let keyring = args.keys.keyring(&args.shared.database.data_dir)?;
-            let rotated = rampart_store::connector::reseal(store, &keyring).await;
-            Ok(format!("{} credentials encrypted anew", rotated.context("could not rotate the key")?))
+            let credentials = rampart_store::connector::reseal(store, &keyring).await;
+            let credentials = credentials.context("could not rotate the key")?;
+            let issuer_keys = issuer_key::reseal(store, &keyring).await.context("could not rotate the key")?;
+            Ok(format!("{credentials} credentials and {issuer_keys} issuer keys encrypted anew"))
+        }
+        Action::RotateIssuerKey(args) => {
+            let keyring = args.keys.keyring(&args.shared.database.data_dir)?;
+            let takeover = if args.at_once { Takeover::AtOnce } else { Takeover::Announced };
+            let rotated = issuer_key::rotate(store, &keyring, takeover, Utc::now()).await;
+            let (key_id, signs_from) = rotated.context("could not make a new issuer key")?;
+            Ok(format!("issuer key {key_id} signs from {}", signs_from.to_rfc3339()))
         }
     }
 }

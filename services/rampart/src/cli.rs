@@ -61,6 +61,7 @@ mod tests {
             &["admin", "create-tenant"],
             &["admin", "create-token"],
             &["admin", "rotate-key"],
+            &["admin", "rotate-issuer-key"],
         ];
         let text: Vec<_> =
             commands.iter().map(|path| format!("$ rampart {} --help\n{}", path.join(" "), help(path))).collect();

@@ -6,6 +6,7 @@ use rampart_chassis::postgres::PrivatePostgres;
 use rampart_chassis::{
     Ctx, Metrics, Operations, OperationsArgs, Role, ShutdownArgs, Signals, Telemetry, TelemetryArgs, supervise,
 };
+use rampart_connector::IssuerUrl;
 use rampart_store::Store;
 use rampart_store::keyring::Keyring;
 use tokio::sync::oneshot;
@@ -24,6 +25,8 @@ pub(crate) struct ServeArgs {
     database: DatabaseArgs,
     #[command(flatten)]
     keys: KeyArgs,
+    #[command(flatten, next_help_heading = "Clouds")]
+    clouds: CloudArgs,
     #[command(flatten, next_help_heading = "Operations")]
     operations: OperationsArgs,
     #[command(flatten, next_help_heading = "Operations")]
@@ -36,6 +39,24 @@ pub(crate) struct ServeArgs {
     discovery: rampart_discovery::Config,
     #[command(flatten, next_help_heading = "Assessor")]
     assessor: rampart_assessor::Config,
+}
+
+/// What the API tells of the clouds and discovery does there; the same in every process of an installation.
+#[derive(Debug, clap::Args)]
+#[group(skip)]
+struct CloudArgs {
+    /// URL under which clouds reach this installation's API as an OIDC issuer, such as https://rampart.example.com;
+    /// without it, workload-identity federation is off.
+    #[arg(long, env = "RAMPART_ISSUER_URL", value_name = "URL")]
+    issuer_url: Option<IssuerUrl>,
+    /// Part of the rate that each cloud and cluster API allows which Rampart may take, 0.01 to 1.
+    #[arg(long, env = "RAMPART_RATE_FRACTION", default_value = "1", value_name = "FRACTION", value_parser = fraction)]
+    rate_fraction: f64,
+}
+
+fn fraction(text: &str) -> Result<f64, String> {
+    let fraction = text.parse().ok().filter(|fraction| (0.01..=1.0).contains(fraction));
+    fraction.ok_or_else(|| "must be a number from 0.01 to 1".to_owned())
 }
 
 /// A part of the product that can run in a process of its own.
@@ -107,12 +128,22 @@ fn chosen_roles(args: ServeArgs, ctx: &Ctx, store: &Store, keyring: &Arc<Keyring
     let runs = |role: RoleName| args.roles.contains(&RoleName::All) || args.roles.contains(&role);
     let mut roles = Vec::new();
     if runs(RoleName::Api) {
-        roles.push(Role::new("api", rampart_api::run(args.api, ctx.clone(), store.clone(), keyring.clone())));
+        let api = rampart_api::Config {
+            issuer_url: args.clouds.issuer_url.clone(),
+            rate_fraction: args.clouds.rate_fraction,
+            ..args.api
+        };
+        roles.push(Role::new("api", rampart_api::run(api, ctx.clone(), store.clone(), keyring.clone())));
     }
     if runs(RoleName::Discovery) {
+        let discovery = rampart_discovery::Config {
+            issuer_url: args.clouds.issuer_url,
+            rate_fraction: args.clouds.rate_fraction,
+            ..args.discovery
+        };
         roles.push(Role::new(
             "discovery",
-            rampart_discovery::run(args.discovery, ctx.clone(), store.clone(), keyring.clone()),
+            rampart_discovery::run(discovery, ctx.clone(), store.clone(), keyring.clone()),
         ));
     }
     if runs(RoleName::Assessor) {

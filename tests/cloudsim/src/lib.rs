@@ -9,6 +9,7 @@ mod answer;
 mod aws;
 mod calls;
 mod faults;
+mod federation;
 mod kube;
 mod kubeconfig;
 pub mod models;

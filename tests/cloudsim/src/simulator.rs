@@ -101,6 +101,12 @@ impl Simulator {
         self.shared.identities.trust(role_arn, external_id);
     }
 
+    /// Lets a role be assumed with statements of an OIDC issuer, as a customer does who adds it as an identity provider:
+    /// about this subject, or carelessly about anybody.
+    pub fn federate(&self, role_arn: &str, issuer: &str, subject: Option<&str>) {
+        self.shared.identities.federate(role_arn, issuer, subject);
+    }
+
     /// Makes all temporary keys handed out so far worthless.
     pub fn expire_sessions(&self) {
         self.shared.identities.expire_sessions();

@@ -9,6 +9,7 @@ mod moto;
 mod openapi;
 mod postgres;
 mod sqlx;
+mod templates;
 mod test;
 mod workspace;
 
@@ -35,6 +36,8 @@ enum Task {
     Bench(bench::BenchArgs),
     /// Regenerate openapi/v1.json from the code
     Openapi(openapi::OpenapiArgs),
+    /// Regenerate infra/onboarding from the permissions that the connectors declare
+    Templates(templates::TemplatesArgs),
     /// Regenerate the cached query descriptions in .sqlx against a freshly migrated database
     Sqlx(sqlx::SqlxArgs),
 }
@@ -58,6 +61,7 @@ fn run(task: Task) -> anyhow::Result<()> {
             Task::Bench(args) => bench::bench(args).await,
             Task::Test(args) => test::test(args).await,
             Task::Openapi(args) => openapi::openapi(&args),
+            Task::Templates(args) => templates::templates(&args),
             Task::Sqlx(args) => sqlx::sqlx(&args).await,
         }
     })

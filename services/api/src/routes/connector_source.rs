@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use rampart_domain::{Cloud, Kind};
-use rampart_store::connector::{AwsSettings, Delivery, KubernetesSettings, Settings};
+use rampart_store::connector::{AwsSettings, Delivery, KubernetesSettings, RoleTrust, Settings};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -24,13 +24,16 @@ pub(crate) enum Source {
     Kubernetes(KubernetesSource),
 }
 
-/// An AWS account. Give `role_arn`, or `access_key_id` and `secret_access_key`.
+/// An AWS account. Give `role_arn` (and `web_identity`), or `access_key_id` and `secret_access_key`.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct AwsSource {
     /// Role to assume. Its trust policy must demand the external id that is generated for the connector.
     #[schema(example = "arn:aws:iam::123456789012:role/rampart")]
     role_arn: Option<String>,
+    /// Whether the role trusts statements of Rampart's OIDC issuer instead of Rampart's AWS identity with an external id.
+    #[serde(default)]
+    web_identity: bool,
     /// Id of a static key.
     #[schema(value_type = Option<String>, write_only)]
     access_key_id: Option<SecretString>,
@@ -113,6 +116,8 @@ pub(crate) enum SourceView {
     Aws {
         /// Role to assume; null with static keys.
         role_arn: Option<String>,
+        /// Whether the role trusts statements of Rampart's OIDC issuer.
+        web_identity: bool,
         /// `"enabled"` or a list of regions.
         regions: Regions,
         /// `aws`, `aws-us-gov` or `aws-cn`.
@@ -170,6 +175,7 @@ impl From<Settings> for SourceView {
         match settings {
             Settings::Aws(aws) => Self::Aws {
                 role_arn: aws.role_arn,
+                web_identity: aws.trust == RoleTrust::WebIdentity,
                 regions: aws.regions.map_or(Regions::Word(RegionWord::Enabled), Regions::List),
                 partition: aws.partition,
             },
@@ -241,6 +247,12 @@ impl AwsSource {
             "/source/role_arn",
             "must be like arn:aws:iam::123456789012:role/name",
         );
+        errors.check(
+            !self.web_identity || self.role_arn.is_some(),
+            "/source/web_identity",
+            "goes with `role_arn` only",
+        );
+        let trust = if self.web_identity { RoleTrust::WebIdentity } else { RoleTrust::ExternalId };
         let partition = self.partition.as_deref().or(of_role).unwrap_or("aws").to_owned();
         errors.check(
             ["aws", "aws-us-gov", "aws-cn"].contains(&partition.as_str()),
@@ -259,7 +271,7 @@ impl AwsSource {
             let fits = (1..=100).contains(&regions.len()) && regions.iter().all(plain);
             errors.check(fits, "/source/regions", "must be \"enabled\" or 1 to 100 names such as eu-west-1");
         }
-        let settings = AwsSettings { role_arn: self.role_arn, regions, partition, kinds };
+        let settings = AwsSettings { role_arn: self.role_arn, regions, partition, kinds, trust };
         let secrets = collect([
             ("access_key_id", id),
             ("secret_access_key", secret),
@@ -340,6 +352,10 @@ mod tests {
         let (settings, secrets) = check(json!({"provider": "aws", "role_arn": role})).unwrap();
         let Settings::Aws(aws) = settings else { panic!("not aws") };
         assert_eq!((aws.partition.as_str(), aws.regions, secrets.len()), ("aws-us-gov", None, 0));
+        let (federated, _) = check(json!({"provider": "aws", "role_arn": role, "web_identity": true})).unwrap();
+        assert!(
+            federated.needs_issuer() && !check(json!({"provider": "aws", "role_arn": role})).unwrap().0.needs_issuer()
+        );
         let keys =
             json!({"provider": "aws", "access_key_id": "AKIA", "secret_access_key": "s", "regions": ["eu-west-1"]});
         assert_eq!(check(keys).unwrap().1.keys().collect::<Vec<_>>(), ["access_key_id", "secret_access_key"]);
@@ -348,6 +364,10 @@ mod tests {
             (json!({"provider": "aws", "access_key_id": "AKIA"}), "/source"),
             (json!({"provider": "aws", "role_arn": role, "access_key_id": "a", "secret_access_key": "b"}), "/source"),
             (json!({"provider": "aws", "role_arn": "role/x"}), "/source/role_arn"),
+            (
+                json!({"provider": "aws", "access_key_id": "a", "secret_access_key": "b", "web_identity": true}),
+                "/source/web_identity",
+            ),
             (json!({"provider": "aws", "role_arn": role, "regions": []}), "/source/regions"),
             (json!({"provider": "aws", "role_arn": role, "external_id": "mine"}), "external_id"),
             (json!({"provider": "aws", "role_arn": role, "endpoint": "http://x"}), "unknown field"),

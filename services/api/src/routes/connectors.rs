@@ -3,7 +3,7 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use chrono::{DateTime, Utc};
 use rampart_domain::Kind;
-use rampart_store::connector::{self, Change, Connector, NewConnector};
+use rampart_store::connector::{self, Change, Connector, NewConnector, Settings};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -39,7 +39,7 @@ struct ConnectorView {
     /// Kinds to read; empty means all that are read by default.
     #[schema(value_type = Vec<String>)]
     kinds: Vec<Kind>,
-    /// For the trust policy of an AWS role; null otherwise.
+    /// For the trust policy of an AWS role that asks for it; null otherwise.
     external_id: Option<String>,
     /// For `rampart collect`, in the answer to the creation of a connector that is pushed to, and nowhere else.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -72,6 +72,15 @@ impl From<Connector> for ConnectorView {
             updated_at: row.updated_at,
         }
     }
+}
+
+/// Refuses a source that no scan could use, because the operator has not made Rampart an issuer.
+fn check_federation(app: &App, settings: Option<&Settings>) -> Result<(), ApiError> {
+    let usable = app.issuer_url().is_some() || !settings.is_some_and(Settings::needs_issuer);
+    let mut errors = FieldErrors::default();
+    let off = "workload-identity federation is off: the operator must set --issuer-url (RAMPART_ISSUER_URL)";
+    errors.check(usable, "/source", off);
+    errors.finish()
 }
 
 fn answer(row: Connector) -> Answer {
@@ -129,6 +138,7 @@ async fn create_connector(
 ) -> Result<Answer, ApiError> {
     let (submission, body) = submission.split();
     let new = body.parse()?;
+    check_federation(&app, Some(&new.settings))?;
     let mut tx = app.tx(&caller).await?;
     if let Some(earlier) = submission.replay(&mut tx, "create_connector", caller.access.token).await? {
         return Ok(earlier);
@@ -240,6 +250,7 @@ async fn update_connector(
     let id = connector::resolve(&mut tx, &connector).await?;
     let version = if_match(&headers)?;
     let change = body.parse(connector::get(&mut tx, id).await?)?;
+    check_federation(&app, change.settings.as_ref())?;
     let row = connector::update(&mut tx, app.keyring(), id, version, &change).await?;
     tx.commit().await?;
     Ok(answer(row))

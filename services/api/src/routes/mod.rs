@@ -1,5 +1,6 @@
 //! One file per noun: its operations and its views.
 
+mod access_receipt;
 mod assignments;
 mod azure_source;
 mod batches;
@@ -13,9 +14,12 @@ mod findings;
 mod gcp_source;
 mod images;
 mod initiatives;
+mod issuer;
+mod onboarding;
 mod preflights;
 mod recommendations;
 mod resources;
+mod scan_estimate;
 mod scans;
 mod scope;
 mod secure_score;
@@ -33,6 +37,8 @@ pub(crate) fn all() -> OpenApiRouter<App> {
         .merge(collectors::router())
         .merge(batches::router())
         .merge(preflights::router())
+        .merge(access_receipt::router())
+        .merge(scan_estimate::router())
         .merge(scans::router())
         .merge(clusters::router())
         .merge(resources::router())
@@ -46,6 +52,8 @@ pub(crate) fn all() -> OpenApiRouter<App> {
         .merge(coverage::router())
         .merge(tenant::router())
         .merge(tokens::router())
+        .merge(onboarding::router())
+        .merge(issuer::router())
 }
 
 /// A number of rows with one value of a column.

@@ -19,7 +19,8 @@ fn path(operation: &Operation, world: &World) -> String {
         .replace("{digest}", &world.digest)
         .replace("{name}", &world.initiative)
         .replace("{assignment_id}", &world.assignment.to_string())
-        .replace("{token_id}", &world.token.to_string());
+        .replace("{token_id}", &world.token.to_string())
+        .replace("{cloud}", "aws");
     assert!(!path.contains('{'), "{path}: say what stands for the parameter");
     if operation.is_list { format!("{path}?limit=100") } else { path }
 }
@@ -42,6 +43,14 @@ async fn call(api: &TestApi, operation: &Operation, world: &World, token: &str) 
     let headers: &[_] =
         if matches!(operation.method, Method::PUT | Method::PATCH) { &[("if-match", "*")] } else { &[] };
     api.call(operation.method.clone(), &path(operation, world), token, headers, body(operation, world)).await
+}
+
+/// What anybody may read: how clouds check statements of Rampart as an OIDC issuer. Nothing else.
+const PUBLIC: [&str; 2] = ["get_issuer_keys", "get_openid_configuration"];
+
+/// Whether an answer does not depend on who asks, nor on what the tenant has.
+fn is_the_products(operation: &Operation) -> bool {
+    operation.is_public || operation.path.contains("{control_id}") || operation.path.contains("{cloud}")
 }
 
 #[tokio::test]
@@ -70,9 +79,16 @@ async fn nothing_answers_without_a_valid_token() {
         ("unknown", &unknown),
         ("garbage", "x"),
     ];
+    let public: Vec<_> = operations().into_iter().filter(|it| it.is_public).map(|it| it.id).collect();
+    assert_eq!(public, PUBLIC);
     for operation in operations() {
         for (what, token) in tokens {
             let answered = call(&api, &operation, &world, token).await;
+            if operation.is_public {
+                assert_eq!(answered.status, StatusCode::OK, "{} with {what} token: {}", operation.id, answered.text);
+                assert_eq!(answered.headers["cache-control"], "public, max-age=3600");
+                continue;
+            }
             assert_eq!(answered.status, StatusCode::UNAUTHORIZED, "{} with {what} token", operation.id);
             assert_eq!(answered.code(), "unauthenticated");
             assert!(answered.headers["www-authenticate"].to_str().unwrap().starts_with("Bearer"), "{}", operation.id);
@@ -99,8 +115,7 @@ async fn what_belongs_to_another_tenant_is_not_there() {
         let answered = call(&api, &operation, &foreign, &own.owner).await;
         let text = answered.text.to_lowercase();
         assert!(!text.contains("beta") && !text.contains(&foreign.tenant.to_string()), "{}: {text}", operation.id);
-        // Controls are the product's, the same for every tenant.
-        if operation.path.contains('{') && !operation.path.contains("{control_id}") {
+        if operation.path.contains('{') && !is_the_products(&operation) {
             assert_eq!(answered.status, StatusCode::NOT_FOUND, "{}: {}", operation.id, answered.text);
             assert_eq!(answered.code(), "not_found", "{}", operation.id);
         }
@@ -120,7 +135,7 @@ async fn what_lies_outside_the_scope_is_not_there() {
         assert!(!answered.text.contains("alpha-one"), "{}: {}", operation.id, answered.text);
         assert!(!answered.text.contains(&world.resource.to_string()), "{}: {}", operation.id, answered.text);
         let refused = matches!(answered.status, StatusCode::NOT_FOUND | StatusCode::FORBIDDEN);
-        let named = operation.path.contains('{') && !operation.path.contains("{control_id}");
+        let named = operation.path.contains('{') && !is_the_products(&operation);
         // Tokens belong to the whole tenant: an owner of a part does not even list them.
         let writes = operation.method != Method::GET || operation.id == "list_tokens";
         if (named || writes) && !whole_tenant.contains(&operation.id.as_str()) {

@@ -6,6 +6,8 @@ pub(crate) struct Operation {
     pub path: String,
     pub id: String,
     pub is_list: bool,
+    /// Whether the document says that no token is needed.
+    pub is_public: bool,
 }
 
 pub(crate) fn operations() -> Vec<Operation> {
@@ -18,6 +20,7 @@ pub(crate) fn operations() -> Vec<Operation> {
                 method: method.to_uppercase().parse().unwrap(),
                 path: path.clone(),
                 id: operation["operationId"].as_str().unwrap().to_owned(),
+                is_public: operation["security"] == serde_json::json!([{}]),
                 is_list: parameters.iter().any(|parameter| parameter["name"] == "limit"),
             });
         }

@@ -8,11 +8,14 @@ use rampart_content::Catalogue;
 use rampart_domain::{ClusterId, TenantId};
 use rampart_store::keyring::Keyring;
 use rampart_store::testing::{TestDatabase, database};
-use rampart_store::{AccessScope, Role, admin};
+use rampart_store::{AccessScope, Role, admin, issuer_key};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 use uuid::Uuid;
+
+/// Where the API under test says that it is an OIDC issuer.
+pub(crate) const ISSUER: &str = "https://rampart.example";
 
 /// The API on a database of its own.
 pub(crate) struct TestApi {
@@ -73,13 +76,17 @@ pub(crate) struct World {
 }
 
 pub(crate) async fn start() -> TestApi {
-    start_with(Config { rate_limit: 10_000, ..Config::default() }).await
+    let issuer_url = Some(ISSUER.parse().unwrap());
+    start_with(Config { rate_limit: 10_000, issuer_url, ..Config::default() }).await
 }
 
 pub(crate) async fn start_with(config: Config) -> TestApi {
     let db = database().await;
     let key = SecretString::from("test:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=");
     let keyring = Arc::new(Keyring::parse(&key).unwrap());
+    if config.issuer_url.is_some() {
+        issuer_key::keep(&db.store, &keyring, chrono::Utc::now()).await.unwrap();
+    }
     let app = App::new(&config, db.store.clone(), keyring, Catalogue::embedded().unwrap());
     TestApi { router: rampart_api::router(app), db }
 }

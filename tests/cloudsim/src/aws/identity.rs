@@ -40,11 +40,19 @@ enum Trust {
     Open,
 }
 
+/// A statement that a role trusts: issuer, and the subject where the trust policy names one.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Federated {
+    issuer: String,
+    subject: Option<String>,
+}
+
 /// Keys and trust of all accounts.
 #[derive(Debug)]
 pub(crate) struct Identities {
     principals: RwLock<HashMap<String, Principal>>,
     trust: RwLock<HashMap<String, Trust>>,
+    federated: RwLock<HashMap<String, HashSet<Federated>>>,
     operator: Keys,
 }
 
@@ -82,7 +90,7 @@ impl Identities {
             trust.insert(account.role_arn.clone(), Trust::ExternalIds(HashSet::new()));
             trust.insert(account.open_role_arn.clone(), Trust::Open);
         }
-        Self { principals: RwLock::new(principals), trust: RwLock::new(trust), operator }
+        Self { principals: RwLock::new(principals), trust: RwLock::new(trust), federated: RwLock::default(), operator }
     }
 
     /// Keys of the account in which the scanner runs: they may try to assume any role.
@@ -137,6 +145,40 @@ impl Identities {
                 }
             }
         }
+        self.open_session(role_arn, session, lifetime)
+    }
+
+    /// From now on the role can be assumed with statements of this issuer: about this subject, or about anybody.
+    pub(crate) fn federate(&self, role_arn: &str, issuer: &str, subject: Option<&str>) {
+        let mut federated = self.federated.write().unwrap_or_else(PoisonError::into_inner);
+        let trusted = Federated { issuer: issuer.to_owned(), subject: subject.map(str::to_owned) };
+        federated.entry(role_arn.to_owned()).or_default().insert(trusted);
+    }
+
+    /// Issuers whose statements the role trusts at all.
+    pub(crate) fn issuers_of(&self, role_arn: &str) -> HashSet<String> {
+        let federated = self.federated.read().unwrap_or_else(PoisonError::into_inner);
+        federated.get(role_arn).into_iter().flatten().map(|trusted| trusted.issuer.clone()).collect()
+    }
+
+    /// Temporary keys of a role for the subject of a statement that was checked already.
+    pub(crate) fn assume_by_statement(
+        &self,
+        role_arn: &str,
+        session: &str,
+        (issuer, subject): (&str, &str),
+        lifetime: TimeDelta,
+    ) -> Option<Session> {
+        let believes = |trusted: &Federated| {
+            trusted.issuer == issuer && trusted.subject.as_deref().is_none_or(|named| named == subject)
+        };
+        let federated = self.federated.read().unwrap_or_else(PoisonError::into_inner);
+        federated.get(role_arn)?.iter().find(|trusted| believes(trusted))?;
+        drop(federated);
+        self.open_session(role_arn, session, lifetime)
+    }
+
+    fn open_session(&self, role_arn: &str, session: &str, lifetime: TimeDelta) -> Option<Session> {
         let account = role_arn.split(':').nth(4)?.to_owned();
         let role = role_arn.rsplit('/').next()?;
         let random = uuid::Uuid::new_v4().simple().to_string().to_uppercase();

@@ -10,6 +10,7 @@ mod operation;
 mod paging;
 pub(crate) mod sigv4;
 mod sts;
+mod web_identity;
 
 use std::sync::Arc;
 
@@ -82,6 +83,14 @@ async fn handle(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Re
     }
     let received =
         Received { parts: &parts, body: &body, claim, operation: &operation, members: &members, faults: &faults };
+    if operation.service == Service::Sts && operation.name == "AssumeRoleWithWebIdentity" {
+        let answered = match faults.iter().find_map(|fault| AwsError::of_fault(*fault, "anonymous", &operation.name)) {
+            Some(error) => Err(error),
+            None => web_identity::answer(&shared.identities, &form(&parts, &body)).await,
+        };
+        let answered = answered.map(|xml| Answer::new(StatusCode::OK, "text/xml", xml));
+        return answered.unwrap_or_else(|error| error.answer(protocol)).into_response(&faults);
+    }
     answer(&shared, &received).unwrap_or_else(|error| error.answer(protocol)).into_response(&faults)
 }
 
@@ -108,9 +117,7 @@ fn answer(shared: &Shared, received: &Received<'_>) -> Result<Answer, AwsError> 
         return Err(error);
     }
     if operation.service == Service::Sts {
-        let text = std::str::from_utf8(body).unwrap_or_default();
-        let form: Vec<_> = pairs(parts.uri.query().unwrap_or_default()).into_iter().chain(pairs(text)).collect();
-        let xml = sts::answer(&shared.identities, &caller, &operation.name, &form)?;
+        let xml = sts::answer(&shared.identities, &caller, &operation.name, &form(parts, body))?;
         return Ok(Answer::new(StatusCode::OK, "text/xml", xml));
     }
     let world = shared.world();
@@ -128,6 +135,12 @@ fn answer(shared: &Shared, received: &Received<'_>) -> Result<Answer, AwsError> 
     };
     let request_id = uuid::Uuid::new_v4().to_string();
     Ok(Answer::new(StatusCode::OK, content_type, value.to_string()).header("x-amzn-requestid", &request_id))
+}
+
+/// The members of a query-protocol request.
+fn form(parts: &Parts, body: &Bytes) -> Vec<(String, String)> {
+    let text = std::str::from_utf8(body).unwrap_or_default();
+    pairs(parts.uri.query().unwrap_or_default()).into_iter().chain(pairs(text)).collect()
 }
 
 fn authenticate(shared: &Shared, received: &Received<'_>, claim: &Claim) -> Result<Principal, AwsError> {

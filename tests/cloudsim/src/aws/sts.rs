@@ -2,7 +2,7 @@ use chrono::TimeDelta;
 use http::StatusCode;
 
 use super::error::AwsError;
-use super::identity::{Identities, Principal};
+use super::identity::{Identities, Principal, Session};
 
 /// Answers an STS operation with XML.
 pub(crate) fn answer(
@@ -21,11 +21,16 @@ pub(crate) fn answer(
             return Err(AwsError::new(StatusCode::BAD_REQUEST, "InvalidAction", message));
         }
     };
-    Ok(format!(
+    Ok(wrapped(operation, &result))
+}
+
+/// A result in the envelope of its operation.
+pub(crate) fn wrapped(operation: &str, result: &str) -> String {
+    format!(
         "<{operation}Response xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><{operation}Result>{result}</{operation}Result>\
          <ResponseMetadata><RequestId>{}</RequestId></ResponseMetadata></{operation}Response>",
         uuid::Uuid::new_v4()
-    ))
+    )
 }
 
 fn assume_role(identities: &Identities, caller: &Principal, form: &[(String, String)]) -> Result<String, AwsError> {
@@ -45,7 +50,12 @@ fn assume_role(identities: &Identities, caller: &Principal, form: &[(String, Str
                 format!("User: {} is not authorized to perform: sts:AssumeRole on resource: {role}", caller.arn);
             AwsError::new(StatusCode::FORBIDDEN, "AccessDenied", message)
         })?;
-    Ok(format!(
+    Ok(credentials(session))
+}
+
+/// What every way of taking on a role answers.
+pub(crate) fn credentials(session: Session) -> String {
+    format!(
         "<AssumedRoleUser><Arn>{}</Arn><AssumedRoleId>{}</AssumedRoleId></AssumedRoleUser><Credentials>\
          <AccessKeyId>{}</AccessKeyId><SecretAccessKey>{}</SecretAccessKey><SessionToken>{}</SessionToken>\
          <Expiration>{}</Expiration></Credentials>",
@@ -55,5 +65,5 @@ fn assume_role(identities: &Identities, caller: &Principal, form: &[(String, Str
         session.keys.secret_access_key,
         session.keys.session_token.unwrap_or_default(),
         session.expires_at.format("%Y-%m-%dT%H:%M:%SZ"),
-    ))
+    )
 }

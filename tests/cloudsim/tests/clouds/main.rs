@@ -4,3 +4,4 @@
 mod aws;
 mod kube;
 mod support;
+mod web_identity;

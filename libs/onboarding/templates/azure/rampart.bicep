@@ -1,0 +1,41 @@
+// Read-only access for Rampart to one subscription. Generated from the calls that Rampart's code makes: no action more.
+//   az deployment sub create --location westeurope --template-file rampart.bicep --parameters principalId=<object id>
+targetScope = 'subscription'
+
+@description('Object id of the identity that identity.bicep makes, or of a service principal.')
+param principalId string
+
+resource role 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
+  name: guid(subscription().id, 'rampart')
+  properties: {
+    roleName: 'Rampart reader (${subscription().subscriptionId})'
+    description: 'What Rampart reads.'
+    type: 'CustomRole'
+    assignableScopes: [subscription().id]
+    permissions: [
+      {
+        actions: [
+{% for action in actions %}
+          '{{ action }}'
+{% endfor %}
+        ]
+        notActions: []
+        dataActions: [
+{% for action in data_actions %}
+          '{{ action }}'
+{% endfor %}
+        ]
+        notDataActions: []
+      }
+    ]
+  }
+}
+
+resource assignment 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  name: guid(subscription().id, principalId, role.id)
+  properties: {
+    roleDefinitionId: role.id
+    principalId: principalId
+    principalType: 'ServicePrincipal'
+  }
+}

@@ -1,0 +1,2 @@
+alter table scans drop column calls;
+drop table permission_uses;
