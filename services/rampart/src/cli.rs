@@ -53,7 +53,7 @@ mod tests {
 
     #[test]
     fn help_is_the_documentation() {
-        let commands: [&[&str]; 7] = [
+        let commands: [&[&str]; 8] = [
             &[],
             &["serve"],
             &["collect"],
