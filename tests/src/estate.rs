@@ -98,6 +98,7 @@ impl Estate {
             owner: None,
             active: true,
             uid: None,
+            version: None,
             partial: false,
             config: object,
         }

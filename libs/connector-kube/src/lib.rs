@@ -16,7 +16,9 @@ mod list;
 mod normalize;
 mod preflight;
 mod scan;
+mod watch;
 
 pub use access::StaticAccess;
-pub use connector::{KubeConnector, KubeIdentity, Options};
+pub use connector::{KubeConnector, KubeIdentity, Options, Positions};
 pub use kubeconfig::{KUBECONFIG_LIMIT, KubeconfigError, parse_kubeconfig};
+pub use watch::{Change, Changes, ClusterWatch, Gone, Known, RolledUp, What};

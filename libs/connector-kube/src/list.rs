@@ -24,6 +24,7 @@ struct Body {
 struct ListMeta {
     #[serde(default, rename = "continue")]
     next: Option<String>,
+    resource_version: Option<String>,
     remaining_item_count: Option<u64>,
 }
 
@@ -45,12 +46,13 @@ pub(crate) struct Pager<'a> {
     seen: HashSet<String>,
     restarted: bool,
     ended: bool,
+    version: Option<String>,
 }
 
 impl<'a> Pager<'a> {
     pub(crate) fn new(api: &'a Api, path: String, accept: Accept) -> Self {
         let seen = HashSet::new();
-        Self { api, path, accept, limit: PAGE, next: None, seen, restarted: false, ended: false }
+        Self { api, path, accept, limit: PAGE, next: None, seen, restarted: false, ended: false, version: None }
     }
 
     /// The next page made into something by `make`; `None` after the last.
@@ -73,6 +75,8 @@ impl<'a> Pager<'a> {
         let done: Result<_, serde_json::error::Category> =
             work.await.map_err(|_| self.permanent("reading the page panicked"))?;
         let (page, meta) = done.map_err(|category| self.permanent(&format!("the page is malformed ({category:?})")))?;
+        // The first page's: what went between it and a list that had to begin again is then told by the watch.
+        self.version = self.version.take().or(meta.resource_version);
         match meta.next.filter(|token| !token.is_empty()) {
             None => self.ended = true,
             Some(token) => {
@@ -83,6 +87,11 @@ impl<'a> Pager<'a> {
             }
         }
         Ok(Some(Read { page, remaining: meta.remaining_item_count }))
+    }
+
+    /// `resourceVersion` of the list: a watch from there misses nothing that the list does not hold.
+    pub(crate) fn version(&self) -> Option<&str> {
+        self.version.as_deref().filter(|version| !version.is_empty())
     }
 
     async fn fetch(&mut self) -> Result<bytes::Bytes, ConnectorError> {
