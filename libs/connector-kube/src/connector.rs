@@ -68,7 +68,7 @@ pub struct KubeConnector {
     egress: EgressPolicy,
     pub(crate) options: Options,
     caller: Caller,
-    positions: Mutex<Positions>,
+    read: Mutex<Option<(Scope, Positions)>>,
 }
 
 /// The `resourceVersion` up to which each kind is known: where a watch goes on.
@@ -90,7 +90,7 @@ impl KubeConnector {
         options: Options,
         caller: Caller,
     ) -> Self {
-        Self { identity, access, egress, options, caller, positions: Mutex::default() }
+        Self { identity, access, egress, options, caller, read: Mutex::default() }
     }
 
     async fn connect(&self, cx: &ScanContext) -> Result<Api, ConnectorError> {
@@ -103,9 +103,9 @@ impl KubeConnector {
         Api::connect(Arc::clone(&self.access), &self.egress, caller, region, to).await
     }
 
-    /// Where a watch of each kind goes on that the last scan listed to its end.
-    pub fn positions(&self) -> Positions {
-        self.positions.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// What the last scan read, and where a watch of each kind goes on that it listed to its end.
+    pub fn positions(&self) -> Option<(Scope, Positions)> {
+        self.read.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// How the cluster whose kube-system namespace has this uid is known everywhere.
@@ -140,8 +140,8 @@ impl Connector for KubeConnector {
 
     async fn scan(&self, cx: &ScanContext, sink: &Sink) -> Result<(), ConnectorError> {
         let api = self.connect(cx).await?;
-        let positions = Box::pin(scan::run(self, &api, cx, sink)).await?;
-        *self.positions.lock().unwrap_or_else(PoisonError::into_inner) = positions;
+        let read = Box::pin(scan::run(self, &api, cx, sink)).await?;
+        *self.read.lock().unwrap_or_else(PoisonError::into_inner) = Some(read);
         Ok(())
     }
 

@@ -44,7 +44,7 @@ pub(crate) async fn run(
     api: &Api,
     cx: &ScanContext,
     sink: &Sink,
-) -> Result<Positions, ConnectorError> {
+) -> Result<(Scope, Positions), ConnectorError> {
     let uid = discover::cluster_uid(api).await?;
     let groups = discover::groups(api).await;
     let cluster = connector.cluster(&uid);
@@ -62,7 +62,7 @@ pub(crate) async fn run(
     };
     let closed = |_: SinkClosed| ConnectorError::new(ErrorKind::Cancelled, "scan", "nobody takes the results any more");
     Box::pin(scan.everything()).await.map_err(closed)?;
-    Ok(scan.positions.into_inner().unwrap_or_else(PoisonError::into_inner))
+    Ok((scan.scope, scan.positions.into_inner().unwrap_or_else(PoisonError::into_inner)))
 }
 
 /// Why a list ended before its end.

@@ -79,10 +79,7 @@ impl Changes {
         position: &str,
     ) -> Result<Self, ConnectorError> {
         let seconds = OPEN_FOR + spread(&cluster.uid, entry.kind);
-        let mut query = url::form_urlencoded::Serializer::new(String::new());
-        query.append_pair("watch", "true").append_pair("allowWatchBookmarks", "true");
-        query.append_pair("resourceVersion", position).append_pair("timeoutSeconds", &seconds.to_string());
-        let path = format!("{}?{}", source.path(entry.plural), query.finish());
+        let path = format!("{}?{}", source.path(entry.plural), query(position, seconds));
         let body = api.watch(&path, entry.accept).await?;
         let name = watch_name(&path);
         let patience = Duration::from_secs(seconds) + GRACE;
@@ -115,6 +112,13 @@ impl Changes {
     fn read(&self, line: &[u8]) -> Result<Change, ConnectorError> {
         read(&self.name, self.entry, self.source, &self.cluster, line)
     }
+}
+
+fn query(position: &str, seconds: u64) -> String {
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    query.append_pair("watch", "true").append_pair("allowWatchBookmarks", "true");
+    query.append_pair("resourceVersion", position).append_pair("timeoutSeconds", &seconds.to_string());
+    query.finish()
 }
 
 fn read(

@@ -43,8 +43,11 @@ struct ConnectorView {
     external_id: Option<String>,
     /// Minutes between scheduled scans.
     interval_minutes: i32,
-    /// Whether the schedule is off.
+    /// Whether the schedule is off. Watching goes on: it has its own switch.
     paused: bool,
+    /// Whether clusters are watched between scans, so that a change is known seconds later. How each watch fares stands with
+    /// its cluster.
+    watch: bool,
     /// Whether it is being deleted with its data.
     deleting: bool,
     version: i64,
@@ -62,6 +65,7 @@ impl From<Connector> for ConnectorView {
             external_id: row.external_id,
             interval_minutes: row.interval_minutes,
             paused: row.paused,
+            watch: row.watch,
             deleting: row.deleting,
             version: row.version,
             created_at: row.created_at,
@@ -91,6 +95,9 @@ struct CreateConnector {
     #[serde(default = "hourly")]
     #[schema(minimum = 60, maximum = 1440, default = 60)]
     interval_minutes: i32,
+    /// Whether to watch clusters between scans. It needs the right to watch what is listed, and begins with the first scan.
+    #[serde(default)]
+    watch: bool,
 }
 
 const fn hourly() -> i32 {
@@ -108,7 +115,8 @@ impl CreateConnector {
         check_interval(&mut errors, self.interval_minutes);
         let (settings, credentials) = self.source.parse(&self.name, self.kinds, &mut errors)?;
         errors.finish()?;
-        Ok(NewConnector { name: self.name, settings, credentials, interval_minutes: self.interval_minutes })
+        let (name, interval_minutes, watch) = (self.name, self.interval_minutes, self.watch);
+        Ok(NewConnector { name, settings, credentials, interval_minutes, watch })
     }
 }
 
@@ -184,6 +192,8 @@ struct UpdateConnector {
     kinds: Option<Vec<Kind>>,
     /// New minutes between scheduled scans, 60 to 1440.
     interval_minutes: Option<i32>,
+    /// Whether to watch clusters between scans. Switching it on asks for a scan, with which watching begins.
+    watch: Option<bool>,
 }
 
 impl UpdateConnector {
@@ -195,8 +205,12 @@ impl UpdateConnector {
         if let Some(minutes) = self.interval_minutes {
             check_interval(&mut errors, minutes);
         }
-        let mut change =
-            Change { interval_minutes: self.interval_minutes, name: self.name.clone(), ..Change::default() };
+        let mut change = Change {
+            interval_minutes: self.interval_minutes,
+            name: self.name.clone(),
+            watch: self.watch,
+            ..Change::default()
+        };
         let kinds = self.kinds.unwrap_or_else(|| current.settings.kinds().to_vec());
         if let Some(source) = self.source {
             let name = self.name.as_deref().unwrap_or(&current.name);
