@@ -65,7 +65,13 @@ impl Bench {
             kinds: Vec::new(),
             trust: RoleTrust::ExternalId,
         });
-        let new = NewConnector { name: "bench".into(), settings, credentials: BTreeMap::new(), interval_minutes: 1440 };
+        let new = NewConnector {
+            name: "bench".into(),
+            settings,
+            credentials: BTreeMap::new(),
+            interval_minutes: 1440,
+            watch: false,
+        };
         let row = connector::create(&mut tx, &keyring, &new).await.expect("a connector");
         tx.commit().await.expect("commits");
         simulator.trust(&account.role_arn, &row.external_id.expect("an external id"));
@@ -84,6 +90,8 @@ impl Bench {
             scans: 2,
             scans_per_tenant: 2,
             clusters_per_scan: 2,
+            watches: 1,
+            watches_per_tenant: 1,
             egress_allow: vec!["127.0.0.0/8".parse().expect("a network")],
             aws_endpoint: Some(self.simulator.aws_endpoint().parse().expect("a URL")),
             azure_endpoint: None,

@@ -68,6 +68,7 @@ impl Estate {
             settings,
             credentials: BTreeMap::from([("token".into(), SecretString::from("t"))]),
             interval_minutes: 60,
+            watch: false,
         };
         let row = connector::create(&mut tx, &keyring, &new).await.expect("a connector");
         let seen = ClusterSeen { kube_uid: Some(uid.clone()), name: "test".into(), ..ClusterSeen::default() };
@@ -99,6 +100,7 @@ impl Estate {
             owner: None,
             active: true,
             uid: None,
+            version: None,
             partial: false,
             config: object,
         }

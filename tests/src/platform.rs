@@ -47,6 +47,8 @@ impl Platform {
             scans: 4,
             scans_per_tenant: 4,
             clusters_per_scan: 4,
+            watches: 1_000,
+            watches_per_tenant: 1_000,
             egress_allow: vec!["127.0.0.0/8".parse().expect("a range")],
             aws_endpoint: Some(self.simulator.aws_endpoint().parse().expect("a URL")),
             azure_endpoint: None,

@@ -62,6 +62,9 @@ pub struct Item {
     /// The API server's uid of the object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uid: Option<String>,
+    /// The API server's version of the object within its uid.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<i64>,
     /// Whether details are missing.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub partial: bool,
@@ -150,6 +153,7 @@ impl From<Resource> for Item {
             owner: resource.owner,
             active: resource.active,
             uid: resource.uid,
+            version: resource.version,
             partial: resource.partial,
             config: resource.config,
         }

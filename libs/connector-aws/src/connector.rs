@@ -3,10 +3,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures::{StreamExt, stream};
 use rampart_connector::{
-    Bucket, Caller, Connector, ConnectorError, ErrorKind, Event, Lister, Listing, Outcome, Permission, PermissionCheck,
-    ScanContext, Sink,
+    Bucket, Caller, Connector, ConnectorError, DiscoveredCluster, ErrorKind, Event, Lister, Listing, Outcome,
+    Permission, PermissionCheck, ScanContext, Sink,
 };
-use rampart_domain::Kind;
+use rampart_domain::{Kind, NativeId};
 use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
@@ -111,6 +111,16 @@ impl Connector for AwsConnector {
         let regions = places.into_iter().map(|place| read_region(&run, place, &cx.kinds, sink));
         stream::iter(regions).buffer_unordered(REGIONS_AT_ONCE).collect::<()>().await;
         Ok(())
+    }
+
+    async fn cluster(&self, native_id: &NativeId) -> Result<Option<DiscoveredCluster>, ConnectorError> {
+        // arn:aws:eks:<region>:<account>:cluster/<name>
+        let parts: Vec<&str> = native_id.as_str().split(':').collect();
+        let [_, _, "eks", region, account, cluster] = parts[..] else { return Ok(None) };
+        let Some(name) = cluster.strip_prefix("cluster/") else { return Ok(None) };
+        let place = Place { partition: self.partition, account: account.to_owned(), region: region.to_owned() };
+        let run = self.run(self.caller.cancel().clone()).await?;
+        eks::find(&run.eks(&place), &place, &run.session, name).await
     }
 
     async fn preflight(&self, cx: &ScanContext) -> Result<Vec<PermissionCheck>, ConnectorError> {

@@ -84,6 +84,37 @@ pub(crate) async fn read(
     scan.finish().await;
 }
 
+/// A cluster by the `cluster` object of `DescribeCluster`; `None` when it has no API now.
+fn discovered(place: &Place, session: &Arc<Session>, name: &str, described: &Value) -> Option<DiscoveredCluster> {
+    let answers = matches!(described["status"].as_str(), Some("ACTIVE" | "UPDATING"));
+    if !answers || described["endpoint"].as_str().is_none_or(str::is_empty) {
+        return None;
+    }
+    let access = EksAccess::new(Arc::clone(session), name, &place.region, described);
+    Some(DiscoveredCluster {
+        native_id: place.cluster(name),
+        name: name.to_owned(),
+        cloud: Cloud::Aws,
+        account: Some(place.account.clone()),
+        region: Some(place.region.clone()),
+        access: Arc::new(access),
+    })
+}
+
+/// One cluster, by name.
+pub(crate) async fn find(
+    calls: &EksCalls,
+    place: &Place,
+    session: &Arc<Session>,
+    name: &str,
+) -> Result<Option<DiscoveredCluster>, ConnectorError> {
+    match calls.cluster(name).await {
+        Ok(mut answer) => Ok(discovered(place, session, name, &take(&mut answer, "cluster"))),
+        Err(error) if error.kind == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 impl<'a> EksScan<'a> {
     const fn listers(&self) -> [&Lister<'a>; 7] {
         [
@@ -177,21 +208,10 @@ impl<'a> EksScan<'a> {
     /// Hands over the way to the Kubernetes API of a cluster that has one now. A private endpoint counts: whether it can be
     /// reached is for the attempt to find out.
     async fn announce(&self, name: &str, described: &Value) {
-        let answers = matches!(described["status"].as_str(), Some("ACTIVE" | "UPDATING"));
-        if !answers || described["endpoint"].as_str().is_none_or(str::is_empty) {
-            return;
+        if let Some(cluster) = discovered(self.place, self.session, name, described) {
+            // A sink that is closed is noticed by the listing itself, with the next page.
+            let _ = self.sink.send(Event::Cluster(cluster)).await;
         }
-        let access = EksAccess::new(Arc::clone(self.session), name, &self.place.region, described);
-        let cluster = DiscoveredCluster {
-            native_id: self.place.cluster(name),
-            name: name.to_owned(),
-            cloud: Cloud::Aws,
-            account: Some(self.place.account.clone()),
-            region: Some(self.place.region.clone()),
-            access: Arc::new(access),
-        };
-        // A sink that is closed is noticed by the listing itself, with the next page.
-        let _ = self.sink.send(Event::Cluster(cluster)).await;
     }
 
     async fn nodegroups(&self, cluster: &str) {

@@ -39,6 +39,22 @@ impl Accept {
             Self::Metadata => "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io",
         }
     }
+
+    const fn watch_header(self) -> &'static str {
+        match self {
+            Self::Full => "application/json",
+            Self::Metadata => "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io",
+        }
+    }
+}
+
+/// What a connection is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Use {
+    /// Calls that are answered and done.
+    Calls,
+    /// Watches: many answers that go on for minutes, side by side on one connection where the server can.
+    Watches,
 }
 
 /// One cluster's API: every call authenticated, paced, retried and capped.
@@ -58,9 +74,10 @@ impl Api {
         egress: &EgressPolicy,
         caller: Caller,
         region: &str,
+        to: Use,
     ) -> Result<Self, ConnectorError> {
         let endpoint = access.endpoint().await?;
-        let client = client(&*access, &endpoint, egress).await?;
+        let client = client(&*access, &endpoint, egress, to).await?;
         let base = endpoint.url.as_str().trim_end_matches('/').to_owned();
         let bucket = Bucket::new(base.as_str(), region, "kubernetes");
         Ok(Self { client, base, access, token: Mutex::new(None), caller, bucket })
@@ -82,7 +99,17 @@ impl Api {
 
     async fn send(&self, method: &Method, path: &str, accept: Accept, body: &Bytes) -> Result<Bytes, ConnectorError> {
         let name = format!("{method} {}", path.split('?').next().unwrap_or(path));
-        let attempt = || self.attempt(&name, method, path, accept, body);
+        let attempt = || self.whole(&name, method, path, accept.header(), body);
+        self.caller.call(&self.bucket, &name, attempt).await
+    }
+
+    /// Opens a watch: the call is paced and repeated as any other, what follows is the caller's to read and to end.
+    pub(crate) async fn watch(&self, path: &str, accept: Accept) -> Result<Body, ConnectorError> {
+        let name = watch_name(path);
+        let attempt = || async {
+            let response = self.attempt(&name, &Method::GET, path, accept.watch_header(), &Bytes::new()).await?;
+            Ok(response.into_body())
+        };
         self.caller.call(&self.bucket, &name, attempt).await
     }
 
@@ -91,9 +118,9 @@ impl Api {
         name: &str,
         method: &Method,
         path: &str,
-        accept: Accept,
+        accept: &'static str,
         body: &Bytes,
-    ) -> Result<Bytes, ConnectorError> {
+    ) -> Result<Response<Body>, ConnectorError> {
         let token = self.token(None).await?;
         let mut response = self.exchange(name, request(method, &self.base, path, accept, &token, body)?).await?;
         if response.status() == StatusCode::UNAUTHORIZED {
@@ -102,10 +129,18 @@ impl Api {
                 response = self.exchange(name, request(method, &self.base, path, accept, &fresh, body)?).await?;
             }
         }
-        let status = response.status();
-        if !status.is_success() {
-            return Err(refusal(name, response).await);
-        }
+        if response.status().is_success() { Ok(response) } else { Err(refusal(name, response).await) }
+    }
+
+    async fn whole(
+        &self,
+        name: &str,
+        method: &Method,
+        path: &str,
+        accept: &'static str,
+        body: &Bytes,
+    ) -> Result<Bytes, ConnectorError> {
+        let response = self.attempt(name, method, path, accept, body).await?;
         let max = self.caller.limits().max_body;
         let length = response.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
         if length.is_some_and(|length: usize| length > max) {
@@ -146,7 +181,7 @@ fn request(
     method: &Method,
     base: &str,
     path: &str,
-    accept: Accept,
+    accept: &'static str,
     token: &BearerToken,
     body: &Bytes,
 ) -> Result<Request<Body>, ConnectorError> {
@@ -154,7 +189,7 @@ fn request(
     let mut request = Request::builder()
         .method(method)
         .uri(format!("{base}{path}"))
-        .header(ACCEPT, accept.header())
+        .header(ACCEPT, accept)
         .header(USER_AGENT, rampart_connector::USER_AGENT);
     if !body.is_empty() {
         request = request.header(CONTENT_TYPE, "application/json");
@@ -169,7 +204,12 @@ fn request(
     request.body(Body::from(body.clone())).map_err(|_| malformed("the request is malformed"))
 }
 
-fn chunks(body: Body) -> impl Stream<Item = Result<Bytes, kube::Error>> {
+/// The name of a watch in errors.
+pub(crate) fn watch_name(path: &str) -> String {
+    format!("WATCH {}", path.split('?').next().unwrap_or(path))
+}
+
+pub(crate) fn chunks(body: Body) -> impl Stream<Item = Result<Bytes, kube::Error>> {
     let mut body = Box::pin(body);
     futures::stream::poll_fn(move |cx| {
         loop {
@@ -204,11 +244,21 @@ fn is_cut(error: &kube::Error) -> bool {
 
 /// The parts of a Kubernetes `Status` that matter here.
 #[derive(Default, Deserialize)]
-struct Status {
+pub(crate) struct Status {
     #[serde(default)]
     message: String,
     #[serde(default)]
     reason: String,
+    #[serde(default)]
+    code: u16,
+}
+
+impl Status {
+    /// The error that stands for this status inside a watch, whose answer itself was a success.
+    pub(crate) fn into_error(self, name: &str) -> ConnectorError {
+        let code = StatusCode::from_u16(self.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        failure(name, code, self, None)
+    }
 }
 
 /// The error that an answer other than 2xx stands for.
@@ -217,7 +267,10 @@ async fn refusal(name: &str, response: Response<Body>) -> ConnectorError {
     let seconds = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
     let retry_after = seconds.map(Duration::from_secs);
     let body = read_capped(name, chunks(response.into_body()), ERROR_BODY).await.unwrap_or_default();
-    let said: Status = serde_json::from_slice(&body).unwrap_or_default();
+    failure(name, status, serde_json::from_slice(&body).unwrap_or_default(), retry_after)
+}
+
+fn failure(name: &str, status: StatusCode, said: Status, retry_after: Option<Duration>) -> ConnectorError {
     let kind = match status {
         StatusCode::UNAUTHORIZED => ErrorKind::Unauthorized,
         StatusCode::FORBIDDEN => ErrorKind::Forbidden,

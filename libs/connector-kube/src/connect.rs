@@ -12,7 +12,7 @@ use http::{HeaderValue, Uri};
 use hyper_rustls::{ConfigBuilderExt, FixedServerNameResolver, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client as HyperClient;
 use hyper_util::client::legacy::connect::proxy::Tunnel;
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rampart_connector::{ClusterAccess, ClusterEndpoint, ConnectorError, EgressPolicy, ErrorKind};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -23,10 +23,18 @@ use tower::{Service, ServiceBuilder};
 use tower_http::decompression::DecompressionLayer;
 use url::Url;
 
+use crate::client::Use;
+
 type BoxError = Box<dyn StdError + Send + Sync>;
 
 /// Longest time for one TCP connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often a connection that carries watches is probed, and how long the answer may take.
+const PING_EVERY: Duration = Duration::from_secs(30);
+const PING_PATIENCE: Duration = Duration::from_secs(20);
+/// Bytes that a server may send ahead of what was read, per watch and for all watches of a cluster.
+const STREAM_WINDOW: u32 = 128 << 10;
+const CONNECTION_WINDOW: u32 = 1 << 20;
 
 /// Opens TCP connections to addresses that the policy allows. The check is made on the address that is dialled.
 #[derive(Debug, Clone)]
@@ -62,6 +70,7 @@ pub(crate) async fn client(
     access: &dyn ClusterAccess,
     endpoint: &ClusterEndpoint,
     egress: &EgressPolicy,
+    to: Use,
 ) -> Result<kube::Client, ConnectorError> {
     let api = "connect";
     let proxy = access.proxy();
@@ -78,7 +87,7 @@ pub(crate) async fn client(
     let guarded = GuardedConnector(Arc::new(egress.clone()));
     let name = endpoint.tls_server_name.as_deref();
     match proxy {
-        None => Ok(service(https(tls, name, guarded)?)),
+        None => Ok(service(https(tls, name, guarded, to)?, to)),
         Some(proxy) => {
             let invalid = || ConnectorError::new(ErrorKind::Permanent, api, "the proxy address is malformed");
             let uri: Uri = origin(&proxy).parse().map_err(|_| invalid())?;
@@ -86,26 +95,38 @@ pub(crate) async fn client(
             if let Some(auth) = proxy_auth(&proxy) {
                 tunnel = tunnel.with_auth(auth);
             }
-            Ok(service(https(tls, name, tunnel)?))
+            Ok(service(https(tls, name, tunnel, to)?, to))
         }
     }
 }
 
-fn service<C>(connector: C) -> kube::Client
+fn service<C>(connector: C, to: Use) -> kube::Client
 where
     C: Service<Uri> + Clone + Send + Sync + 'static,
     C::Response: hyper_util::client::legacy::connect::Connection + hyper::rt::Read + hyper::rt::Write + Send + Unpin,
     C::Future: Send + Unpin,
     C::Error: Into<BoxError>,
 {
-    let http = HyperClient::builder(TokioExecutor::new())
-        .pool_idle_timeout(Duration::from_secs(30))
-        .build::<_, kube::client::Body>(connector);
+    let mut builder = HyperClient::builder(TokioExecutor::new());
+    builder.pool_idle_timeout(Duration::from_secs(30));
+    if to == Use::Watches {
+        // A connection that died without a word is noticed by its pings; what one watch may send ahead is bounded, so that
+        // a slow store slows the server down.
+        builder
+            .timer(TokioTimer::new())
+            .http2_keep_alive_interval(PING_EVERY)
+            .http2_keep_alive_timeout(PING_PATIENCE)
+            .http2_initial_stream_window_size(STREAM_WINDOW)
+            .http2_initial_connection_window_size(CONNECTION_WINDOW);
+        // Watches are not compressed: a compressor would hold events back.
+        return kube::Client::new(builder.build::<_, kube::client::Body>(connector), "default");
+    }
+    let http = builder.build::<_, kube::client::Body>(connector);
     let service = ServiceBuilder::new().layer(DecompressionLayer::new()).service(http);
     kube::Client::new(service, "default")
 }
 
-fn https<C>(tls: ClientConfig, name: Option<&str>, inner: C) -> Result<HttpsConnector<C>, ConnectorError> {
+fn https<C>(tls: ClientConfig, name: Option<&str>, inner: C, to: Use) -> Result<HttpsConnector<C>, ConnectorError> {
     let builder = HttpsConnectorBuilder::new().with_tls_config(tls).https_only();
     let builder = match name {
         Some(name) => {
@@ -116,7 +137,10 @@ fn https<C>(tls: ClientConfig, name: Option<&str>, inner: C) -> Result<HttpsConn
         }
         None => builder,
     };
-    Ok(builder.enable_http1().wrap_connector(inner))
+    Ok(match to {
+        Use::Calls => builder.enable_http1().wrap_connector(inner),
+        Use::Watches => builder.enable_http1().enable_http2().wrap_connector(inner),
+    })
 }
 
 /// The cluster's own authority when there is one, else the public roots; never both.

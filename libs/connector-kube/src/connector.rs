@@ -1,14 +1,17 @@
+use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use rampart_connector::{
     Caller, ClusterAccess, Connector, ConnectorError, EgressPolicy, Permission, PermissionCheck, ScanContext, Sink,
 };
-use rampart_domain::{Cloud, NativeId};
+use rampart_domain::{Cloud, Kind, NativeId, Scope};
+use tokio_util::sync::CancellationToken;
 
-use crate::client::Api;
+use crate::client::{Api, Use};
 use crate::kinds::{Aws, needs};
+use crate::normalize::{Cluster, Redactor};
 use crate::{preflight, scan};
 
 /// How a cluster is known before its API was reached.
@@ -69,7 +72,11 @@ pub struct KubeConnector {
     egress: EgressPolicy,
     pub(crate) options: Options,
     caller: Caller,
+    read: Mutex<Option<(Scope, Positions)>>,
 }
+
+/// The `resourceVersion` up to which each kind is known: where a watch goes on.
+pub type Positions = BTreeMap<Kind, String>;
 
 impl fmt::Debug for KubeConnector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -87,13 +94,41 @@ impl KubeConnector {
         options: Options,
         caller: Caller,
     ) -> Self {
-        Self { identity, access, egress, options, caller }
+        Self { identity, access, egress, options, caller, read: Mutex::default() }
     }
 
     async fn connect(&self, cx: &ScanContext) -> Result<Api, ConnectorError> {
-        let caller = self.caller.with_cancel(cx.cancel.clone());
+        self.api(cx.cancel.clone(), Use::Calls).await
+    }
+
+    pub(crate) async fn api(&self, cancel: CancellationToken, to: Use) -> Result<Api, ConnectorError> {
+        let caller = self.caller.with_cancel(cancel);
         let region = self.identity.region.as_deref().unwrap_or_default();
-        Api::connect(Arc::clone(&self.access), &self.egress, caller, region).await
+        Api::connect(Arc::clone(&self.access), &self.egress, caller, region, to).await
+    }
+
+    /// What the last scan read, and where a watch of each kind goes on that it listed to its end.
+    pub fn positions(&self) -> Option<(Scope, Positions)> {
+        self.read.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// How the cluster whose kube-system namespace has this uid is known everywhere.
+    pub(crate) fn cluster(&self, uid: &str) -> Cluster {
+        Cluster {
+            name: self.identity.name.clone(),
+            cloud: self.identity.cloud,
+            account: self.identity.account.clone(),
+            region: self.identity.region.clone(),
+            redactor: Redactor::new(self.options.redaction_key),
+            native_id: NativeId::new(format!("k8s://{uid}")),
+            uid: uid.to_owned(),
+        }
+    }
+
+    /// Key of what a scan or a watch covers.
+    pub(crate) fn scope(&self, cluster: &Cluster) -> Scope {
+        let source = self.identity.native_id.as_ref().unwrap_or(&cluster.native_id);
+        Scope::Cluster { native_id: source.as_str().to_owned(), uid: Some(cluster.uid.clone()) }
     }
 
     pub(crate) fn aws(&self) -> Aws {
@@ -109,7 +144,9 @@ impl Connector for KubeConnector {
 
     async fn scan(&self, cx: &ScanContext, sink: &Sink) -> Result<(), ConnectorError> {
         let api = self.connect(cx).await?;
-        Box::pin(scan::run(self, &api, cx, sink)).await
+        let read = Box::pin(scan::run(self, &api, cx, sink)).await?;
+        *self.read.lock().unwrap_or_else(PoisonError::into_inner) = Some(read);
+        Ok(())
     }
 
     async fn preflight(&self, cx: &ScanContext) -> Result<Vec<PermissionCheck>, ConnectorError> {

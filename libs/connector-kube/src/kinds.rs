@@ -250,6 +250,12 @@ pub(crate) enum Aws {
     No,
 }
 
+/// How a kind is watched; `None` for kinds that are only read by scans: what is derived, what is one answer, and names whose
+/// listing would grant content.
+pub(crate) fn watched(kind: Kind) -> Option<&'static Entry> {
+    FIRST.iter().chain([&PODS]).chain(REST).find(|entry| entry.kind == kind)
+}
+
 /// Everything that is listed under these options.
 pub(crate) fn entries(options: &Options) -> impl Iterator<Item = &'static Entry> {
     let config_maps = options.list_config_map_names.then_some(&CONFIG_MAPS);

@@ -17,9 +17,11 @@ mod list;
 mod normalize;
 mod preflight;
 mod scan;
+mod watch;
 
 pub use access::StaticAccess;
 pub use called::permission_of;
-pub use connector::{KubeConnector, KubeIdentity, Options};
+pub use connector::{KubeConnector, KubeIdentity, Options, Positions};
 pub use kinds::permissions;
 pub use kubeconfig::{KUBECONFIG_LIMIT, KubeconfigError, parse_kubeconfig};
+pub use watch::{Change, Changes, ClusterWatch, Gone, Known, RolledUp, What};

@@ -40,6 +40,7 @@ fn read<T>(bytes: &[u8], make: impl FnOnce(Items<'_>) -> T) -> Result<(T, ListMe
 struct ListMeta {
     #[serde(default, rename = "continue")]
     next: Option<String>,
+    resource_version: Option<String>,
     remaining_item_count: Option<u64>,
 }
 
@@ -61,13 +62,14 @@ pub(crate) struct Pager<'a> {
     seen: HashSet<String>,
     restarted: bool,
     ended: bool,
+    version: Option<String>,
 }
 
 impl<'a> Pager<'a> {
     /// A walk over the list at `path`, `limit` objects at a time.
     pub(crate) fn new(api: &'a Api, path: String, accept: Accept, limit: usize) -> Self {
         let seen = HashSet::new();
-        Self { api, path, accept, limit, next: None, seen, restarted: false, ended: false }
+        Self { api, path, accept, limit, next: None, seen, restarted: false, ended: false, version: None }
     }
 
     /// The next page made into something by `make`; `None` after the last.
@@ -85,6 +87,8 @@ impl<'a> Pager<'a> {
         let work = tokio::task::spawn_blocking(move || read(&bytes, make));
         let done = work.await.map_err(|_| self.permanent("reading the page panicked"))?;
         let (page, meta) = done.map_err(|category| self.permanent(&format!("the page is malformed ({category:?})")))?;
+        // The first page's: what went between it and a list that had to begin again is then told by the watch.
+        self.version = self.version.take().or(meta.resource_version);
         match meta.next.filter(|token| !token.is_empty()) {
             None => self.ended = true,
             Some(token) => {
@@ -95,6 +99,11 @@ impl<'a> Pager<'a> {
             }
         }
         Ok(Some(Read { page, remaining: meta.remaining_item_count }))
+    }
+
+    /// `resourceVersion` of the list: a watch from there misses nothing that the list does not hold.
+    pub(crate) fn version(&self) -> Option<&str> {
+        self.version.as_deref().filter(|version| !version.is_empty())
     }
 
     async fn fetch(&mut self) -> Result<bytes::Bytes, ConnectorError> {

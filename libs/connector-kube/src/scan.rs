@@ -9,16 +9,16 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use futures::future::join_all;
 use rampart_connector::{ConnectorError, ErrorKind, Event, Listing, Outcome, ScanContext, Sink, SinkClosed};
-use rampart_domain::{Kind, NativeId, Resource, Scope};
+use rampart_domain::{Kind, Resource, Scope};
 use serde_json::Value;
 use tokio::sync::Semaphore;
 
-use crate::KubeConnector;
 use crate::client::{Accept, Api};
 use crate::discover::{self, Groups, candidates};
 use crate::kinds::{Aws, CONFIG_MAPS, DERIVED, Entry, FIRST, PODS, REST, SECRETS, Source};
 use crate::list::{Items, Pager, Read};
-use crate::normalize::{self, Cluster, Owners, Pods, Redactor};
+use crate::normalize::{self, Cluster, Owners, Pods};
+use crate::{KubeConnector, Positions};
 
 /// Derived resources that are handed over at once.
 const CHUNK: usize = 500;
@@ -33,6 +33,7 @@ struct Scan<'a> {
     groups: Result<Groups, ConnectorError>,
     owners: Arc<RwLock<Owners>>,
     gate: Semaphore,
+    positions: Mutex<Positions>,
 }
 
 /// Reads the cluster. An error means that not even its identity could be read, or that nobody takes results any more.
@@ -41,34 +42,25 @@ pub(crate) async fn run(
     api: &Api,
     cx: &ScanContext,
     sink: &Sink,
-) -> Result<(), ConnectorError> {
+) -> Result<(Scope, Positions), ConnectorError> {
     let uid = discover::cluster_uid(api).await?;
     let groups = discover::groups(api).await;
-    let identity = &connector.identity;
-    let native_id = NativeId::new(format!("k8s://{uid}"));
-    let source_id = identity.native_id.as_ref().unwrap_or(&native_id).as_str().to_owned();
-    let cluster = Cluster {
-        name: identity.name.clone(),
-        cloud: identity.cloud,
-        account: identity.account.clone(),
-        region: identity.region.clone(),
-        redactor: Redactor::new(connector.options.redaction_key),
-        native_id,
-        uid: uid.clone(),
-    };
+    let cluster = connector.cluster(&uid);
     let scan = Scan {
         connector,
         api,
         cx,
         sink,
-        scope: Scope::Cluster { native_id: source_id, uid: Some(uid) },
+        scope: connector.scope(&cluster),
         cluster: Arc::new(cluster),
         groups,
         owners: Arc::default(),
         gate: Semaphore::new(connector.options.lists_at_once.max(1)),
+        positions: Mutex::default(),
     };
     let closed = |_: SinkClosed| ConnectorError::new(ErrorKind::Cancelled, "scan", "nobody takes the results any more");
-    Box::pin(scan.everything()).await.map_err(closed)
+    Box::pin(scan.everything()).await.map_err(closed)?;
+    Ok((scan.scope, scan.positions.into_inner().unwrap_or_else(PoisonError::into_inner)))
 }
 
 /// Why a list ended before its end.
@@ -194,7 +186,15 @@ impl Scan<'_> {
             self.page(entry.kind, page, remaining).await?;
             read = pager.next(make(source)).await?;
         }
+        self.read_up_to(entry.kind, &pager);
         Ok(())
+    }
+
+    /// Notes where a watch of the kind goes on.
+    fn read_up_to(&self, kind: Kind, pager: &Pager<'_>) {
+        if let Some(version) = pager.version().filter(|_| self.wants(kind)) {
+            self.positions.lock().unwrap_or_else(PoisonError::into_inner).insert(kind, version.to_owned());
+        }
     }
 
     /// Reads the first page from the first source that serves the kind.
@@ -209,7 +209,8 @@ impl Scan<'_> {
     {
         let mut last = None;
         for source in candidates(self.groups.as_ref().ok(), entry) {
-            let mut pager = Pager::new(self.api, source.path(entry.plural), entry.accept, self.connector.options.page.max(1));
+            let mut pager =
+                Pager::new(self.api, source.path(entry.plural), entry.accept, self.connector.options.page.max(1));
             match pager.next(make(source)).await {
                 Ok(read) => return Ok((pager, source, read)),
                 Err(error) if error.kind == ErrorKind::NotFound => last = Some(error),
@@ -277,6 +278,7 @@ impl Scan<'_> {
             }
             read = pager.next(make(source)).await?;
         }
+        self.read_up_to(Kind::K8sPod, &pager);
         Ok(())
     }
 
@@ -346,7 +348,7 @@ fn is_no_identity_map(resource: &Resource) -> bool {
     resource.name != "aws-auth" || resource.namespace.as_deref() != Some("kube-system")
 }
 
-fn api_version(source: Source) -> String {
+pub(crate) fn api_version(source: Source) -> String {
     if source.group.is_empty() { source.version.to_owned() } else { format!("{}/{}", source.group, source.version) }
 }
 

@@ -98,6 +98,12 @@ pub trait Connector: Send + Sync {
     /// on; an error from here means that nothing at all could be read (credentials refused, endpoint gone).
     async fn scan(&self, cx: &ScanContext, sink: &Sink) -> Result<(), ConnectorError>;
 
+    /// The way to the API of one cluster that a scan found, without a scan; `None` when it is gone, has no API now, or this
+    /// source finds no clusters.
+    async fn cluster(&self, _native_id: &NativeId) -> Result<Option<DiscoveredCluster>, ConnectorError> {
+        Ok(None)
+    }
+
     /// Tries each permission once without reading the inventory.
     async fn preflight(&self, cx: &ScanContext) -> Result<Vec<PermissionCheck>, ConnectorError>;
 }

@@ -120,6 +120,7 @@ fn node(native_id: NativeId, kind: Kind) -> Resource {
         owner: None,
         active: true,
         uid: None,
+        version: None,
         partial: false,
         config: serde_json::json!({}),
     }

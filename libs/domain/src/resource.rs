@@ -51,6 +51,9 @@ pub struct Resource {
     pub active: bool,
     /// Provider's uid that tells a recreated object of the same name apart.
     pub uid: Option<String>,
+    /// The provider's version of the object, which rises with every change within one `uid`; `None` where there is none or
+    /// it has no order. It decides which of two readings is newer and is no part of what is compared.
+    pub version: Option<i64>,
     /// Whether details are missing because a read failed; `config.unread` lists the fields. Such a resource enters an
     /// inventory that has nothing better and never replaces what was read in full.
     pub partial: bool,

@@ -1,7 +1,10 @@
 //! Clusters as callers see them.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use rampart_domain::ClusterId;
+use serde::Deserialize;
 use sqlx::{FromRow, QueryBuilder};
 use uuid::Uuid;
 
@@ -31,6 +34,36 @@ pub struct Cluster {
     pub first_seen: DateTime<Utc>,
     /// When it was last assessed; `None` when it never was.
     pub assessed_at: Option<DateTime<Utc>>,
+    /// How its watch fares; `None` when it is not watched.
+    pub watch: Option<sqlx::types::Json<Watched>>,
+}
+
+/// How the watch of a cluster fares.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Watched {
+    /// `starting`, `watching` or `failing`.
+    pub state: String,
+    /// Since when.
+    pub since: DateTime<Utc>,
+    /// What goes wrong.
+    pub message: Option<String>,
+    /// When the last change arrived.
+    pub last_event_at: Option<DateTime<Utc>>,
+    /// Milliseconds from the arrival of the last change to its being stored.
+    pub lag_ms: Option<i32>,
+    /// Kinds that only scans read, with state, message and remedy.
+    pub polled: BTreeMap<String, Polled>,
+}
+
+/// Why a kind is not watched.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Polled {
+    /// As in coverage.
+    pub state: String,
+    /// What the provider said.
+    pub message: String,
+    /// What an operator can do.
+    pub remedy: String,
 }
 
 /// Which clusters to list.
@@ -47,7 +80,10 @@ pub struct Filter {
 }
 
 const COLUMNS: &str = "select c.cluster_id, c.name, c.cloud, c.account, c.region, c.native_id, c.kube_uid, c.version,
-    c.first_seen, a.assessed_at
+    c.first_seen, a.assessed_at,
+    (select jsonb_build_object('state', w.state, 'since', w.since, 'message', w.message, 'polled', w.polled,
+                               'last_event_at', w.last_event_at, 'lag_ms', w.lag_ms)
+     from watches w where w.tenant_id = c.tenant_id and w.cluster_id = c.cluster_id) as watch
     from clusters c left join assessments a on a.tenant_id = c.tenant_id and a.unit_id = c.cluster_id
     where c.gone_at is null and c.tenant_id = ";
 

@@ -15,7 +15,7 @@ use uuid::Uuid;
 use crate::keyring::{Keyring, Label, Sealed};
 use crate::page::{Listed, Page};
 use crate::work::{self, WorkKind};
-use crate::{Store, StoreError, TenantTx, collector};
+use crate::{Store, StoreError, TenantTx, collector, watch};
 
 pub use azure::{AzureAuth, AzureSettings};
 pub use gcp::{GcpAuth, GcpSettings};
@@ -161,6 +161,8 @@ pub struct Connector {
     pub paused: bool,
     /// Minutes between scheduled scans, 60 to 1440.
     pub interval_minutes: i32,
+    /// Whether its clusters are watched between scans.
+    pub watch: bool,
     /// Rises with every change.
     pub version: i64,
     /// Whether it is being deleted with its data.
@@ -189,6 +191,8 @@ pub struct NewConnector {
     pub credentials: BTreeMap<String, SecretString>,
     /// Minutes between scheduled scans, 60 to 1440.
     pub interval_minutes: i32,
+    /// Whether its clusters are watched between scans.
+    pub watch: bool,
 }
 
 /// A change; `None` leaves as is.
@@ -204,6 +208,8 @@ pub struct Change {
     pub interval_minutes: Option<i32>,
     /// Whether the schedule is off.
     pub paused: Option<bool>,
+    /// Whether its clusters are watched between scans.
+    pub watch: Option<bool>,
 }
 
 struct Row {
@@ -213,6 +219,7 @@ struct Row {
     external_id: Option<String>,
     paused: bool,
     interval_minutes: i32,
+    watch: bool,
     version: i64,
     deleting: bool,
     created_at: DateTime<Utc>,
@@ -230,6 +237,7 @@ impl Row {
             external_id: self.external_id,
             paused: self.paused,
             interval_minutes: self.interval_minutes,
+            watch: self.watch,
             version: self.version,
             deleting: self.deleting,
             created_at: self.created_at,
@@ -249,15 +257,17 @@ pub async fn create(tx: &mut TenantTx, keyring: &Keyring, new: &NewConnector) ->
     let (tenant, id) = (tx.tenant_uuid(), Uuid::now_v7());
     let external_id = external_id(&new.settings);
     sqlx::query!(
-        "insert into connectors (tenant_id, connector_id, name, provider, settings, external_id, interval_minutes)
-         values ($1, $2, $3, $4, $5, $6, $7)",
+        "insert into connectors (tenant_id, connector_id, name, provider, settings, external_id, interval_minutes,
+             watch)
+         values ($1, $2, $3, $4, $5, $6, $7, $8)",
         tenant,
         id,
         new.name,
         new.settings.provider(),
         settings_json(&new.settings),
         external_id,
-        new.interval_minutes
+        new.interval_minutes,
+        new.watch
     )
     .execute(tx.conn())
     .await
@@ -290,8 +300,8 @@ pub async fn get(tx: &mut TenantTx, connector: ConnectorId) -> Result<Connector,
     let tenant = tx.tenant_uuid();
     sqlx::query_as!(
         Row,
-        "select connector_id, name, settings, external_id, paused, interval_minutes, version, deleting, created_at,
-                updated_at
+        "select connector_id, name, settings, external_id, paused, interval_minutes, watch, version, deleting,
+                created_at, updated_at
          from connectors where tenant_id = $1 and connector_id = $2",
         tenant,
         connector.0
@@ -325,8 +335,8 @@ pub async fn list(tx: &mut TenantTx, page: &Page) -> Result<Listed<Connector>, S
     let after = page.after::<String>()?;
     let rows = sqlx::query_as!(
         Row,
-        "select connector_id, name, settings, external_id, paused, interval_minutes, version, deleting, created_at,
-                updated_at
+        "select connector_id, name, settings, external_id, paused, interval_minutes, watch, version, deleting,
+                created_at, updated_at
          from connectors where tenant_id = $1 and name > coalesce($2, '') order by name limit $3",
         tenant,
         after,
@@ -372,10 +382,11 @@ pub async fn update(
     let settings = change.settings.as_ref().unwrap_or(&current.settings);
     let minutes = change.interval_minutes.unwrap_or(current.interval_minutes);
     let paused = change.paused.unwrap_or(current.paused);
+    let watch = change.watch.unwrap_or(current.watch);
     let tenant = tx.tenant_uuid();
     sqlx::query!(
         "update connectors set name = $3, settings = $4, interval_minutes = $5, paused = $6,
-                external_id = coalesce(external_id, $7), version = version + 1, updated_at = now()
+                external_id = coalesce(external_id, $7), watch = $8, version = version + 1, updated_at = now()
          where tenant_id = $1 and connector_id = $2",
         tenant,
         connector.0,
@@ -383,7 +394,8 @@ pub async fn update(
         settings_json(settings),
         minutes,
         paused,
-        external_id(settings)
+        external_id(settings),
+        watch
     )
     .execute(tx.conn())
     .await
@@ -395,6 +407,15 @@ pub async fn update(
     if minutes != current.interval_minutes || paused != current.paused {
         let every = (!paused).then(|| interval(minutes));
         work::schedule(tx, WorkKind::Scan, connector.0, every).await?;
+    }
+    match (current.watch, watch) {
+        // A watch goes on from where a scan ended.
+        (false, true) => work::request(tx, WorkKind::Scan, connector.0).await?,
+        (true, false) => watch::stop(tx, connector).await?,
+        (true, true) if change.settings.is_some() || change.credentials.is_some() => {
+            watch::restart(tx, connector).await?;
+        }
+        _ => {}
     }
     get(tx, connector).await
 }
@@ -423,6 +444,7 @@ pub async fn delete(tx: &mut TenantTx, connector: ConnectorId, version: Option<i
     .await?;
     clear_credentials(tx, connector).await?;
     collector::revoke(tx, connector).await?;
+    watch::stop(tx, connector).await?;
     work::forget(tx, WorkKind::Scan, connector.0).await?;
     work::forget(tx, WorkKind::Preflight, connector.0).await?;
     work::request(tx, WorkKind::Delete, connector.0).await?;

@@ -18,6 +18,7 @@ pub mod coverage;
 pub mod edge;
 mod error;
 pub mod finding;
+pub mod hold;
 pub mod idempotency;
 pub mod image;
 pub mod initiative;
@@ -41,6 +42,7 @@ pub mod testing;
 pub mod token;
 mod tx;
 pub mod verdict;
+pub mod watch;
 pub mod work;
 pub mod worker;
 

@@ -152,15 +152,15 @@ impl TestDatabase {
 }
 
 impl TestDatabase {
-    /// Whether no work runs and none waits, but for repetitions that are not due yet.
+    /// Whether no work runs and none waits, but for repetitions that are not due yet. Watches run for ever and do not count.
     ///
     /// # Panics
     /// When the database cannot be read.
     pub async fn is_idle(&self) -> bool {
         let mut conn = PgConnection::connect(&self.super_url).await.expect("the database is there");
         let idle = sqlx::query_scalar(
-            "select not exists (select from work where lease_until is not null
-                 or want > done and (every_s is null or run_at <= now()))",
+            "select not exists (select from work where kind <> 'watch'
+                 and (lease_until is not null or want > done and (every_s is null or run_at <= now())))",
         );
         let idle = idle.fetch_one(&mut conn).await.expect("work can be read");
         conn.close().await.expect("an idle connection closes");

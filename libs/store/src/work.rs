@@ -29,6 +29,8 @@ pub enum WorkKind {
     Delete,
     /// Assess a unit.
     Assess,
+    /// Watch a cluster: held for as long as it is watched, see [`crate::hold`].
+    Watch,
 }
 
 impl WorkKind {
@@ -39,11 +41,12 @@ impl WorkKind {
             Self::Preflight => "preflight",
             Self::Delete => "delete",
             Self::Assess => "assess",
+            Self::Watch => "watch",
         }
     }
 
     fn parse(text: &str) -> Result<Self, StoreError> {
-        [Self::Scan, Self::Preflight, Self::Delete, Self::Assess]
+        [Self::Scan, Self::Preflight, Self::Delete, Self::Assess, Self::Watch]
             .into_iter()
             .find(|kind| kind.as_str() == text)
             .ok_or_else(|| StoreError::Corrupt(format!("work kind `{text}`")))
@@ -266,6 +269,70 @@ pub async fn renew(tx: &mut WorkerTx, lease: &Lease) -> Result<(), StoreError> {
     .execute(tx.conn())
     .await?;
     if renewed.rows_affected() == 1 { Ok(()) } else { Err(StoreError::LeaseLost) }
+}
+
+/// Extends leases, all in one statement. Returns those that are still held; the others ran out or were taken away.
+pub async fn renew_all(tx: &mut WorkerTx, leases: &[Lease]) -> Result<Vec<Uuid>, StoreError> {
+    let held = Held::of(leases);
+    Ok(sqlx::query_scalar!(
+        "update work w set lease_until = now() + make_interval(secs => $5)
+         from unnest($1::uuid[], $2::text[], $3::uuid[], $4::bigint[]) as l(tenant, kind, subject, fence)
+         where (w.tenant_id, w.kind, w.subject, w.fence) = (l.tenant, l.kind, l.subject, l.fence)
+           and w.lease_until >= now()
+         returning w.subject",
+        &held.tenants,
+        &held.kinds as _,
+        &held.subjects,
+        &held.fences,
+        LEASE.as_secs_f64()
+    )
+    .fetch_all(tx.conn())
+    .await?)
+}
+
+/// Gives leases back, all in one statement, and lets others know.
+pub async fn release_all(tx: &mut WorkerTx, leases: &[Lease]) -> Result<(), StoreError> {
+    let held = Held::of(leases);
+    sqlx::query!(
+        "update work w set lease_until = null, attempts = greatest(attempts - 1, 0)
+         from unnest($1::uuid[], $2::text[], $3::uuid[], $4::bigint[]) as l(tenant, kind, subject, fence)
+         where (w.tenant_id, w.kind, w.subject, w.fence) = (l.tenant, l.kind, l.subject, l.fence)",
+        &held.tenants,
+        &held.kinds as _,
+        &held.subjects,
+        &held.fences
+    )
+    .execute(tx.conn())
+    .await?;
+    for kind in held.kinds.iter().collect::<std::collections::BTreeSet<_>>() {
+        sqlx::query!("select pg_notify($1, $2)", CHANNEL, kind).execute(tx.conn()).await?;
+    }
+    Ok(())
+}
+
+/// Leases column by column, as `unnest` takes them.
+struct Held {
+    tenants: Vec<Uuid>,
+    kinds: Vec<&'static str>,
+    subjects: Vec<Uuid>,
+    fences: Vec<i64>,
+}
+
+impl Held {
+    fn of(leases: &[Lease]) -> Self {
+        Self {
+            tenants: leases.iter().map(|lease| lease.tenant.0).collect(),
+            kinds: leases.iter().map(|lease| lease.kind.as_str()).collect(),
+            subjects: leases.iter().map(|lease| lease.subject).collect(),
+            fences: leases.iter().map(|lease| lease.fence).collect(),
+        }
+    }
+}
+
+/// Lets those who wait for work of a kind look for it now.
+pub async fn announce(tx: &mut WorkerTx, kind: WorkKind) -> Result<(), StoreError> {
+    sqlx::query!("select pg_notify($1, $2)", CHANNEL, kind.as_str()).execute(tx.conn()).await?;
+    Ok(())
 }
 
 /// Ends a run that did what was asked. Returns whether something was asked meanwhile.

@@ -166,7 +166,10 @@ async fn settle(store: &Store, lease: &Lease, failure: Option<&str>, cancelled: 
     let mut tx = store.worker().await?;
     match failure {
         None => {
-            work::finish(&mut tx, lease).await?;
+            // What was asked for meanwhile was announced while the subject could not be claimed.
+            if work::finish(&mut tx, lease).await? {
+                work::announce(&mut tx, lease.kind).await?;
+            }
         }
         Some(_) if cancelled => work::release(&mut tx, lease).await?,
         Some(error) => {

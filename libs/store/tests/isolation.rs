@@ -207,7 +207,7 @@ async fn sealed_credentials_survive_a_change_of_keys_and_no_swap() {
             trust: RoleTrust::ExternalId,
         });
         let credentials = [("secret_access_key".to_owned(), SecretString::from(format!("secret-{name}")))].into();
-        let made = NewConnector { name: name.into(), settings, credentials, interval_minutes: 60 };
+        let made = NewConnector { name: name.into(), settings, credentials, interval_minutes: 60, watch: false };
         ids.push(connector::create(&mut tx, &ring(old), &made).await.unwrap().id);
     }
     tx.commit().await.unwrap();

@@ -4,6 +4,7 @@
 //! work(scan) ─▶ connect ─▶ Connector::scan ──Event──▶ Pipeline ─▶ store::inventory (fenced)
 //!                              └ Cluster ─▶ KubeConnector::scan ──Event──▶ Pipeline
 //! work(scan) ─▶ session that a collector pushed ──Event──▶ Pipeline
+//! work(watch) ─▶ ClusterWatch ──Change──▶ batch ─▶ roll-up ─▶ store::inventory (fenced), assessment at once
 //! work(preflight) ─▶ Connector::preflight      work(delete) ─▶ store::inventory::remove_connector
 //! ```
 
@@ -16,6 +17,7 @@ mod progress;
 mod pushed;
 mod scan;
 mod usage;
+mod watch;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,6 +50,12 @@ pub struct Config {
     /// Clusters of one connector read at once.
     #[arg(long, env = "RAMPART_CLUSTERS_PER_SCAN", default_value_t = 4)]
     pub clusters_per_scan: usize,
+    /// Clusters watched at once by this process.
+    #[arg(long, env = "RAMPART_WATCHES", default_value_t = 2_000)]
+    pub watches: usize,
+    /// Clusters of one tenant watched at once, over all processes.
+    #[arg(long, env = "RAMPART_WATCHES_PER_TENANT", default_value_t = 10_000)]
+    pub watches_per_tenant: usize,
     /// Address ranges outside the public internet that connectors may reach, such as 10.0.0.0/8. Comma-separated.
     #[arg(long, env = "RAMPART_EGRESS_ALLOW", value_delimiter = ',')]
     pub egress_allow: Vec<IpNet>,
@@ -148,11 +156,13 @@ pub async fn run(config: Config, ctx: Ctx, store: Store, keyring: Arc<Keyring>) 
     }
     ctx.tasks.spawn(sweep_daily(store.clone(), keep_days, ctx.cancel.clone()));
     ctx.tasks.spawn(expire_readings(store.clone(), unknown_after, ctx.cancel.clone()));
+    let watching = watch::run(&discovery, &ctx.cancel);
+    let done = discovery.clone();
     let handler = move |lease: Lease, cancel: CancellationToken| {
-        let discovery = discovery.clone();
+        let discovery = done.clone();
         async move { handle(&discovery, lease, cancel).await }
     };
-    worker::run(&store, &options, &ctx.cancel, handler).await?;
+    tokio::try_join!(worker::run(&store, &options, &ctx.cancel, handler), watching)?;
     Ok(())
 }
 
@@ -174,7 +184,7 @@ async fn handle(discovery: &Discovery, lease: Lease, cancel: CancellationToken) 
             }
             Ok(())
         }
-        WorkKind::Assess => Err("assessments are not discovery's work".into()),
+        WorkKind::Assess | WorkKind::Watch => Err(format!("`{}` is not done here", lease.kind.as_str()).into()),
     }
 }
 

@@ -3,6 +3,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use futures::StreamExt;
 use rampart_connector::{Connector, ConnectorError, DiscoveredCluster, ErrorKind, ScanContext, Sink};
+use rampart_connector_kube::KubeConnector;
 use rampart_domain::{Cloud, ClusterId, CoverageState, Family, Gap, ScanId, Scope};
 use rampart_store::batch::{self, Session};
 use rampart_store::connector::Connector as Row;
@@ -11,7 +12,7 @@ use rampart_store::permission_use::Declaration;
 use rampart_store::scan_run::{self, ScanEnd};
 use rampart_store::work::{self, Lease, WorkKind};
 use rampart_store::worker::Failure;
-use rampart_store::{StoreError, connector};
+use rampart_store::{StoreError, TenantTx, connector, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::Discovery;
@@ -214,7 +215,7 @@ impl Reading<'_> {
             }
             Source::Cluster { connector, seen } => {
                 match self.run(connector.as_ref(), &seen.name, Some(seen.clone())).await? {
-                    Ok(found) => self.keep_only(found.cluster).await,
+                    Ok(found) => self.keep_only(found.cluster, Some(connector)).await,
                     Err(error) => {
                         self.fail_own_cluster(seen, &error).await?;
                         Err(Box::new(error))
@@ -223,7 +224,7 @@ impl Reading<'_> {
             }
             Source::Pushed { connector, seen } => {
                 match self.run(connector.as_ref(), &seen.name, Some(seen.clone())).await? {
-                    Ok(found) if connector.is_whole() => self.keep_only(found.cluster).await,
+                    Ok(found) if connector.is_whole() => self.keep_only(found.cluster, None).await,
                     Ok(_) => Ok(()),
                     Err(error) => {
                         self.fail_own_cluster(seen, &error).await?;
@@ -235,13 +236,23 @@ impl Reading<'_> {
     }
 
     /// A connector of one cluster that now answers as another: the old one is gone. Then the cluster is assessed.
-    async fn keep_only(&self, cluster: Option<ClusterId>) -> Result<(), Failure> {
+    async fn keep_only(&self, cluster: Option<ClusterId>, kube: Option<&KubeConnector>) -> Result<(), Failure> {
         let Some(cluster) = cluster else { return Ok(()) };
         let mut tx = self.discovery.store.fenced(self.lease).await?;
         inventory::retire_other_clusters(&mut tx, self.lease.subject.into(), cluster, Utc::now()).await?;
         work::request(&mut tx, WorkKind::Assess, cluster.0).await?;
+        if let Some(kube) = kube {
+            self.seed_watch(&mut tx, cluster, kube).await?;
+        }
         tx.commit().await?;
         Ok(())
+    }
+
+    /// Says where a watch of a cluster goes on that was just read.
+    async fn seed_watch(&self, tx: &mut TenantTx, cluster: ClusterId, kube: &KubeConnector) -> Result<(), StoreError> {
+        let Some((scope, positions)) = kube.positions() else { return Ok(()) };
+        let source = inventory::Source { connector: self.lease.subject.into(), scope: scope.to_string() };
+        watch::seed(tx, cluster, &source, &positions).await
     }
 
     async fn fail_own_cluster(&self, seen: &ClusterSeen, error: &ConnectorError) -> Result<(), Failure> {
@@ -294,6 +305,7 @@ impl Reading<'_> {
                 if let Some(id) = found.cluster {
                     let mut tx = self.discovery.store.fenced(self.lease).await?;
                     work::request(&mut tx, WorkKind::Assess, id.0).await?;
+                    self.seed_watch(&mut tx, id, &kube).await?;
                     tx.commit().await?;
                 }
             }
@@ -321,7 +333,8 @@ impl Reading<'_> {
     ) -> Result<Result<Found, ConnectorError>, Failure> {
         self.counting.declare(connector);
         let (sink, events) = Sink::new(BACKLOG);
-        let pipeline = Pipeline::new(&self.discovery.store, self.lease, self.progress, phase, cluster).as_of(self.read_at);
+        let pipeline =
+            Pipeline::new(&self.discovery.store, self.lease, self.progress, phase, cluster).as_of(self.read_at);
         let consumer = pipeline::spawn(pipeline, events);
         let scanned = connector.scan(&self.cx, &sink).await;
         drop(sink);

@@ -8,6 +8,7 @@
 mod answer;
 mod aws;
 mod calls;
+mod edit;
 mod faults;
 mod federation;
 mod kube;

@@ -15,7 +15,7 @@ use crate::kube::tls::Authority;
 use crate::kube::{Behind, router as kube_router};
 use crate::kubeconfig;
 use crate::shared::{Addresses, Shared};
-use crate::world::{Access, Account, Home, Subject, World, WorldSpec};
+use crate::world::{Access, Account, Home, World, WorldSpec};
 
 /// Up to this many clusters have a listener each; more share one.
 const OWN_LISTENERS: usize = 32;
@@ -25,7 +25,7 @@ const UNREACHABLE: &str = "https://127.0.0.1:9";
 /// Running clouds. They stop when this is dropped.
 #[derive(Debug)]
 pub struct Simulator {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     handle: Handle<SocketAddr>,
     servers: JoinSet<std::io::Result<()>>,
 }
@@ -153,16 +153,6 @@ impl Simulator {
     /// Calls made so far.
     pub fn calls(&self) -> &Calls {
         &self.shared.calls
-    }
-
-    /// Changes about `fraction` of the Kubernetes objects; lists in progress expire.
-    pub fn mutate(&self, fraction: f64, seed: u64) {
-        self.shared.change(|world| world.mutate(fraction, seed));
-    }
-
-    /// Takes a thing out of the world; lists in progress expire.
-    pub fn delete(&self, subject: &Subject) {
-        self.shared.change(|world| world.delete(subject));
     }
 
     /// Makes the objects of these clusters now, so that no measurement pays for it later.

@@ -63,6 +63,7 @@ impl Place {
             owner: None,
             active: true,
             uid: None,
+            version: None,
             partial: false,
             config,
         }

@@ -65,6 +65,7 @@ impl Place {
             owner: None,
             active: true,
             uid: None,
+            version: None,
             partial: false,
             config,
         }

@@ -60,6 +60,7 @@ impl Place {
             owner: None,
             active: true,
             uid: None,
+            version: None,
             partial: false,
             config,
         }

@@ -41,6 +41,7 @@ pub(crate) fn folder(mut described: Value) -> Option<Resource> {
         owner: text(&described, "parent").map(unit),
         active: text(&described, "state") == Some("ACTIVE"),
         uid: None,
+        version: None,
         partial: false,
         config: described,
     })

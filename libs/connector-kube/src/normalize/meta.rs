@@ -60,6 +60,8 @@ pub(crate) struct Meta {
     pub(crate) name: String,
     pub(crate) namespace: Option<String>,
     pub(crate) uid: Option<String>,
+    /// `resourceVersion`, where it is a number: then it rises with every change of the object.
+    pub(crate) version: Option<i64>,
     pub(crate) labels: BTreeMap<String, String>,
     pub(crate) controller: Option<OwnerRef>,
     /// Who applied fields, from `managedFields`; sorted, without repeats.
@@ -75,6 +77,7 @@ impl Meta {
         let (namespace, uid) = (text("namespace").map(str::to_owned), text("uid").map(str::to_owned));
         let labels = metadata.get("labels").and_then(Value::as_object).into_iter().flatten();
         let labels = labels.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect();
+        let version = text("resourceVersion").and_then(|version| version.parse().ok());
         let controller = OwnerRef::controller(metadata);
         let managed_fields = metadata.remove("managedFields");
         let entries = managed_fields.as_ref().and_then(Value::as_array).into_iter().flatten();
@@ -82,6 +85,6 @@ impl Meta {
             entries.filter_map(|entry| Some(entry.get("manager")?.as_str()?.to_owned())).collect();
         field_managers.sort_unstable();
         field_managers.dedup();
-        Some(Self { name, namespace, uid, labels, controller, field_managers })
+        Some(Self { name, namespace, uid, version, labels, controller, field_managers })
     }
 }

@@ -11,6 +11,7 @@ mod managed;
 mod meta;
 mod pods;
 mod redact;
+pub(crate) mod rollup;
 mod secrets;
 mod strip;
 
@@ -37,7 +38,7 @@ pub(crate) struct Cluster {
 }
 
 impl Cluster {
-    fn id(&self, group: &str, kind: &str, namespace: Option<&str>, name: &str) -> NativeId {
+    pub(crate) fn id(&self, group: &str, kind: &str, namespace: Option<&str>, name: &str) -> NativeId {
         NativeId::kubernetes(&self.uid, group, kind, namespace.unwrap_or_default(), name)
     }
 
@@ -63,6 +64,7 @@ impl Cluster {
             owner: None,
             active: true,
             uid: None,
+            version: None,
             partial: false,
             config,
         }
@@ -106,7 +108,7 @@ pub(crate) fn object(
     let owner = meta.controller.as_ref().map(|owner| cluster.owner_id(owner, meta.namespace.as_deref()));
 
     strip::churn(entry.kind, &mut object);
-    let (namespace, name, labels, uid) = (meta.namespace, meta.name, meta.labels, meta.uid);
+    let (namespace, name, labels, uid, version) = (meta.namespace, meta.name, meta.labels, meta.uid, meta.version);
     object.insert("apiVersion".to_owned(), api_version.into());
     object.insert("kind".to_owned(), entry.name.into());
     let mut config = Value::Object(object);
@@ -121,6 +123,7 @@ pub(crate) fn object(
     resource.owner = owner;
     resource.active = active;
     resource.uid = uid;
+    resource.version = version;
     Some(resource)
 }
 

@@ -54,7 +54,7 @@ struct Node {
 
 /// Where the chain of controllers of a pod ends.
 #[derive(Debug, PartialEq, Eq)]
-enum Top {
+pub(super) enum Top {
     /// At something that is listed.
     Listed(OwnerRef),
     /// At something that is not.
@@ -84,8 +84,13 @@ impl Owners {
         }
     }
 
+    /// Whether the object with this uid is remembered.
+    pub(super) fn knows(&self, uid: &str) -> bool {
+        self.controllers.contains_key(uid)
+    }
+
     /// Follows the controllers upwards from a pod's own one.
-    fn top(&self, owner: &OwnerRef, pod_labels: &std::collections::BTreeMap<String, String>) -> Top {
+    pub(super) fn top(&self, owner: &OwnerRef, pod_labels: &std::collections::BTreeMap<String, String>) -> Top {
         let mut owner = owner.clone();
         // A chain is two or three long; a circle of references must not hold the scan.
         for _ in 0..8 {
@@ -206,25 +211,14 @@ impl Pods {
 
     /// Rolls a static pod up to (node pool, component). Without its node the pool is unknown and the pod stands alone.
     fn static_pod(&mut self, cluster: &Cluster, owners: &Owners, pod: &mut Resource, out: &mut Vec<Resource>) {
-        let node_name = pod.config.pointer("/spec/nodeName").and_then(Value::as_str);
-        let Some((node_name, node)) = node_name.and_then(|name| Some((name, owners.nodes.get(name)?))) else { return };
-        let component = pod.name.strip_suffix(node_name).and_then(|name| name.strip_suffix('-')).unwrap_or(&pod.name);
-        let name = format!("{}:{component}", node.pool);
-        let id = cluster.id("", "StaticPod", pod.namespace.as_deref(), &name);
-        let make = || {
-            let component = component.to_owned();
-            let config = templated("v1", "Pod", &component, pod);
-            let mut resource = cluster.resource(Kind::K8sStaticPod, id.clone(), name.clone(), config);
-            resource.config["metadata"]["nodePool"] = node.pool.as_str().into();
-            inherit(&mut resource, pod);
-            resource.managed_by = pod.managed_by;
-            resource
-        };
+        let Some(component) = Component::of(cluster, owners, pod) else { return };
+        let id = component.id.clone();
+        let make = || component.resource(cluster, pod);
         self.derive(&id, pod.active, make, out);
         pod.owner = Some(id);
     }
 
-    fn note_images(&mut self, owners: &Owners, pod: &Resource) {
+    pub(super) fn note_images(&mut self, owners: &Owners, pod: &Resource) {
         let node = pod.config.pointer("/spec/nodeName").and_then(Value::as_str).and_then(|name| owners.nodes.get(name));
         for list in ["containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses"] {
             let statuses = pod.config.pointer(&format!("/status/{list}")).and_then(Value::as_array);
@@ -255,6 +249,36 @@ impl Pods {
     }
 }
 
+/// What kubelets run from static manifests, rolled up over the nodes of a pool.
+pub(super) struct Component {
+    pub(super) id: NativeId,
+    name: String,
+    pool: String,
+    component: String,
+}
+
+impl Component {
+    /// The component that a static pod is one of; `None` while its node is not known.
+    pub(super) fn of(cluster: &Cluster, owners: &Owners, pod: &Resource) -> Option<Self> {
+        let node_name = pod.config.pointer("/spec/nodeName").and_then(Value::as_str)?;
+        let pool = owners.nodes.get(node_name)?.pool.clone();
+        let component = pod.name.strip_suffix(node_name).and_then(|name| name.strip_suffix('-')).unwrap_or(&pod.name);
+        let name = format!("{pool}:{component}");
+        let id = cluster.id("", "StaticPod", pod.namespace.as_deref(), &name);
+        Some(Self { id, name, pool, component: component.to_owned() })
+    }
+
+    /// The component as one of its pods shows it.
+    pub(super) fn resource(&self, cluster: &Cluster, pod: &Resource) -> Resource {
+        let config = templated("v1", "Pod", &self.component, pod);
+        let mut resource = cluster.resource(Kind::K8sStaticPod, self.id.clone(), self.name.clone(), config);
+        resource.config["metadata"]["nodePool"] = self.pool.as_str().into();
+        inherit(&mut resource, pod);
+        resource.managed_by = pod.managed_by;
+        resource
+    }
+}
+
 fn remember(set: &mut BTreeSet<String>, text: &str) {
     if set.len() < MAX_REFERENCES && !set.contains(text) {
         set.insert(text.to_owned());
@@ -275,7 +299,7 @@ fn running_image(cluster: &Cluster, digest: &str, image: &Image) -> Resource {
 }
 
 /// An owner that is not listed, with the template that its pod shows.
-fn workload(cluster: &Cluster, id: NativeId, owner: &OwnerRef, pod: &Resource) -> Resource {
+pub(super) fn workload(cluster: &Cluster, id: NativeId, owner: &OwnerRef, pod: &Resource) -> Resource {
     let config = templated(&owner.api_version(), &owner.kind, &owner.name, pod);
     let mut resource = cluster.resource(Kind::K8sWorkload, id, owner.name.clone(), config);
     inherit(&mut resource, pod);

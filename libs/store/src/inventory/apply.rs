@@ -4,7 +4,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::{Prepared, Source};
+use super::{Prepared, Source, order};
 use crate::work::{self, WorkKind};
 use crate::{StoreError, TenantTx};
 
@@ -39,69 +39,67 @@ pub async fn apply(
     read_at: DateTime<Utc>,
     page: &[Prepared],
 ) -> Result<Applied, StoreError> {
-    let ids: Vec<Uuid> = page.iter().map(|item| item.id.0).collect();
-    let stored = stored_hashes(tx, &ids).await?;
+    Ok(write(tx, source, read_at, page, DEBOUNCE).await?.0)
+}
+
+/// Like [`apply`] for what a watch told, each of it by itself: units touched are assessed at once, and what differs in
+/// nothing is remembered as seen, so that a list that began before does not bring back an older version.
+pub async fn follow(
+    tx: &mut TenantTx,
+    source: &Source,
+    read_at: DateTime<Utc>,
+    page: &[Prepared],
+) -> Result<Applied, StoreError> {
+    let (applied, same) = write(tx, source, read_at, page, Duration::ZERO).await?;
+    order::note_seen(tx, &same, read_at).await?;
+    Ok(applied)
+}
+
+/// Writes a page. Returns what was in it as it is stored already, and current.
+async fn write<'a>(
+    tx: &mut TenantTx,
+    source: &Source,
+    read_at: DateTime<Utc>,
+    page: &'a [Prepared],
+    urgency: Duration,
+) -> Result<(Applied, Vec<&'a Prepared>), StoreError> {
     // A provider may list one thing twice across pages that shifted; the last one counts.
     let latest: HashMap<Uuid, &Prepared> = page.iter().map(|item| (item.id.0, item)).collect();
-    let (mut added, mut changed) = (Vec::new(), Vec::new());
-    for (id, item) in &latest {
+    order::lock_units(tx, &order::clusters_of(page)).await?;
+    let ids: Vec<Uuid> = page.iter().map(|item| item.id.0).collect();
+    let stored = order::stored(tx, &ids).await?;
+    let outdated = order::outdated(tx, page, read_at).await?;
+    let (mut added, mut changed, mut same) = (Vec::new(), Vec::new(), Vec::new());
+    for (id, item) in latest.iter().filter(|(id, _)| !outdated.contains(id)) {
         match stored.get(id) {
             None => added.push(*item),
-            Some((hash, at)) if !item.partial && hash[..] != item.hash && *at <= read_at => changed.push(*item),
+            Some(stored) if stored.hash[..] == item.hash => same.push(*item),
+            Some(stored) if !item.partial && stored.is_older_than(item, read_at) => changed.push(*item),
             Some(_) => {}
         }
     }
     // Rows are locked in one order everywhere, so that two writers cannot wait for each other.
     added.sort_unstable_by_key(|item| item.id);
     changed.sort_unstable_by_key(|item| item.id);
+    same.sort_unstable_by_key(|item| item.id);
     // Work before resources before dirt: the order in which everybody locks them.
     let units: BTreeSet<Uuid> = added.iter().chain(&changed).map(|item| item.unit.0).collect();
     for unit in units {
-        work::request_after(tx, WorkKind::Assess, unit, DEBOUNCE).await?;
+        if urgency.is_zero() {
+            work::request(tx, WorkKind::Assess, unit).await?;
+        } else {
+            work::request_after(tx, WorkKind::Assess, unit, urgency).await?;
+        }
     }
-    let still_older = lock_older(tx, read_at, &changed).await?;
+    let still_older = order::lock_older(tx, read_at, &changed).await?;
     changed.retain(|item| still_older.contains(&item.id.0));
     insert(tx, source, read_at, &added).await?;
     update(tx, source, read_at, &changed).await?;
     let touched: Vec<&Prepared> = added.iter().chain(&changed).copied().collect();
     mark(tx, &touched).await?;
     let (added, changed) = (added.len() as u64, changed.len() as u64);
-    Ok(Applied { added, changed, unchanged: latest.len() as u64 - added - changed })
-}
-
-async fn stored_hashes(tx: &mut TenantTx, ids: &[Uuid]) -> Result<HashMap<Uuid, (Vec<u8>, DateTime<Utc>)>, StoreError> {
-    let tenant = tx.tenant_uuid();
-    let rows = sqlx::query!(
-        "select resource_id, hash, changed_at from resources where tenant_id = $1 and resource_id = any($2)",
-        tenant,
-        ids
-    )
-    .fetch_all(tx.conn())
-    .await?;
-    Ok(rows.into_iter().map(|row| (row.resource_id, (row.hash, row.changed_at))).collect())
-}
-
-/// Locks the rows that are about to change and leaves out those that a newer read wrote meanwhile.
-async fn lock_older(
-    tx: &mut TenantTx,
-    read_at: DateTime<Utc>,
-    items: &[&Prepared],
-) -> Result<BTreeSet<Uuid>, StoreError> {
-    if items.is_empty() {
-        return Ok(BTreeSet::new());
-    }
-    let tenant = tx.tenant_uuid();
-    let ids: Vec<Uuid> = items.iter().map(|item| item.id.0).collect();
-    let older = sqlx::query_scalar!(
-        "select resource_id from resources where tenant_id = $1 and resource_id = any($2) and changed_at <= $3
-         order by resource_id for no key update",
-        tenant,
-        &ids,
-        read_at
-    )
-    .fetch_all(tx.conn())
-    .await?;
-    Ok(older.into_iter().collect())
+    let unchanged = latest.len() as u64 - added - changed;
+    Ok((Applied { added, changed, unchanged }, same))
 }
 
 async fn insert(
@@ -118,15 +116,15 @@ async fn insert(
     sqlx::query!(
         "insert into resources (tenant_id, connector_id, scope, first_seen, changed_at, resource_id, unit_id, cluster_id,
              native_id, kind, name, name_lower, cloud, account, region, namespace, labels, managed_by, owner_id, active,
-             uid, config, hash)
+             uid, config, hash, provider_version)
          select $1, $2, $3, $4, $4, i.id, i.unit, i.cluster, i.native_id, i.kind, i.name, lower(i.name), i.cloud,
              i.account, i.region, i.namespace, i.labels::jsonb, i.managed_by, i.owner, i.active, i.uid, i.config::jsonb,
-             i.hash
+             i.hash, i.version
          from unnest($5::uuid[], $6::uuid[], $7::uuid[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[],
              $13::text[], $14::text[], $15::text[], $16::text[], $17::uuid[], $18::bool[], $19::text[], $20::text[],
-             $21::bytea[])
+             $21::bytea[], $22::bigint[])
            as i(id, unit, cluster, native_id, kind, name, cloud, account, region, namespace, labels, managed_by, owner,
-             active, uid, config, hash)
+             active, uid, config, hash, version)
          on conflict (tenant_id, resource_id) do nothing",
         tenant,
         source.connector.0,
@@ -149,6 +147,7 @@ async fn insert(
         &columns.uid as _,
         &columns.config as _,
         &columns.hash as _,
+        &columns.version as _,
     )
     .execute(tx.conn())
     .await?;
@@ -171,14 +170,15 @@ async fn update(
     let tenant = tx.tenant_uuid();
     sqlx::query!(
         "update resources r
-         set connector_id = $2, scope = $3, changed_at = $4, revision = r.revision + 1, unit_id = i.unit,
+         set connector_id = $2, scope = $3, changed_at = greatest(r.changed_at, $4), provider_version = i.version, revision = r.revision + 1, unit_id = i.unit,
              cluster_id = i.cluster, name = i.name, name_lower = lower(i.name), cloud = i.cloud, account = i.account,
              region = i.region, namespace = i.namespace, labels = i.labels::jsonb, managed_by = i.managed_by,
              owner_id = i.owner, active = i.active, uid = i.uid, config = i.config::jsonb, hash = i.hash, kind = i.kind
          from unnest($5::uuid[], $6::uuid[], $7::uuid[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[],
-             $13::text[], $14::text[], $15::uuid[], $16::bool[], $17::text[], $18::text[], $19::bytea[], $20::text[])
+             $13::text[], $14::text[], $15::uuid[], $16::bool[], $17::text[], $18::text[], $19::bytea[], $20::text[],
+             $21::bigint[])
            as i(id, unit, cluster, name, cloud, account, region, namespace, labels, managed_by, owner, active, uid,
-             config, hash, kind)
+             config, hash, kind, version)
          where r.tenant_id = $1 and r.resource_id = i.id",
         tenant,
         source.connector.0,
@@ -200,6 +200,7 @@ async fn update(
         &columns.config as _,
         &columns.hash as _,
         &columns.kind as _,
+        &columns.version as _,
     )
     .execute(tx.conn())
     .await?;
@@ -270,6 +271,7 @@ struct Columns<'a> {
     uid: Vec<Option<&'a str>>,
     config: Vec<&'a str>,
     hash: Vec<&'a [u8]>,
+    version: Vec<Option<i64>>,
 }
 
 impl<'a> Columns<'a> {
@@ -295,6 +297,7 @@ impl<'a> Columns<'a> {
             uid: column(items, |i| i.resource.uid.as_deref()),
             config: column(items, |i| i.config.as_str()),
             hash: column(items, |i| &i.hash[..]),
+            version: column(items, |i| i.version),
         }
     }
 }

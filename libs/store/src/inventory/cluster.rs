@@ -3,7 +3,7 @@ use rampart_domain::{Cloud, ClusterId};
 use uuid::Uuid;
 
 use crate::work::{self, WorkKind};
-use crate::{StoreError, TenantTx};
+use crate::{StoreError, TenantTx, watch};
 
 /// What a source knows of a cluster. At least one of the two ids is given.
 #[derive(Debug, Clone, Default)]
@@ -198,6 +198,8 @@ pub(super) async fn retire_cluster(tx: &mut TenantTx, id: Uuid, now: DateTime<Ut
             .fetch_all(tx.conn())
             .await?;
     super::listing::end_resources(tx, &resources, now).await?;
+    watch::abandon(tx, id.into()).await?;
+    sqlx::query!("delete from sightings where tenant_id = $1 and unit_id = $2", tenant, id).execute(tx.conn()).await?;
     sqlx::query!("delete from coverage where tenant_id = $1 and cluster_id = $2", tenant, id)
         .execute(tx.conn())
         .await?;
@@ -208,6 +210,7 @@ pub(super) async fn retire_cluster(tx: &mut TenantTx, id: Uuid, now: DateTime<Ut
 async fn merge(tx: &mut TenantTx, from: Uuid, into: Uuid, now: DateTime<Utc>) -> Result<(), StoreError> {
     // Nobody may go on counting either of them.
     work::revoke(tx, WorkKind::Assess, &[from, into]).await?;
+    watch::abandon(tx, from.into()).await?;
     let tenant = tx.tenant_uuid();
     let moved = sqlx::query_scalar!(
         "update resources set unit_id = $3, cluster_id = $3 where tenant_id = $1 and unit_id = $2 returning resource_id",

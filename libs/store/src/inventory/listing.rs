@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use rampart_domain::{CoverageState, Gap, Kind, Scope};
 use uuid::Uuid;
 
-use super::{Source, apply::close_versions, cluster::retire_cluster};
+use super::{Source, apply::close_versions, cluster::retire_cluster, order};
 use crate::work::{self, WorkKind};
 use crate::{StoreError, TenantTx};
 
@@ -40,6 +40,10 @@ pub struct ListingEnd {
 
 /// Records what a listing came to and, if it was complete, ends what it did not see. Returns how many resources ended.
 pub async fn finish_listing(tx: &mut TenantTx, end: &ListingEnd) -> Result<u64, StoreError> {
+    if let Some(cluster) = end.cluster {
+        order::lock_units(tx, &BTreeSet::from([cluster])).await?;
+        order::forget_old(tx, cluster, end.started_at).await?;
+    }
     let removed = match &end.ending {
         Ending::Complete(seen) => remove_unseen(tx, end, seen).await?,
         Ending::NotApplicable(_) => remove_unseen(tx, end, &[]).await?,

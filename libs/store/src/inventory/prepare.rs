@@ -23,6 +23,7 @@ pub struct Prepared {
     pub(super) labels: String,
     pub(super) config: String,
     pub(super) partial: bool,
+    pub(super) version: Option<i64>,
     pub(super) resource: Facts,
 }
 
@@ -77,6 +78,7 @@ pub fn prepare(tenant: TenantId, placed: Placed) -> Prepared {
         labels: without_nul(json!(resource.labels).to_string()),
         config: without_nul(Value::to_string(&resource.config)),
         partial: resource.partial,
+        version: resource.version,
         resource: Facts {
             native_id: storable(resource.native_id.as_str()),
             kind: resource.kind,

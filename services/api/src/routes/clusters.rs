@@ -2,7 +2,7 @@ use axum::Json;
 use axum::extract::State;
 use chrono::{DateTime, Utc};
 use rampart_domain::{Cloud, ClusterId};
-use rampart_store::cluster::{self, Cluster, Filter};
+use rampart_store::cluster::{self, Cluster, Filter, Polled, Watched};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -37,6 +37,61 @@ struct ClusterView {
     first_seen: DateTime<Utc>,
     /// When it was last assessed; null when it never was.
     assessed_at: Option<DateTime<Utc>>,
+    /// How its watch fares; null when it is not watched.
+    watch: Option<WatchView>,
+}
+
+/// How the watch of a cluster fares.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Watch)]
+struct WatchView {
+    /// `starting`, `watching` or `failing`. What a failing watch misses, the next scan reads.
+    #[schema(example = "watching")]
+    state: String,
+    /// Since when.
+    since: DateTime<Utc>,
+    /// What goes wrong.
+    message: Option<String>,
+    /// When the last change arrived; null before the first.
+    last_event_at: Option<DateTime<Utc>>,
+    /// Milliseconds from the arrival of the last change to its being stored.
+    lag_ms: Option<i32>,
+    /// Kinds that cannot be watched and are read by scans alone.
+    polled: Vec<PolledView>,
+}
+
+/// A kind that cannot be watched.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = PolledKind)]
+struct PolledView {
+    #[schema(example = "k8s.pod")]
+    kind: String,
+    /// As in coverage: `denied`, `unsupported`, …
+    #[schema(example = "denied")]
+    state: String,
+    /// What the API server said.
+    message: String,
+    /// What to do.
+    remedy: String,
+}
+
+impl From<Watched> for WatchView {
+    fn from(row: Watched) -> Self {
+        let view = |(kind, polled): (String, Polled)| PolledView {
+            kind,
+            state: polled.state,
+            message: polled.message,
+            remedy: polled.remedy,
+        };
+        Self {
+            state: row.state,
+            since: row.since,
+            message: row.message,
+            last_event_at: row.last_event_at,
+            lag_ms: row.lag_ms,
+            polled: row.polled.into_iter().map(view).collect(),
+        }
+    }
 }
 
 impl From<Cluster> for ClusterView {
@@ -52,6 +107,7 @@ impl From<Cluster> for ClusterView {
             version: row.version,
             first_seen: row.first_seen,
             assessed_at: row.assessed_at,
+            watch: row.watch.map(|watch| watch.0.into()),
         }
     }
 }

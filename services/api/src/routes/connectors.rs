@@ -10,8 +10,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use super::{check_name, collectors};
 use super::connector_source::{Source, SourceView};
+use super::{check_name, collectors};
 use crate::App;
 use crate::document::{IdempotencyHeader, IfMatchHeader};
 use crate::http::{
@@ -46,8 +46,11 @@ struct ConnectorView {
     collector_token: Option<String>,
     /// Minutes between scheduled scans; between pushes, where a collector pushes.
     interval_minutes: i32,
-    /// Whether the schedule is off.
+    /// Whether the schedule is off. Watching goes on: it has its own switch.
     paused: bool,
+    /// Whether clusters are watched between scans, so that a change is known seconds later. How each watch fares stands with
+    /// its cluster.
+    watch: bool,
     /// Whether it is being deleted with its data.
     deleting: bool,
     version: i64,
@@ -66,6 +69,7 @@ impl From<Connector> for ConnectorView {
             collector_token: None,
             interval_minutes: row.interval_minutes,
             paused: row.paused,
+            watch: row.watch,
             deleting: row.deleting,
             version: row.version,
             created_at: row.created_at,
@@ -104,6 +108,9 @@ struct CreateConnector {
     #[serde(default = "hourly")]
     #[schema(minimum = 60, maximum = 1440, default = 60)]
     interval_minutes: i32,
+    /// Whether to watch clusters between scans. It needs the right to watch what is listed, and begins with the first scan.
+    #[serde(default)]
+    watch: bool,
 }
 
 const fn hourly() -> i32 {
@@ -121,7 +128,8 @@ impl CreateConnector {
         check_interval(&mut errors, self.interval_minutes);
         let (settings, credentials) = self.source.parse(&self.name, self.kinds, &mut errors)?;
         errors.finish()?;
-        Ok(NewConnector { name: self.name, settings, credentials, interval_minutes: self.interval_minutes })
+        let (name, interval_minutes, watch) = (self.name, self.interval_minutes, self.watch);
+        Ok(NewConnector { name, settings, credentials, interval_minutes, watch })
     }
 }
 
@@ -144,11 +152,8 @@ async fn create_connector(
         return Ok(earlier);
     }
     let row = connector::create(&mut tx, app.keyring(), &new).await?;
-    let collector_token = if row.settings.is_pushed() {
-        Some(collectors::issue(&app, &mut tx, row.id, &row.name).await?)
-    } else {
-        None
-    };
+    let collector_token =
+        if row.settings.is_pushed() { Some(collectors::issue(&app, &mut tx, row.id, &row.name).await?) } else { None };
     let (place, version) = (format!("/v1/connectors/{}", row.id), row.version);
     let view = ConnectorView { collector_token, ..ConnectorView::from(row) };
     let answer = Answer::created(place, view).version(version);
@@ -204,6 +209,8 @@ struct UpdateConnector {
     kinds: Option<Vec<Kind>>,
     /// New minutes between scheduled scans, 60 to 1440.
     interval_minutes: Option<i32>,
+    /// Whether to watch clusters between scans. Switching it on asks for a scan, with which watching begins.
+    watch: Option<bool>,
 }
 
 impl UpdateConnector {
@@ -215,8 +222,12 @@ impl UpdateConnector {
         if let Some(minutes) = self.interval_minutes {
             check_interval(&mut errors, minutes);
         }
-        let mut change =
-            Change { interval_minutes: self.interval_minutes, name: self.name.clone(), ..Change::default() };
+        let mut change = Change {
+            interval_minutes: self.interval_minutes,
+            name: self.name.clone(),
+            watch: self.watch,
+            ..Change::default()
+        };
         let kinds = self.kinds.unwrap_or_else(|| current.settings.kinds().to_vec());
         if let Some(source) = self.source {
             let name = self.name.as_deref().unwrap_or(&current.name);

@@ -18,14 +18,14 @@ pub(crate) struct Query {
     after: Option<String>,
     labels: Option<Selector>,
     fields: Option<Selector>,
-    metadata_only: bool,
+    pub(crate) metadata_only: bool,
 }
 
 impl Query {
     pub(crate) fn parse(namespace: Option<&str>, pairs: &[(String, String)], accept: &str) -> Result<Self, Failure> {
         let mut query = Self {
             namespace: namespace.map(ToOwned::to_owned),
-            metadata_only: accept.split(',').next().is_some_and(|first| first.contains("as=PartialObjectMetadataList")),
+            metadata_only: accept.split(',').next().is_some_and(|first| first.contains("as=PartialObjectMetadata")),
             ..Self::default()
         };
         let unsupported = |text: &str| Failure::bad_request(format!("unable to parse requirement: {text}"));
@@ -37,7 +37,6 @@ impl Query {
                 "continue" => query.after = Some(value.clone()),
                 "labelSelector" => query.labels = Some(Selector::labels(value).ok_or_else(|| unsupported(value))?),
                 "fieldSelector" => query.fields = Some(Selector::fields(value).ok_or_else(|| unsupported(value))?),
-                "watch" if value != "false" && value != "0" => return Err(Failure::method_not_allowed()),
                 _ => {}
             }
         }
@@ -48,11 +47,17 @@ impl Query {
         if self.namespace.is_some() && self.namespace.as_deref() != stored.namespace.as_deref() {
             return false;
         }
-        if self.labels.is_none() && self.fields.is_none() {
-            return true;
-        }
-        let value = stored.value();
-        [&self.labels, &self.fields].into_iter().flatten().all(|selector| selector.matches(&value))
+        (self.labels.is_none() && self.fields.is_none()) || self.matches(&stored.value())
+    }
+
+    /// Whether an object of the kind is asked for.
+    pub(crate) fn selects_object(&self, object: &Value) -> bool {
+        let namespace = self.namespace.as_deref();
+        (namespace.is_none() || namespace == object["metadata"]["namespace"].as_str()) && self.matches(object)
+    }
+
+    fn matches(&self, object: &Value) -> bool {
+        [&self.labels, &self.fields].into_iter().flatten().all(|selector| selector.matches(object))
     }
 }
 

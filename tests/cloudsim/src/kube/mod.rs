@@ -3,10 +3,12 @@
 mod auth;
 mod discovery;
 mod list;
+pub(crate) mod log;
 mod selector;
 pub(crate) mod snapshot;
 mod status;
 pub(crate) mod tls;
+mod watch;
 
 use std::sync::Arc;
 
@@ -63,10 +65,14 @@ async fn handle(State(server): State<Server>, request: Request<Body>) -> Respons
         }
     };
     let shared = &server.shared;
-    shared.calls.count(format!("{name} {} {path}", parts.method));
     let query = pairs(parts.uri.query().unwrap_or_default());
-    let continues = query.iter().any(|(key, value)| key == "continue" && !value.is_empty());
-    let faults = shared.faults.hit(Call::Kube { cluster: name, path, continues });
+    let watches = watch::is_asked_for(&query);
+    let verb = if watches { "WATCH" } else { parts.method.as_str() };
+    shared.calls.count(format!("{name} {verb} {path}"));
+    let continues = watches || query.iter().any(|(key, value)| key == "continue" && !value.is_empty());
+    // Faults tell the watch of a path from its list.
+    let target = if watches { format!("{path}?watch") } else { path.to_owned() };
+    let faults = shared.faults.hit(Call::Kube { cluster: name, path: &target, continues });
     for fault in &faults {
         if let FaultKind::Delay(time) = fault {
             tokio::time::sleep(*time).await;
@@ -80,6 +86,13 @@ async fn handle(State(server): State<Server>, request: Request<Body>) -> Respons
     };
     let world = shared.world();
     let answer = match world.cluster(name) {
+        Some(cluster) if watches => {
+            let asked = Asked { parts: &parts, path, query: &query, body: &body, faults: &faults };
+            return match watch::answer(shared, cluster, asked) {
+                Ok(response) => response,
+                Err(failure) => failure.answer().into_response(&faults),
+            };
+        }
         Some(cluster) => {
             let call = Asked { parts: &parts, path, query: &query, body: &body, faults: &faults };
             answer(shared, cluster, call).await
@@ -154,8 +167,8 @@ async fn objects(
     if !caller.may(verb, group, plural, name) {
         return Err(Failure::forbidden(&caller.name, verb, group, plural));
     }
-    let snapshot = shared.snapshots.get(shared, &cluster.name).await;
-    let moment = moment(shared);
+    let (snapshot, version) = shared.snapshots.get(shared, &cluster.name).await;
+    let moment = moment(version);
     if let Some(name) = name {
         return list::one(&snapshot, key, namespace, name, &moment);
     }
@@ -165,10 +178,9 @@ async fn objects(
 }
 
 /// The time and version of this read: never the same twice.
-fn moment(shared: &Shared) -> Moment {
-    let read = shared.next_read();
+fn moment(version: u64) -> Moment {
     let time: DateTime<Utc> = Utc::now();
-    Moment { time: time.format("%Y-%m-%dT%H:%M:%SZ").to_string(), version: (2_000_000_000 + read).to_string() }
+    Moment { time: time.format("%Y-%m-%dT%H:%M:%SZ").to_string(), version: version.to_string() }
 }
 
 /// `SelfSubjectAccessReview`: what the caller may do.

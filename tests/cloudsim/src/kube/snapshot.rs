@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde_json::Value;
 use tokio::sync::OnceCell;
 
-use crate::shared::Shared;
+use crate::shared::{Shared, View};
 use crate::world::draft::{CHURN_TIME, CHURN_VERSION};
 use crate::world::{KindKey, World};
 
@@ -126,16 +126,16 @@ type Slot = Arc<OnceCell<Arc<Snapshot>>>;
 pub(crate) struct Snapshots(Mutex<Vec<(String, u64, Slot)>>);
 
 impl Snapshots {
-    /// The cluster as of now; made on first use, by one caller while the others wait.
-    pub(crate) async fn get(&self, shared: &Shared, cluster: &str) -> Arc<Snapshot> {
-        let generation = shared.generation();
+    /// The cluster as of now, with its resource version; made on first use, by one caller while the others wait.
+    pub(crate) async fn get(&self, shared: &Shared, cluster: &str) -> (Arc<Snapshot>, u64) {
+        let View { world, generation, version } = shared.view(cluster);
         let slot = self.slot(cluster, generation);
         let made = slot.get_or_init(|| async {
-            let (world, name) = (shared.world(), cluster.to_owned());
+            let name = cluster.to_owned();
             let task = tokio::task::spawn_blocking(move || Arc::new(Snapshot::of(&world, &name, generation)));
             task.await.expect("making objects does not panic")
         });
-        Arc::clone(made.await)
+        (Arc::clone(made.await), version)
     }
 
     fn slot(&self, cluster: &str, generation: u64) -> Slot {

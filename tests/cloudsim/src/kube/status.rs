@@ -64,6 +64,11 @@ impl Failure {
         )
     }
 
+    /// What a watch gets that comes from before what is kept.
+    pub(crate) fn too_old(version: u64) -> Self {
+        Self::new(StatusCode::GONE, "Expired", format!("too old resource version: {version}"))
+    }
+
     /// The failure that a fault stands for, when it replaces the answer.
     pub(crate) fn of_fault(fault: FaultKind) -> Option<Self> {
         let failure = match fault {
@@ -87,7 +92,8 @@ impl Failure {
         Some(failure)
     }
 
-    pub(crate) fn answer(&self) -> Answer {
+    /// The `Status` object.
+    pub(crate) fn status(&self) -> Value {
         let mut status = json!({
             "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": self.message,
             "reason": self.reason, "code": self.code.as_u16(),
@@ -95,7 +101,11 @@ impl Failure {
         if !self.details.is_null() {
             status["details"] = self.details.clone();
         }
-        let answer = Answer::new(self.code, "application/json", status.to_string());
+        status
+    }
+
+    pub(crate) fn answer(&self) -> Answer {
+        let answer = Answer::new(self.code, "application/json", self.status().to_string());
         match self.details["retryAfterSeconds"].as_u64() {
             Some(seconds) if seconds > 0 => answer.header("retry-after", &seconds.to_string()),
             _ => answer,

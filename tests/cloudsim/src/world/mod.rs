@@ -11,7 +11,7 @@ mod plan;
 mod presets;
 pub(crate) mod seed;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::Value;
@@ -47,8 +47,13 @@ pub struct World {
     planted: Vec<(String, String, String, Care)>,
     rounds: Vec<Round>,
     deleted: HashSet<Subject>,
+    /// By cluster: objects that were put there by hand, each with the number of rounds before it.
+    puts: HashMap<String, HashMap<Subject, (Object, usize)>>,
     reads: AtomicU64,
 }
+
+/// Resource versions from here on count reads and changes; those of the seed are smaller.
+pub(crate) const FIRST_VERSION: u64 = 2_000_000_000;
 
 impl Clone for World {
     fn clone(&self) -> Self {
@@ -61,6 +66,7 @@ impl Clone for World {
             planted: self.planted.clone(),
             rounds: self.rounds.clone(),
             deleted: self.deleted.clone(),
+            puts: self.puts.clone(),
             reads: AtomicU64::new(self.reads.load(Ordering::Relaxed)),
         }
     }
@@ -95,6 +101,7 @@ impl World {
             planted,
             rounds: Vec::new(),
             deleted: HashSet::new(),
+            puts: HashMap::new(),
             reads: AtomicU64::new(0),
         }
     }
@@ -138,7 +145,7 @@ impl World {
         let read = self.reads.fetch_add(1, Ordering::Relaxed) + 1;
         let time = draft::timestamp(0)
             .replace("00:00:00Z", &format!("{:02}:{:02}:{:02}Z", read / 3_600 % 24, read / 60 % 60, read % 60));
-        let version = (2_000_000_000 + read).to_string();
+        let version = (FIRST_VERSION + read).to_string();
         self.raw_objects(cluster).map(move |(key, mut object)| {
             settle(&mut object, &time, &version);
             (key, object)
@@ -154,20 +161,56 @@ impl World {
 
     /// Like [`World::kube_objects`], with marks where the churn goes.
     pub(crate) fn raw_objects<'a>(&'a self, cluster: &'a Cluster) -> impl Iterator<Item = Object> + 'a {
-        units(cluster)
-            .flat_map(move |unit| make(cluster, unit))
-            .filter(move |object| self.deleted.is_empty() || !self.deleted.contains(&subject(cluster, object)))
-            .map(move |mut object| {
-                for round in &self.rounds {
-                    mutate::apply(*round, &cluster.name, &mut object);
-                }
-                object
-            })
+        let puts = self.puts.get(&cluster.name);
+        let replaced = move |object: &Object| {
+            let is_put = |subject: &Subject| puts.is_some_and(|puts| puts.contains_key(subject));
+            (puts.is_some() || !self.deleted.is_empty()) && {
+                let subject = subject(cluster, object);
+                self.deleted.contains(&subject) || is_put(&subject)
+            }
+        };
+        let made = units(cluster).flat_map(move |unit| make(cluster, unit)).filter(move |object| !replaced(object));
+        let put = puts.into_iter().flatten().map(|(_, (object, rounds))| (object.clone(), *rounds));
+        made.map(|object| (object, 0)).chain(put).map(move |(mut object, rounds)| {
+            for round in &self.rounds[rounds..] {
+                mutate::apply(*round, &cluster.name, &mut object);
+            }
+            object
+        })
+    }
+
+    /// The object of a cluster as it is now, with marks where the churn goes.
+    pub(crate) fn raw_object(&self, wanted: &Subject) -> Option<Object> {
+        let Subject::Kube { cluster, .. } = wanted else { return None };
+        let cluster = self.cluster(cluster)?;
+        self.raw_objects(cluster).find(|object| subject(cluster, object) == *wanted)
+    }
+
+    /// Puts an object into a cluster, in place of the one with its name.
+    pub(crate) fn put(&mut self, cluster: &str, object: Object) -> Option<Subject> {
+        let subject = subject(self.cluster(cluster)?, &object);
+        self.deleted.remove(&subject);
+        let rounds = self.rounds.len();
+        self.puts.entry(cluster.to_owned()).or_default().insert(subject.clone(), (object, rounds));
+        Some(subject)
     }
 
     /// Changes about `fraction` of all Kubernetes objects in ways that matter to security; `seed` chooses them.
     pub fn mutate(&mut self, fraction: f64, seed: u64) {
-        self.rounds.push(Round { fraction, seed: Seed::new(seed).child("mutate") });
+        let version = FIRST_VERSION + self.reads.fetch_add(1, Ordering::Relaxed) + 1;
+        self.mutate_at(fraction, seed, version);
+    }
+
+    /// Like [`World::mutate`], with the resource version that what changed gets.
+    pub(crate) fn mutate_at(&mut self, fraction: f64, seed: u64, version: u64) {
+        self.rounds.push(Round { fraction, seed: Seed::new(seed).child("mutate"), version });
+    }
+
+    /// Objects of a cluster that the last round changed, with marks where the churn goes.
+    pub(crate) fn last_changed<'a>(&'a self, cluster: &'a Cluster) -> impl Iterator<Item = Object> + 'a {
+        let last = self.rounds.last().copied();
+        self.raw_objects(cluster)
+            .filter(move |object| last.is_some_and(|round| mutate::chosen(round, &cluster.name, object).is_some()))
     }
 
     /// Takes a thing out of the world: an object of a cluster, or an EKS cluster or ECR repository by ARN.
@@ -177,6 +220,11 @@ impl World {
                 registry.repositories.retain(|_, repository| repository.repository["repositoryArn"] != arn.as_str());
             }
             self.eks.remove(arn);
+        }
+        if let Subject::Kube { cluster, .. } = subject
+            && let Some(puts) = self.puts.get_mut(cluster)
+        {
+            puts.remove(subject);
         }
         self.deleted.insert(subject.clone());
     }
@@ -257,7 +305,7 @@ fn make(cluster: &Cluster, unit: Unit) -> Vec<Object> {
 }
 
 /// Puts a time and a version where the marks are.
-fn settle(value: &mut Value, time: &str, version: &str) {
+pub(crate) fn settle(value: &mut Value, time: &str, version: &str) {
     match value {
         Value::String(text) if text == CHURN_VERSION => version.clone_into(text),
         Value::String(text) if text.contains(CHURN_TIME) => *text = text.replace(CHURN_TIME, time),

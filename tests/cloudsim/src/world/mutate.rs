@@ -9,6 +9,8 @@ use super::seed::Seed;
 pub(crate) struct Round {
     pub(crate) fraction: f64,
     pub(crate) seed: Seed,
+    /// Resource version of what it changed.
+    pub(crate) version: u64,
 }
 
 /// The seed of a round's change to an object, when the round chose it.
@@ -22,8 +24,7 @@ pub(crate) fn chosen(round: Round, cluster: &str, (key, object): &Object) -> Opt
 pub(crate) fn apply(round: Round, cluster: &str, object: &mut Object) {
     if let Some(seed) = chosen(round, cluster, object) {
         change(object.0, &mut object.1, seed);
-        let version = 100_000_000 + seed.child("version").below(900_000_000);
-        object.1["metadata"]["resourceVersion"] = version.to_string().into();
+        object.1["metadata"]["resourceVersion"] = round.version.to_string().into();
     }
 }
 
