@@ -63,6 +63,7 @@ impl Bench {
             regions: None,
             partition: "aws".into(),
             kinds: Vec::new(),
+            organization: None,
         });
         let new = NewConnector { name: "bench".into(), settings, credentials: BTreeMap::new(), interval_minutes: 1440 };
         let row = connector::create(&mut tx, &keyring, &new).await.expect("a connector");

@@ -6,6 +6,8 @@
 //!                                                             ▼
 //!                        Lister per region and kind ◀─ normalize (pure)
 //! ```
+//! [`AwsOrganization`] reads who belongs to an organisation, through the same session and calls.
+//!
 //! A call that fails marks the listing that needs it and nothing else. What the SDK's models do not know is kept.
 
 mod calls;
@@ -17,6 +19,7 @@ mod errors;
 mod http;
 mod listing;
 mod normalize;
+mod organization;
 mod partition;
 mod permissions;
 mod preflight;
@@ -28,4 +31,5 @@ mod token;
 
 pub use config::{AwsAuth, AwsConfig, AwsConfigError, Regions, StaticKeys, default_limits};
 pub use connector::AwsConnector;
+pub use organization::AwsOrganization;
 pub use partition::{Partition, UnknownPartition};

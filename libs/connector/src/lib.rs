@@ -30,6 +30,6 @@ pub use error::{ConnectorError, ErrorKind};
 pub use event::{Event, Listing, Outcome, Sink, SinkClosed};
 pub use federation::WorkloadIdentity;
 pub use limits::Limits;
-pub use organization::{Member, MemberState, Membership, Organization};
+pub use organization::{Member, MemberState, Membership, Organization, tried_together, untried};
 pub use paging::{Page, paginate};
 pub use port::{Connector, DiscoveredCluster, Permission, PermissionCheck, PermissionState, ScanContext};

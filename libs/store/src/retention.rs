@@ -3,7 +3,7 @@
 use chrono::{DateTime, Days, Utc};
 use rampart_domain::TenantId;
 
-use crate::{Store, StoreError};
+use crate::{Store, StoreError, organization};
 
 /// Makes the partitions of the next two months and drops those that lie wholly before the retention time; removes old
 /// scans, permission checks, answered idempotency keys and findings of resources that are gone.
@@ -42,5 +42,9 @@ async fn sweep_tenant(store: &Store, tenant: TenantId, before: DateTime<Utc>) ->
     sqlx::query!("delete from clusters where tenant_id = $1 and gone_at < $2", tenant.0, before)
         .execute(tx.conn())
         .await?;
+    sqlx::query!("delete from previews where tenant_id = $1 and finished_at < $2", tenant.0, before)
+        .execute(tx.conn())
+        .await?;
+    organization::retire_expired(&mut tx, before).await?;
     tx.commit().await
 }

@@ -1,10 +1,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use rampart_connector::{ClusterAccess, Connector, DiscoveredCluster};
-use rampart_connector_aws::{AwsAuth, AwsConfig, AwsConfigError, AwsConnector, Partition, Regions, StaticKeys};
+use rampart_connector::{ClusterAccess, Connector, DiscoveredCluster, Organization};
+use rampart_connector_aws::{AwsAuth, AwsConfig, AwsConfigError, AwsConnector, AwsOrganization, Partition, Regions, StaticKeys};
 use rampart_connector_kube::{KubeConnector, KubeIdentity, KubeconfigError, Options, StaticAccess, parse_kubeconfig};
-use rampart_domain::{Cloud, TenantId};
+use rampart_domain::{Cloud, Kind, Scope, TenantId};
 use rampart_store::connector::{AwsSettings, Connector as Row, KubernetesSettings, Settings};
 use rampart_store::inventory::ClusterSeen;
 use secrecy::{ExposeSecret, SecretString};
@@ -22,6 +22,15 @@ pub(crate) enum Source {
         connector: Box<KubeConnector>,
         /// What the customer said of the cluster.
         seen: ClusterSeen,
+    },
+    /// Reads who belongs to an organisation. Its accounts are read by connectors of their own.
+    Organization {
+        /// The organisation.
+        organization: Box<dyn Organization>,
+        /// Under which its reading is covered. From the settings alone: a reading that fails is told at the same place.
+        scope: Scope,
+        /// What the organisation and its units are.
+        kind: Kind,
     },
 }
 
@@ -49,8 +58,15 @@ pub(crate) fn source(
     match &row.settings {
         Settings::Aws(aws) => {
             let config = aws_config(discovery, row, aws, credentials)?;
-            let connector = AwsConnector::new(config, discovery.caller.with_cancel(cancel))?;
-            Ok(Source::Cloud(Box::new(connector)))
+            let caller = discovery.caller.with_cancel(cancel);
+            if aws.organization.is_none() {
+                return Ok(Source::Cloud(Box::new(AwsConnector::new(config, caller)?)));
+            }
+            Ok(Source::Organization {
+                organization: Box::new(AwsOrganization::new(config, caller)?),
+                scope: organization_scope(row, Cloud::Aws, aws.role_account()),
+                kind: Kind::AwsOrganization,
+            })
         }
         Settings::Kubernetes(kubernetes) => {
             let access = kubernetes_access(kubernetes, credentials)?;
@@ -71,6 +87,13 @@ pub(crate) fn source(
             Ok(Source::Cluster { connector: Box::new(kube(discovery, tenant, identity, access, cancel)), seen })
         }
     }
+}
+
+/// The place of an organisation's own reading. `account` is the one that the credentials belong to, as far as the settings
+/// say it.
+fn organization_scope(row: &Row, cloud: Cloud, account: Option<&str>) -> Scope {
+    let account = account.map_or_else(|| format!("connector:{}", row.id), str::to_owned);
+    Scope::Region { cloud, account, region: "global".to_owned() }
 }
 
 /// Builds the connector of a cluster that a cloud connector found.
@@ -115,13 +138,11 @@ fn aws_config(
             session_name: format!("rampart-{}", row.id.0.simple()),
         },
         (Some(_), None) => return Err(ConnectError::MissingCredential("external_id")),
-        (None, _) => AwsAuth::Static(StaticKeys {
-            access_key_id: field(credentials, "access_key_id")?.expose_secret().to_owned(),
-            secret_access_key: field(credentials, "secret_access_key")?.clone(),
-            session_token: credentials.get("session_token").cloned(),
-        }),
+        (None, _) => AwsAuth::Static(static_keys(credentials)?),
     };
-    let base = discovery.config.aws_access_key_id.as_ref().zip(discovery.config.aws_secret_access_key.as_ref()).map(
+    // The keys of an organisation assume the roles of its accounts.
+    let inherited = row.member.as_ref().and_then(|_| static_keys(credentials).ok());
+    let own = discovery.config.aws_access_key_id.as_ref().zip(discovery.config.aws_secret_access_key.as_ref()).map(
         |(id, secret)| StaticKeys { access_key_id: id.clone(), secret_access_key: secret.clone(), session_token: None },
     );
     Ok(AwsConfig {
@@ -129,7 +150,15 @@ fn aws_config(
         partition: Some(aws.partition.parse::<Partition>().map_err(AwsConfigError::from)?),
         regions: aws.regions.clone().map_or(Regions::Enabled, Regions::Chosen),
         endpoint_override: discovery.config.aws_endpoint.clone(),
-        base,
+        base: inherited.or(own),
+    })
+}
+
+fn static_keys(credentials: &Credentials) -> Result<StaticKeys, ConnectError> {
+    Ok(StaticKeys {
+        access_key_id: field(credentials, "access_key_id")?.expose_secret().to_owned(),
+        secret_access_key: field(credentials, "secret_access_key")?.clone(),
+        session_token: credentials.get("session_token").cloned(),
     })
 }
 

@@ -38,11 +38,12 @@ pub(crate) async fn run(discovery: &Discovery, lease: &Lease, cancel: Cancellati
 
 async fn check(source: &Source, cancel: &CancellationToken) -> Result<Value, String> {
     let cx = ScanContext { cancel: cancel.clone(), kinds: Vec::new(), started_at: Utc::now() };
-    let connector: &dyn Connector = match source {
-        Source::Cloud(cloud) => cloud.as_ref(),
-        Source::Cluster { connector, .. } => connector.as_ref(),
+    let checks = match source {
+        Source::Cloud(cloud) => cloud.preflight(&cx).await,
+        Source::Cluster { connector, .. } => connector.preflight(&cx).await,
+        Source::Organization { organization, .. } => organization.preflight(&cx).await,
     };
-    let checks = connector.preflight(&cx).await.map_err(|error| error.to_string())?;
+    let checks = checks.map_err(|error| error.to_string())?;
     Ok(Value::Array(checks.iter().map(line).collect()))
 }
 

@@ -15,7 +15,7 @@ use crate::kube::tls::Authority;
 use crate::kube::{Behind, router as kube_router};
 use crate::kubeconfig;
 use crate::shared::{Addresses, Shared};
-use crate::world::{Access, Account, Home, Subject, World, WorldSpec};
+use crate::world::{Access, Account, Home, Organization, Subject, World, WorldSpec};
 
 /// Up to this many clusters have a listener each; more share one.
 const OWN_LISTENERS: usize = 32;
@@ -152,6 +152,11 @@ impl Simulator {
     /// Changes about `fraction` of the Kubernetes objects; lists in progress expire.
     pub fn mutate(&self, fraction: f64, seed: u64) {
         self.shared.change(|world| world.mutate(fraction, seed));
+    }
+
+    /// Changes who belongs to the organisation of the accounts.
+    pub fn reorganize(&self, change: impl FnOnce(&mut Organization)) {
+        self.shared.change(|world| world.reorganize(change));
     }
 
     /// Takes a thing out of the world; lists in progress expire.

@@ -4,6 +4,7 @@ use axum::http::HeaderMap;
 use chrono::{DateTime, Utc};
 use rampart_domain::Kind;
 use rampart_store::connector::{self, Change, Connector, NewConnector};
+use rampart_store::preflight;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -13,24 +14,25 @@ use uuid::Uuid;
 use super::check_name;
 use super::connector_source::{Source, SourceView};
 use crate::App;
-use crate::document::{IdempotencyHeader, IfMatchHeader};
+use crate::document::IfMatchHeader;
 use crate::http::{
-    Answer, ApiError, Caller, FieldErrors, List, Listing, ManageConnectors, PageParams, PathOf, Payload, ReadInventory,
-    Submission, if_match,
+    Answer, ApiError, Caller, Code, FieldErrors, List, Listing, ManageConnectors, PageParams, PathOf, Payload,
+    ReadInventory, if_match,
 };
 
 pub(super) fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new()
-        .routes(routes!(create_connector, list_connectors))
+        .routes(routes!(list_connectors))
         .routes(routes!(get_connector, update_connector, delete_connector))
         .routes(routes!(pause_connector))
         .routes(routes!(resume_connector))
+        .merge(super::onboarding::router())
 }
 
 /// An onboarded account or cluster.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Connector)]
-struct ConnectorView {
+pub(super) struct ConnectorView {
     id: Uuid,
     /// Unique name; stands for the id in paths.
     #[schema(example = "production")]
@@ -47,6 +49,12 @@ struct ConnectorView {
     paused: bool,
     /// Whether it is being deleted with its data.
     deleting: bool,
+    /// For an account of an organisation: the organisation's connector, which says how it is read and with what.
+    organization_id: Option<Uuid>,
+    /// For an account of an organisation: the cloud's id of the account.
+    account: Option<String>,
+    /// Since when the account is not read any more; its inventory stays for the retention time.
+    retired_at: Option<DateTime<Utc>>,
     version: i64,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
@@ -63,6 +71,9 @@ impl From<Connector> for ConnectorView {
             interval_minutes: row.interval_minutes,
             paused: row.paused,
             deleting: row.deleting,
+            organization_id: row.member.as_ref().map(|member| member.organization.0),
+            account: row.member.map(|member| member.account),
+            retired_at: row.retired_at,
             version: row.version,
             created_at: row.created_at,
             updated_at: row.updated_at,
@@ -78,10 +89,10 @@ fn answer(row: Connector) -> Answer {
 /// A new connector.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct CreateConnector {
+pub(super) struct CreateConnector {
     /// Unique name, 1 to 100 letters, digits, `-`, `_` or `.`.
     #[schema(example = "production")]
-    name: String,
+    pub(super) name: String,
     source: Source,
     /// Kinds to read; all that are read by default when left out.
     #[serde(default)]
@@ -102,7 +113,7 @@ fn check_interval(errors: &mut FieldErrors, minutes: i32) {
 }
 
 impl CreateConnector {
-    fn parse(self) -> Result<NewConnector, ApiError> {
+    pub(super) fn parse(self) -> Result<NewConnector, ApiError> {
         let mut errors = FieldErrors::default();
         check_name(&mut errors, "/name", &self.name);
         check_interval(&mut errors, self.interval_minutes);
@@ -110,31 +121,6 @@ impl CreateConnector {
         errors.finish()?;
         Ok(NewConnector { name: self.name, settings, credentials, interval_minutes: self.interval_minutes })
     }
-}
-
-/// Onboard an account or cluster.
-///
-/// Credentials are sealed at once and never returned. For an AWS role the answer holds the external id that its trust
-/// policy must demand.
-#[utoipa::path(post, path = "/v1/connectors", tag = "connectors", params(IdempotencyHeader),
-    request_body = CreateConnector, responses((status = 201, body = ConnectorView)))]
-async fn create_connector(
-    State(app): State<App>,
-    caller: Caller<ManageConnectors>,
-    submission: Submission<CreateConnector>,
-) -> Result<Answer, ApiError> {
-    let (submission, body) = submission.split();
-    let new = body.parse()?;
-    let mut tx = app.tx(&caller).await?;
-    if let Some(earlier) = submission.replay(&mut tx, "create_connector", caller.access.token).await? {
-        return Ok(earlier);
-    }
-    let row = connector::create(&mut tx, app.keyring(), &new).await?;
-    let (place, version) = (format!("/v1/connectors/{}", row.id), row.version);
-    let answer = Answer::created(place, ConnectorView::from(row)).version(version);
-    submission.keep(&mut tx, &answer).await?;
-    tx.commit().await?;
-    Ok(answer)
 }
 
 /// No filters.
@@ -203,6 +189,8 @@ impl UpdateConnector {
             let (settings, credentials) = source.parse(name, kinds, &mut errors)?;
             let same = settings.provider() == current.settings.provider();
             errors.check(same, "/source/provider", "cannot change; onboard a new connector instead");
+            let whole = settings.selection().is_some() == current.settings.selection().is_some();
+            errors.check(whole, "/source/organization", "cannot come or go; onboard a new connector instead");
             change.settings = Some(settings);
             change.credentials = Some(credentials);
         } else if kinds != current.settings.kinds() {
@@ -214,6 +202,9 @@ impl UpdateConnector {
 }
 
 /// Change a connector.
+///
+/// A new source replaces all earlier credentials, for every account of an organisation at once, and starts a test of the
+/// connector's permissions.
 #[utoipa::path(patch, path = "/v1/connectors/{connector}", tag = "connectors",
     params(("connector" = String, Path, description = "Name or id"), IfMatchHeader), request_body = UpdateConnector,
     responses((status = 200, body = ConnectorView)))]
@@ -229,13 +220,16 @@ async fn update_connector(
     let version = if_match(&headers)?;
     let change = body.parse(connector::get(&mut tx, id).await?)?;
     let row = connector::update(&mut tx, app.keyring(), id, version, &change).await?;
+    if change.credentials.is_some() {
+        preflight::request(&mut tx, id).await?;
+    }
     tx.commit().await?;
     Ok(answer(row))
 }
 
 /// Delete a connector with its data.
 ///
-/// Nothing starts any more, running scans are asked to stop, and the data is removed in the background; until then the
+/// An organisation goes with all its accounts; a single account is excluded instead. Nothing starts any more, running scans are asked to stop, and the data is removed in the background; until then the
 /// connector can be read with `deleting` set.
 #[utoipa::path(delete, path = "/v1/connectors/{connector}", tag = "connectors",
     params(("connector" = String, Path, description = "Name or id")), responses((status = 202, body = ConnectorView)))]
@@ -248,6 +242,10 @@ async fn delete_connector(
     let mut tx = app.tx(&caller).await?;
     let id = connector::resolve(&mut tx, &connector).await?;
     let version = if headers.contains_key("if-match") { if_match(&headers)? } else { None };
+    if connector::get(&mut tx, id).await?.member.is_some() {
+        let detail = "the connector belongs to an organisation; exclude the account there";
+        return Err(ApiError::new(Code::WrongState, detail));
+    }
     let row = connector::delete(&mut tx, id, version).await?;
     tx.commit().await?;
     let version = row.version;

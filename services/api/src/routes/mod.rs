@@ -1,5 +1,6 @@
 //! One file per noun: its operations and its views.
 
+mod accounts;
 mod assignments;
 mod clusters;
 mod connector_source;
@@ -9,12 +10,16 @@ mod coverage;
 mod findings;
 mod images;
 mod initiatives;
+mod onboarding;
 mod preflights;
+mod previews;
+mod pricings;
 mod recommendations;
 mod resources;
 mod scans;
 mod scope;
 mod secure_score;
+mod selection;
 mod tenant;
 mod tokens;
 
@@ -27,6 +32,9 @@ pub(crate) fn all() -> OpenApiRouter<App> {
     OpenApiRouter::with_openapi(crate::document::base())
         .merge(connectors::router())
         .merge(preflights::router())
+        .merge(accounts::router())
+        .merge(previews::router())
+        .merge(pricings::router())
         .merge(scans::router())
         .merge(clusters::router())
         .merge(resources::router())
