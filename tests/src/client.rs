@@ -96,7 +96,13 @@ impl Client {
 
     /// Onboards the simulated organisation by its management account's role; `rules` say which accounts are read. The roles
     /// of all accounts but `denied` trust it. Its schedule is off: scans come when asked for.
-    pub async fn onboard_organization(&self, simulator: &Simulator, name: &str, rules: &Value, denied: &[&str]) -> Value {
+    pub async fn onboard_organization(
+        &self,
+        simulator: &Simulator,
+        name: &str,
+        rules: &Value,
+        denied: &[&str],
+    ) -> Value {
         let accounts = simulator.accounts();
         let mut source = json!({ "provider": "aws", "role_arn": accounts[0].role_arn, "regions": ["eu-west-1"] });
         source["organization"] = rules.clone();

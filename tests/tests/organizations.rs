@@ -156,7 +156,10 @@ async fn who_comes_back_is_read_again(platform: &Platform, client: &Client) {
 async fn choices_go_before_rules(platform: &Platform, client: &Client) {
     let chosen = json!({ "accounts": [NETWORK, "999999999999"] });
     let answer = client.post("/v1/connectors/acme/accounts/add", &chosen).await;
-    assert_eq!((&answer["unknown"], text(&answer["items"][0], "choice")), (&json!(["999999999999"]), "added".to_owned()));
+    assert_eq!(
+        (&answer["unknown"], text(&answer["items"][0], "choice")),
+        (&json!(["999999999999"]), "added".to_owned())
+    );
     platform.scan(client, &["acme"]).await;
     assert!(accounts_in_inventory(client).await.contains(NETWORK));
     client.post("/v1/connectors/acme/accounts/exclude", &json!({ "accounts": [AUDIT] })).await;
@@ -170,7 +173,10 @@ async fn choices_go_before_rules(platform: &Platform, client: &Client) {
     let source = json!({ "provider": "aws", "role_arn": role, "organization": { "include": [WORKLOADS] } });
     client.patch("/v1/connectors/acme", &json!({ "source": source })).await;
     let now = decisions(client).await;
-    assert_eq!((now[AUDIT].as_str(), now[MANAGEMENT].as_str(), now[SHOP].as_str()), ("excluded", "excluded", "included"));
+    assert_eq!(
+        (now[AUDIT].as_str(), now[MANAGEMENT].as_str(), now[SHOP].as_str()),
+        ("excluded", "excluded", "included")
+    );
 }
 
 async fn the_organisation_goes_with_its_accounts(platform: &Platform, client: &Client) {
@@ -233,7 +239,8 @@ async fn plans_are_inherited_from_organisation_to_account_to_cluster() {
     let (organization, shop) = ("/v1/connectors/acme", format!("/v1/connectors/{id}"));
     let clusters = client.list("/v1/clusters").await;
     let cluster = format!("/v1/clusters/{}", text(&clusters[0], "id"));
-    let open = async |account: &str| client.list(&format!("/v1/findings?status=unhealthy&account={account}")).await.len();
+    let open =
+        async |account: &str| client.list(&format!("/v1/findings?status=unhealthy&account={account}")).await.len();
     let (of_shop, of_mainframe) = (open(SHOP).await, open(MAINFRAME).await);
     assert!(of_shop > 10 && of_mainframe > 0, "{of_shop} {of_mainframe}");
 

@@ -72,7 +72,9 @@ pub(crate) async fn run(
 }
 
 /// Whether the role can be had with its external id, and only with it. The second result says whether it can be used.
-pub(crate) async fn trust(role: &RoleCredentials) -> Result<(PermissionCheck, Result<(), ConnectorError>), ConnectorError> {
+pub(crate) async fn trust(
+    role: &RoleCredentials,
+) -> Result<(PermissionCheck, Result<(), ConnectorError>), ConnectorError> {
     let permission = Permission { name: ASSUME_ROLE.to_owned(), kinds: KINDS.to_vec() };
     let with = role.assume(ExternalId::Sent).await.map(drop);
     if let Err(error) = with {

@@ -60,11 +60,8 @@ pub fn tried_together(
 ) -> Result<Vec<PermissionCheck>, ConnectorError> {
     let error = match reading {
         Ok(()) => {
-            let granted = |permission| PermissionCheck {
-                permission,
-                scope: SCOPE.to_owned(),
-                state: PermissionState::Granted,
-            };
+            let granted =
+                |permission| PermissionCheck { permission, scope: SCOPE.to_owned(), state: PermissionState::Granted };
             return Ok(permissions.into_iter().map(granted).collect());
         }
         Err(error) if error.kind == ErrorKind::Cancelled => return Err(error),

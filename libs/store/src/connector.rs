@@ -203,10 +203,7 @@ pub struct Change {
 
 impl Change {
     const fn is_pause_only(&self) -> bool {
-        self.name.is_none()
-            && self.settings.is_none()
-            && self.credentials.is_none()
-            && self.interval_minutes.is_none()
+        self.name.is_none() && self.settings.is_none() && self.credentials.is_none() && self.interval_minutes.is_none()
     }
 }
 
@@ -228,8 +225,10 @@ struct Row {
 
 impl Row {
     fn parse(self) -> Result<Connector, StoreError> {
-        let corrupt = |what: String| StoreError::Corrupt(format!("settings of connector {}: {what}", self.connector_id));
-        let mut settings: Settings = serde_json::from_value(self.settings).map_err(|error| corrupt(error.to_string()))?;
+        let corrupt =
+            |what: String| StoreError::Corrupt(format!("settings of connector {}: {what}", self.connector_id));
+        let mut settings: Settings =
+            serde_json::from_value(self.settings).map_err(|error| corrupt(error.to_string()))?;
         let member = self
             .parent_id
             .zip(self.account)
@@ -397,19 +396,18 @@ pub async fn update(
     }
     let name = change.name.as_ref().unwrap_or(&current.name);
     let settings = change.settings.as_ref().unwrap_or(&current.settings);
-    let minutes = change.interval_minutes.unwrap_or(current.interval_minutes);
-    let paused = change.paused.unwrap_or(current.paused);
     let tenant = tx.tenant_uuid();
     sqlx::query!(
         "update connectors set name = $3, settings = case when parent_id is null then $4 else settings end,
-                interval_minutes = $5, paused = $6, version = version + 1, updated_at = now()
+                interval_minutes = coalesce($5, interval_minutes), paused = coalesce($6, paused), version = version + 1,
+                updated_at = now()
          where tenant_id = $1 and connector_id = $2",
         tenant,
         connector.0,
         name,
         settings_json(settings),
-        minutes,
-        paused
+        change.interval_minutes,
+        change.paused
     )
     .execute(tx.conn())
     .await
@@ -419,8 +417,9 @@ pub async fn update(
         seal_all(tx, keyring, connector, credentials).await?;
     }
     let after = get(tx, connector).await?;
-    if (minutes, after.paused) != (current.interval_minutes, current.paused) && after.retired_at.is_none() {
-        let every = (!after.paused).then(|| interval(minutes));
+    let is_rescheduled = (after.interval_minutes, after.paused) != (current.interval_minutes, current.paused);
+    if is_rescheduled && after.retired_at.is_none() {
+        let every = (!after.paused).then(|| interval(after.interval_minutes));
         work::schedule(tx, WorkKind::Scan, &[connector.0], every).await?;
     }
     if current.settings.selection().is_some() {

@@ -120,13 +120,9 @@ async fn of_connector(tx: &mut TenantTx, connector: ConnectorId, plan: Plan) -> 
             inherited: true,
             inherited_from: row.parent.map(ConnectorId),
         },
-        (None, None) => Effective {
-            plan,
-            enabled: true,
-            enabled_at: Some(row.created_at),
-            inherited: true,
-            inherited_from: None,
-        },
+        (None, None) => {
+            Effective { plan, enabled: true, enabled_at: Some(row.created_at), inherited: true, inherited_from: None }
+        }
     })
 }
 

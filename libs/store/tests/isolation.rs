@@ -199,8 +199,13 @@ async fn sealed_credentials_survive_a_change_of_keys_and_no_swap() {
     let mut tx = db.store.tenant(tenant).await.unwrap();
     let mut ids = Vec::new();
     for name in ["x", "y"] {
-        let settings =
-            Settings::Aws(AwsSettings { role_arn: None, regions: None, partition: "aws".into(), kinds: vec![], organization: None });
+        let settings = Settings::Aws(AwsSettings {
+            role_arn: None,
+            regions: None,
+            partition: "aws".into(),
+            kinds: vec![],
+            organization: None,
+        });
         let credentials = [("secret_access_key".to_owned(), SecretString::from(format!("secret-{name}")))].into();
         let made = NewConnector { name: name.into(), settings, credentials, interval_minutes: 60 };
         ids.push(connector::create(&mut tx, &ring(old), &made).await.unwrap().id);

@@ -125,9 +125,12 @@ async fn reading_the_same_twice_writes_nothing() {
         organization::list(&mut tx, id, &organization::Filter::default(), &page).await.unwrap().items
     };
     let before = rows(&db.store).await;
-    db.run("create function refuse() returns trigger language plpgsql as 'begin raise exception ''rewritten''; end';
+    db.run(
+        "create function refuse() returns trigger language plpgsql as 'begin raise exception ''rewritten''; end';
             create trigger refuse before insert or update on connectors for each row execute function refuse();
-            create trigger refuse before update on organization_members for each row execute function refuse();").await;
+            create trigger refuse before update on organization_members for each row execute function refuse();",
+    )
+    .await;
     read(&db.store, tenant, id, &["222222222222", "111111111111"]).await;
     assert_eq!(rows(&db.store).await, before);
     assert_eq!(before[0].path[1], "ou, \"with\" {odd} characters");

@@ -2,7 +2,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rampart_connector::{ClusterAccess, Connector, DiscoveredCluster, Organization};
-use rampart_connector_aws::{AwsAuth, AwsConfig, AwsConfigError, AwsConnector, AwsOrganization, Partition, Regions, StaticKeys};
+use rampart_connector_aws::{
+    AwsAuth, AwsConfig, AwsConfigError, AwsConnector, AwsOrganization, Partition, Regions, StaticKeys,
+};
 use rampart_connector_kube::{KubeConnector, KubeIdentity, KubeconfigError, Options, StaticAccess, parse_kubeconfig};
 use rampart_domain::{Cloud, Kind, Scope, TenantId};
 use rampart_store::connector::{AwsSettings, Connector as Row, KubernetesSettings, Settings};

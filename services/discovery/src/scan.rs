@@ -4,20 +4,20 @@ use chrono::{DateTime, Utc};
 use futures::StreamExt;
 use rampart_connector::{Connector, ConnectorError, DiscoveredCluster, ErrorKind, ScanContext, Sink};
 use rampart_domain::{Cloud, ClusterId, CoverageState, Family, Gap, ScanId, Scope};
+use rampart_store::connector::Connector as Row;
 use rampart_store::inventory::{self, ClusterSeen};
+use rampart_store::plan::{self, Plan, PlanScope};
 use rampart_store::scan_run::{self, ScanEnd};
 use rampart_store::work::{self, Lease, WorkKind};
 use rampart_store::worker::Failure;
-use rampart_store::connector::Connector as Row;
-use rampart_store::plan::{self, Plan, PlanScope};
 use rampart_store::{StoreError, TenantTx, connector};
 use tokio_util::sync::CancellationToken;
 
 use crate::connect::{self, Source};
 use crate::gap::gap_of;
-use crate::{Discovery, organization};
 use crate::pipeline::{self, Found, Pipeline};
 use crate::progress::Progress;
+use crate::{Discovery, organization};
 
 /// Events that may wait between a connector and the store. Pages are large, and the store is the slower side: more would
 /// only fill memory.

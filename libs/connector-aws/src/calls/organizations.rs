@@ -38,7 +38,11 @@ impl OrganizationCalls {
 
     pub(crate) async fn accounts_of(&self, parent: &str, page: PageOf) -> Result<Value, ConnectorError> {
         let request = || self.client.list_accounts_for_parent().parent_id(parent);
-        ask!(self.line, LIST_ACCOUNTS_OF_PARENT, request().set_next_token(page.token.clone()).set_max_results(page.size))
+        ask!(
+            self.line,
+            LIST_ACCOUNTS_OF_PARENT,
+            request().set_next_token(page.token.clone()).set_max_results(page.size)
+        )
     }
 
     pub(crate) async fn accounts(&self, page: PageOf) -> Result<Value, ConnectorError> {

@@ -89,8 +89,7 @@ async fn the_preflight_names_the_missing_permission_and_tries_the_role() {
     };
     let checks = organization(&world.url, auth(EXTERNAL_ID)).preflight(&context(Vec::new())).await.unwrap();
     assert_eq!((checks[0].permission.name.as_str(), &checks[0].state), ("sts:AssumeRole", &PermissionState::Granted));
-    let missing: Vec<_> =
-        checks.iter().filter(|check| matches!(check.state, PermissionState::Missing(_))).collect();
+    let missing: Vec<_> = checks.iter().filter(|check| matches!(check.state, PermissionState::Missing(_))).collect();
     assert_eq!(missing.iter().map(|check| check.permission.name.as_str()).collect::<Vec<_>>(), [name]);
 
     let checks = organization(&world.url, auth("rampart-0000")).preflight(&context(Vec::new())).await.unwrap();

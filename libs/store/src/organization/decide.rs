@@ -111,9 +111,7 @@ pub fn decide(
     }
     match (choice, ruled) {
         (Some(_), _) => (Decision::Included, "an operator added it".to_owned()),
-        (None, Ok(_)) if !selection.auto_add => {
-            (Decision::Waiting, "it may be read and waits to be added".to_owned())
-        }
+        (None, Ok(_)) if !selection.auto_add => (Decision::Waiting, "it may be read and waits to be added".to_owned()),
         (None, Ok(reason) | Err(reason)) => (Decision::Included, reason),
     }
 }

@@ -21,11 +21,7 @@ pub struct Settled {
 
 /// Decides about every known account and makes, revives and retires connectors accordingly. Idempotent. New and revived
 /// ones are asked to scan at once.
-pub async fn settle(
-    tx: &mut TenantTx,
-    organization: ConnectorId,
-    now: DateTime<Utc>,
-) -> Result<Settled, StoreError> {
+pub async fn settle(tx: &mut TenantTx, organization: ConnectorId, now: DateTime<Utc>) -> Result<Settled, StoreError> {
     // In the order in which everybody locks: work first. Two settlements at once would make connectors twice.
     work::lock(tx, WorkKind::Scan, organization.0).await?;
     let parent = lock(tx, organization).await?;

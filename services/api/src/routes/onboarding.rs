@@ -36,7 +36,9 @@ struct Onboarded {
 struct PreflightLink {
     id: Uuid,
     /// Path of its result.
-    #[schema(example = "/v1/connectors/0199f7d5-0000-7000-8000-000000000001/preflights/0199f7d5-0000-7000-8000-000000000002")]
+    #[schema(
+        example = "/v1/connectors/0199f7d5-0000-7000-8000-000000000001/preflights/0199f7d5-0000-7000-8000-000000000002"
+    )]
     location: String,
     /// `queued`, `running`, `succeeded` or `failed`.
     #[schema(example = "queued")]

@@ -70,6 +70,12 @@ fn named(plan: &str) -> Result<Plan, ApiError> {
     Plan::parse(plan).ok_or_else(|| ApiError::not_found("plan"))
 }
 
+/// Who does not see the whole tenant sees no connectors, so not from which one a setting comes either.
+fn seen_by(visible: &Visible, row: Effective) -> PricingView {
+    let inherited_from = row.inherited_from.filter(|_| visible.all);
+    PricingView::from(Effective { inherited_from, ..row })
+}
+
 async fn of_connector(tx: &mut TenantTx, name: &str) -> Result<PlanScope, ApiError> {
     Ok(PlanScope::Connector(connector::resolve(tx, name).await?))
 }
@@ -81,11 +87,12 @@ async fn of_cluster(tx: &mut TenantTx, visible: &Visible, id: Uuid) -> Result<Pl
 
 async fn list(
     tx: &mut TenantTx,
+    visible: &Visible,
     scope: PlanScope,
     listing: &Listing<NoFilter>,
 ) -> Result<Json<List<PricingView>>, ApiError> {
     let all = plan::effective(tx, scope).await?;
-    Ok(List::of(listing.page.slice(all, |row| row.plan.as_str().to_owned())?, PricingView::from))
+    Ok(List::of(listing.page.slice(all, |row| row.plan.as_str().to_owned())?, |row| seen_by(visible, row)))
 }
 
 async fn set(mut tx: TenantTx, scope: PlanScope, plan: &str, body: &SetPricing) -> Result<Answer, ApiError> {
@@ -114,7 +121,7 @@ async fn list_connector_pricings(
     caller.must_see_everything("connector")?;
     let mut tx = app.tx(&caller).await?;
     let scope = of_connector(&mut tx, &name).await?;
-    list(&mut tx, scope, &listing).await
+    list(&mut tx, &caller.visible(), scope, &listing).await
 }
 
 /// Get a plan of an organisation or account.
@@ -175,7 +182,7 @@ async fn list_cluster_pricings(
 ) -> Result<Json<List<PricingView>>, ApiError> {
     let mut tx = app.tx(&caller).await?;
     let scope = of_cluster(&mut tx, &caller.visible(), id).await?;
-    list(&mut tx, scope, &listing).await
+    list(&mut tx, &caller.visible(), scope, &listing).await
 }
 
 /// Get a plan of a cluster.
@@ -187,8 +194,9 @@ async fn get_cluster_pricing(
     PathOf((id, plan)): PathOf<(Uuid, String)>,
 ) -> Result<Answer, ApiError> {
     let mut tx = app.tx(&caller).await?;
-    let scope = of_cluster(&mut tx, &caller.visible(), id).await?;
-    Ok(Answer::ok(PricingView::from(plan::one(&mut tx, scope, named(&plan)?).await?)))
+    let visible = caller.visible();
+    let scope = of_cluster(&mut tx, &visible, id).await?;
+    Ok(Answer::ok(seen_by(&visible, plan::one(&mut tx, scope, named(&plan)?).await?)))
 }
 
 /// Switch a plan of a cluster on or off.

@@ -36,7 +36,8 @@ impl SelectionSource {
     /// Notes everything below the field `at` that does not fit.
     pub(crate) fn parse(self, at: &str, errors: &mut FieldErrors) -> Selection {
         for (field, entries) in [("include", &self.include), ("exclude", &self.exclude)] {
-            let plain = |entry: &String| (1..=200).contains(&entry.len()) && entry.chars().all(|c| c.is_ascii_graphic());
+            let plain =
+                |entry: &String| (1..=200).contains(&entry.len()) && entry.chars().all(|c| c.is_ascii_graphic());
             let fits = entries.len() <= ENTRIES && entries.iter().all(plain);
             errors.check(fits, &format!("{at}/{field}"), "must be at most 1000 ids of accounts or units");
         }

@@ -159,11 +159,7 @@ async fn a_role_allows_what_it_says_and_no_more() {
             matches!(tag, "findings" | "recommendations" | "secure-score") || operation.id.contains("verdicts");
         let forbidden = [
             ("reader", &reader, writes || tag == "tokens"),
-            (
-                "connector admin",
-                &connectors,
-                findings || tag == "tokens" || (writes && !connects),
-            ),
+            ("connector admin", &connectors, findings || tag == "tokens" || (writes && !connects)),
             ("security admin", &admin, tag == "tokens" || (writes && connects)),
         ];
         for (who, token, forbidden) in forbidden {

@@ -54,10 +54,8 @@ pub(crate) struct Operation {
 }
 
 /// Services that name the operation in a header, by how it begins.
-const TARGETS: [(&str, Service); 2] = [
-    ("AmazonEC2ContainerRegistry_V20150921.", Service::Ecr),
-    ("AWSOrganizationsV20161128.", Service::Organizations),
-];
+const TARGETS: [(&str, Service); 2] =
+    [("AmazonEC2ContainerRegistry_V20150921.", Service::Ecr), ("AWSOrganizationsV20161128.", Service::Organizations)];
 
 /// EKS routes: method, path with `*` for its variable parts, operation.
 const EKS: &[(&str, &str, &str)] = &[

@@ -3,4 +3,5 @@
 
 mod aws;
 mod kube;
+mod organizations;
 mod support;

@@ -144,9 +144,7 @@ impl Organization {
     /// Units directly below `parent`.
     pub(crate) fn units_of(&self, parent: &str) -> Vec<Value> {
         let below = self.units.iter().filter(|unit| unit.parent == parent);
-        let view = |unit: &OrganizationUnit| {
-            json!({ "Id": unit.id, "Arn": self.arn("ou", &format!("/{}", unit.id)), "Name": unit.name })
-        };
+        let view = |unit: &OrganizationUnit| json!({ "Id": unit.id, "Arn": self.arn("ou", &format!("/{}", unit.id)), "Name": unit.name });
         below.map(view).collect()
     }
 
