@@ -64,6 +64,7 @@ impl Bench {
             partition: "aws".into(),
             kinds: Vec::new(),
             trust: RoleTrust::ExternalId,
+            organization: None,
         });
         let new = NewConnector {
             name: "bench".into(),

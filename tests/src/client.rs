@@ -94,6 +94,26 @@ impl Client {
         self.post(&format!("/v1/connectors/{name}/pause"), &json!({})).await
     }
 
+    /// Onboards the simulated organisation by its management account's role; `rules` say which accounts are read. The roles
+    /// of all accounts but `denied` trust it. Its schedule is off: scans come when asked for.
+    pub async fn onboard_organization(
+        &self,
+        simulator: &Simulator,
+        name: &str,
+        rules: &Value,
+        denied: &[&str],
+    ) -> Value {
+        let accounts = simulator.accounts();
+        let mut source = json!({ "provider": "aws", "role_arn": accounts[0].role_arn, "regions": ["eu-west-1"] });
+        source["organization"] = rules.clone();
+        let connector = self.post("/v1/connectors", &json!({ "name": name, "source": source })).await;
+        let external_id = connector["external_id"].as_str().expect("an organisation gets an external id");
+        for account in accounts.iter().filter(|account| !denied.contains(&account.id.as_str())) {
+            simulator.trust(&account.role_arn, external_id);
+        }
+        self.post(&format!("/v1/connectors/{name}/pause"), &json!({})).await
+    }
+
     /// Onboards a simulated cluster by its kubeconfig. Its schedule is off: scans come when asked for.
     pub async fn onboard_cluster(&self, simulator: &Simulator, name: &str, cluster: &str) -> Value {
         let kubeconfig = simulator.kubeconfig(cluster).expect("the cluster has a kubeconfig");

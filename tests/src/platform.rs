@@ -31,8 +31,16 @@ impl Platform {
     /// # Panics
     /// When either does not start.
     pub async fn start() -> Self {
+        Self::over(Preset::Demo).await
+    }
+
+    /// A world and one replica.
+    ///
+    /// # Panics
+    /// When either does not start.
+    pub async fn over(preset: Preset) -> Self {
         rampart_chassis::install_crypto_provider();
-        let simulator = Simulator::start(WorldSpec { seed: 7, preset: Preset::Demo }).await.expect("the clouds start");
+        let simulator = Simulator::start(WorldSpec { seed: 7, preset }).await.expect("the clouds start");
         let keyring = Keyring::parse(&SecretString::from(format!("test:{}=", "A".repeat(43)))).expect("a key");
         let mut platform =
             Self { simulator, replicas: Vec::new(), database: database().await, keyring: Arc::new(keyring) };
@@ -90,10 +98,10 @@ impl Platform {
     }
 
     /// Scans these connectors side by side and waits until everything is assessed. The scans as they ended.
-    pub async fn scan(&self, client: &Client, connectors: &[&str]) -> Vec<Value> {
+    pub async fn scan(&self, client: &Client, connectors: &[impl AsRef<str>]) -> Vec<Value> {
         let mut ids = Vec::new();
         for connector in connectors {
-            ids.push(client.start_scan(connector).await);
+            ids.push(client.start_scan(connector.as_ref()).await);
         }
         let mut scans = Vec::new();
         for id in ids {

@@ -22,6 +22,9 @@ async fn settled_tenant(platform: &Platform, name: &str) -> Client {
     let account = platform.simulator.accounts().remove(1).id;
     client.onboard_account(&platform.simulator, &format!("{name}-account"), &account).await;
     client.post(&format!("/v1/connectors/{name}-cluster/test"), &json!({})).await;
+    let rules = json!({ "auto_add": false });
+    client.onboard_organization(&platform.simulator, &format!("{name}-organization"), &rules, &[]).await;
+    client.post(&format!("/v1/connectors/{name}-organization/previews"), &json!({})).await;
     let initiative = json!({ "name": format!("{name}-own"), "title": name, "controls": [{ "id": "k8s.pod.*" }] });
     client.post("/v1/initiatives", &initiative).await;
     client
@@ -39,6 +42,10 @@ async fn own_values(client: &Client, name: &str) -> BTreeMap<&'static str, Strin
         ("assignment_id", first(&client.list("/v1/assignments").await, "id")),
         ("cluster_id", first(&client.list("/v1/clusters").await, "id")),
         ("preflight_id", first(&client.list(&format!("/v1/connectors/{connector}/preflights")).await, "id")),
+        ("account", first(&client.list(&format!("/v1/connectors/{name}-organization/accounts")).await, "account")),
+        ("preview_id", first(&client.list(&format!("/v1/connectors/{name}-organization/previews")).await, "id")),
+        ("plan", "posture".to_owned()),
+        ("organization", format!("{name}-organization")),
         ("connector", connector),
         ("finding_id", first(&changed, "id")),
         ("resource_id", first(&client.list("/v1/resources").await, "id")),
@@ -80,7 +87,7 @@ async fn nothing_of_one_tenant_is_visible_to_another() {
         clients.push(settled_tenant(&platform, name).await);
     }
     for (client, name) in clients.iter().zip(names) {
-        platform.scan(client, &[&format!("{name}-cluster"), &format!("{name}-account")]).await;
+        platform.scan(client, &["cluster", "account", "organization"].map(|what| format!("{name}-{what}"))).await;
     }
     let (acme, globex) = (&clients[0], &clients[1]);
 
@@ -147,12 +154,14 @@ async fn the_other_is_not_found(acme: &Client, globex: &Client, values: &BTreeMa
         if ["{control_id}", "{cloud}", "{digest}"].iter().any(|shared| path.contains(shared)) {
             continue;
         }
-        let mut filled = path.clone();
+        let of_organization = ["/accounts", "/previews"].iter().any(|noun| path.contains(noun));
+        let mut filled = if of_organization { path.replace("{connector}", "{organization}") } else { path.clone() };
         for (name, value) in values {
             filled = filled.replace(&format!("{{{name}}}"), value);
         }
         assert!(!filled.contains('{'), "{path} has a parameter that the test does not know");
-        let asked = if filled.ends_with("/preflights") || filled.ends_with("/history") { "?limit=10" } else { "" };
+        let lists = ["/preflights", "/history", "/accounts", "/previews", "/pricings"];
+        let asked = if lists.iter().any(|list| filled.ends_with(list)) { "?limit=10" } else { "" };
         let asked = format!("{filled}{asked}");
         let (status, own) = globex.request(Method::GET, &asked, None).await;
         assert_eq!(status, StatusCode::OK, "GET {asked} by its owner: {own}");

@@ -27,8 +27,8 @@ pub(crate) const REGIONS_AT_ONCE: usize = 4;
 /// Reads one AWS account.
 #[derive(Debug)]
 pub struct AwsConnector {
-    config: AwsConfig,
-    partition: Partition,
+    pub(crate) config: AwsConfig,
+    pub(crate) partition: Partition,
     caller: Caller,
     session: OnceCell<Arc<Session>>,
 }
@@ -52,7 +52,7 @@ impl AwsConnector {
     }
 
     /// Calls of this run stop with `cancel`.
-    async fn run(&self, cancel: CancellationToken) -> Result<Run, ConnectorError> {
+    pub(crate) async fn run(&self, cancel: CancellationToken) -> Result<Run, ConnectorError> {
         let open = || async { Session::open(&self.config, self.partition, &self.caller).await.map(Arc::new) };
         let session = Arc::clone(self.session.get_or_try_init(open).await?);
         let caller = self.caller.with_cancel(cancel);

@@ -6,6 +6,8 @@
 //!                                                             ▼
 //!                        Lister per region and kind ◀─ normalize (pure)
 //! ```
+//! [`AwsOrganization`] reads who belongs to an organisation, through the same session and calls.
+//!
 //! A call that fails marks the listing that needs it and nothing else. What the SDK's models do not know is kept.
 
 mod calls;
@@ -16,6 +18,7 @@ mod eks;
 mod errors;
 mod http;
 mod normalize;
+mod organization;
 mod partition;
 mod permissions;
 mod preflight;
@@ -29,5 +32,6 @@ pub use config::{
     AwsAuth, AwsConfig, AwsConfigError, Federation, Regions, StaticKeys, WEB_IDENTITY_AUDIENCE, default_limits,
 };
 pub use connector::AwsConnector;
+pub use organization::AwsOrganization;
 pub use partition::{Partition, UnknownPartition};
 pub use permissions::permissions;

@@ -20,6 +20,8 @@ struct Facts {
     areas: &'static [&'static str],
     /// Where account-wide APIs answer.
     home: &'static str,
+    /// Where the Organizations API answers.
+    organizations: &'static str,
     /// Regions that no account has to enable.
     default_regions: &'static [&'static str],
 }
@@ -30,6 +32,7 @@ const AWS: Facts = Facts {
     dns_suffix: "amazonaws.com",
     areas: &["af", "ap", "ca", "eu", "il", "me", "mx", "sa", "us"],
     home: "us-east-1",
+    organizations: "us-east-1",
     default_regions: &[
         "ap-northeast-1",
         "ap-northeast-2",
@@ -56,6 +59,7 @@ const US_GOV: Facts = Facts {
     dns_suffix: "amazonaws.com",
     areas: &["us-gov"],
     home: "us-gov-west-1",
+    organizations: "us-gov-west-1",
     default_regions: &["us-gov-east-1", "us-gov-west-1"],
 };
 
@@ -64,6 +68,7 @@ const CHINA: Facts = Facts {
     dns_suffix: "amazonaws.com.cn",
     areas: &["cn"],
     home: "cn-north-1",
+    organizations: "cn-northwest-1",
     default_regions: &["cn-north-1", "cn-northwest-1"],
 };
 
@@ -92,6 +97,11 @@ impl Partition {
     /// The region where account-wide APIs are asked.
     pub const fn home_region(self) -> &'static str {
         self.facts().home
+    }
+
+    /// The region where the Organizations API is asked.
+    pub const fn organizations_region(self) -> &'static str {
+        self.facts().organizations
     }
 
     /// Regions that every account has without enabling them.

@@ -73,7 +73,9 @@ pub(crate) async fn run(
 
 /// Whether the role can be had with what proves the connector, and only with it. The second result says whether it can
 /// be used.
-async fn trust(role: &RoleCredentials) -> Result<(PermissionCheck, Result<(), ConnectorError>), ConnectorError> {
+pub(crate) async fn trust(
+    role: &RoleCredentials,
+) -> Result<(PermissionCheck, Result<(), ConnectorError>), ConnectorError> {
     let api = role.api();
     let by_statement = api == ASSUME_ROLE_WITH_WEB_IDENTITY;
     let permission = Permission { name: api.to_owned(), kinds: KINDS.to_vec() };

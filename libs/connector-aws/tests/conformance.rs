@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up must fail")]
 
+mod organization;
 mod world;
 
 use std::collections::BTreeSet;
@@ -45,8 +46,8 @@ fn connector(url: &str, regions: Regions) -> AwsConnector {
     connector_as(AwsAuth::Static(keys()), url, regions)
 }
 
-fn connector_as(auth: AwsAuth, url: &str, regions: Regions) -> AwsConnector {
-    let limits = Limits {
+fn limits() -> Limits {
+    Limits {
         rate: 10_000.0,
         burst: 10_000,
         attempts: 3,
@@ -56,10 +57,13 @@ fn connector_as(auth: AwsAuth, url: &str, regions: Regions) -> AwsConnector {
         backoff_max: Duration::from_millis(5),
         max_body: 1 << 16,
         ..Limits::default()
-    };
+    }
+}
+
+fn connector_as(auth: AwsAuth, url: &str, regions: Regions) -> AwsConnector {
     let config =
         AwsConfig { auth, partition: None, regions, endpoint_override: Some(url.parse().unwrap()), base: Some(keys()) };
-    AwsConnector::new(config, Caller::new(limits, CancellationToken::new())).unwrap()
+    AwsConnector::new(config, Caller::new(limits(), CancellationToken::new())).unwrap()
 }
 
 fn listing(region: &str, kind: Kind) -> Listing {

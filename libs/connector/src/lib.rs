@@ -33,7 +33,7 @@ pub use event::{Event, Listing, Outcome, Sink, SinkClosed};
 pub use federation::{IssuerUrl, NotAnIssuer, WorkloadIdentity};
 pub use limits::Limits;
 pub use lister::Lister;
-pub use organization::{Member, MemberState, Membership, Organization};
+pub use organization::{Member, MemberState, Membership, Organization, tried_together, untried};
 pub use paging::{Page, paginate};
 pub use port::{Connector, DiscoveredCluster, Permission, PermissionCheck, PermissionState, ScanContext};
 pub use usage::{CallCount, FamilyCount, OTHER_CALLS, Usage};

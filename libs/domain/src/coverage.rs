@@ -23,6 +23,9 @@ text_enum! {
         NotApplicable = "not_applicable",
         /// The answer could not be used: malformed, too large, a server error.
         Failed = "failed",
+        /// Not read by an operator's choice: the plan is off, or the account left its organisation. What was read before
+        /// is kept and grows old.
+        Disabled = "disabled",
     }
 }
 

@@ -40,6 +40,8 @@ uuid_id! {
     ScanId,
     /// One run of a connector's permission check.
     PreflightId,
+    /// One preview of what a choice of an organisation's accounts would do.
+    PreviewId,
     /// One Kubernetes cluster, whichever source it was seen through.
     ClusterId,
     /// What is assessed at once: a cluster, or a cloud account without its clusters.

@@ -13,9 +13,10 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::keyring::{Keyring, Label, Sealed};
+use crate::organization::Selection;
 use crate::page::{Listed, Page};
 use crate::work::{self, WorkKind};
-use crate::{Store, StoreError, TenantTx, collector, watch};
+use crate::{Store, StoreError, TenantTx, collector, organization, watch};
 
 pub use azure::{AzureAuth, AzureSettings};
 pub use gcp::{GcpAuth, GcpSettings};
@@ -70,12 +71,34 @@ impl Settings {
             Self::Kubernetes(kubernetes) => Self::Kubernetes(KubernetesSettings { kinds, ..kubernetes }),
         }
     }
+
+    /// Which accounts are read, when this is an organisation.
+    pub fn selection(&self) -> Option<&Selection> {
+        match self {
+            Self::Aws(aws) => aws.organization.as_ref().map(|organization| &organization.selection),
+            Self::Azure(_) | Self::Gcp(_) | Self::Kubernetes(_) => None,
+        }
+    }
+
+    /// How one account of this organisation is read; `None` when this is no organisation.
+    #[must_use]
+    pub fn of_account(&self, account: &str) -> Option<Self> {
+        match self {
+            Self::Aws(aws) => aws.of_account(account).map(Self::Aws),
+            Self::Azure(_) | Self::Gcp(_) | Self::Kubernetes(_) => None,
+        }
+    }
 }
 
 impl Settings {
     /// Whether the source trusts statements of Rampart's OIDC issuer, which an operator must have switched on.
     pub fn needs_issuer(&self) -> bool {
-        matches!(self, Self::Aws(AwsSettings { role_arn: Some(_), trust: RoleTrust::WebIdentity, .. }))
+        match self {
+            Self::Aws(aws) => aws.role_arn.is_some() && aws.trust == RoleTrust::WebIdentity,
+            Self::Azure(azure) => azure.auth == AzureAuth::WorkloadIdentity,
+            Self::Gcp(gcp) => matches!(gcp.auth, GcpAuth::WorkloadIdentity { .. }),
+            Self::Kubernetes(_) => false,
+        }
     }
 }
 
@@ -94,6 +117,9 @@ pub struct AwsSettings {
     /// What the role trusts; without a meaning for static keys.
     #[serde(default)]
     pub trust: RoleTrust,
+    /// Set when the role or the keys are for a whole AWS Organization: then its accounts are read, each by a role of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub organization: Option<AwsOrganization>,
 }
 
 /// What an AWS role asks for before it lets itself be assumed.
@@ -105,6 +131,31 @@ pub enum RoleTrust {
     ExternalId,
     /// A statement of Rampart's OIDC issuer about the connector.
     WebIdentity,
+}
+
+/// The accounts of an AWS Organization.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AwsOrganization {
+    /// Name, with its path, of the role that every account has for Rampart.
+    pub role_name: String,
+    /// Which accounts are read.
+    #[serde(flatten)]
+    pub selection: Selection,
+}
+
+impl AwsSettings {
+    /// The account whose role is assumed; `None` with static keys, which do not say it.
+    pub fn role_account(&self) -> Option<&str> {
+        self.role_arn.as_deref()?.split(':').nth(4)
+    }
+
+    /// The account of the organisation's own role is read by that role, every other by the role of the agreed name.
+    fn of_account(&self, account: &str) -> Option<Self> {
+        let role = &self.organization.as_ref()?.role_name;
+        let own = self.role_arn.clone().filter(|_| self.role_account() == Some(account));
+        let role_arn = own.unwrap_or_else(|| format!("arn:{}:iam::{account}:role/{role}", self.partition));
+        Some(Self { role_arn: Some(role_arn), organization: None, ..self.clone() })
+    }
 }
 
 /// How to read a Kubernetes API.
@@ -171,6 +222,19 @@ pub struct Connector {
     pub created_at: DateTime<Utc>,
     /// When it was last changed.
     pub updated_at: DateTime<Utc>,
+    /// The organisation and the account of it that this connector reads; `None` for what was onboarded by itself.
+    pub member: Option<MemberOf>,
+    /// Since when an account of an organisation is not read any more; its inventory stays for the retention time.
+    pub retired_at: Option<DateTime<Utc>>,
+}
+
+/// The account that a connector below an organisation reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MemberOf {
+    /// The organisation's connector, which holds settings and credentials.
+    pub organization: ConnectorId,
+    /// The cloud's id of the account.
+    pub account: String,
 }
 
 impl Connector {
@@ -212,6 +276,12 @@ pub struct Change {
     pub watch: Option<bool>,
 }
 
+impl Change {
+    const fn is_pause_only(&self) -> bool {
+        self.name.is_none() && self.settings.is_none() && self.credentials.is_none() && self.interval_minutes.is_none()
+    }
+}
+
 struct Row {
     connector_id: Uuid,
     name: String,
@@ -224,12 +294,25 @@ struct Row {
     deleting: bool,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
+    parent_id: Option<Uuid>,
+    account: Option<String>,
+    retired_at: Option<DateTime<Utc>>,
 }
 
 impl Row {
     fn parse(self) -> Result<Connector, StoreError> {
-        let settings = serde_json::from_value(self.settings)
-            .map_err(|error| StoreError::Corrupt(format!("settings of connector {}: {error}", self.connector_id)))?;
+        let corrupt =
+            |what: String| StoreError::Corrupt(format!("settings of connector {}: {what}", self.connector_id));
+        let mut settings: Settings =
+            serde_json::from_value(self.settings).map_err(|error| corrupt(error.to_string()))?;
+        let member = self
+            .parent_id
+            .zip(self.account)
+            .map(|(parent, account)| MemberOf { organization: ConnectorId(parent), account });
+        if let Some(member) = &member {
+            let own = settings.of_account(&member.account);
+            settings = own.ok_or_else(|| corrupt("those above it are of no organisation".to_owned()))?;
+        }
         Ok(Connector {
             id: ConnectorId(self.connector_id),
             name: self.name,
@@ -242,6 +325,8 @@ impl Row {
             deleting: self.deleting,
             created_at: self.created_at,
             updated_at: self.updated_at,
+            member,
+            retired_at: self.retired_at,
         })
     }
 }
@@ -273,14 +358,16 @@ pub async fn create(tx: &mut TenantTx, keyring: &Keyring, new: &NewConnector) ->
     .await
     .map_err(|error| StoreError::on_conflict(error, "connector", &new.name))?;
     seal_all(tx, keyring, ConnectorId(id), &new.credentials).await?;
-    work::schedule(tx, WorkKind::Scan, id, Some(interval(new.interval_minutes))).await?;
+    work::schedule(tx, WorkKind::Scan, &[id], Some(interval(new.interval_minutes))).await?;
     get(tx, ConnectorId(id)).await
 }
 
 /// A new external id, where the source asks for one.
 fn external_id(settings: &Settings) -> Option<String> {
     match settings {
-        Settings::Aws(AwsSettings { role_arn: Some(_), trust: RoleTrust::ExternalId, .. }) => {
+        Settings::Aws(AwsSettings { role_arn: None, organization: None, .. }) => None,
+        // Roles of an organisation's accounts ask for it even when the organisation itself is read by keys.
+        Settings::Aws(AwsSettings { trust: RoleTrust::ExternalId, .. }) => {
             Some(format!("rampart-{}", Uuid::new_v4().simple()))
         }
         // Names of service accounts have 30 characters at most.
@@ -291,7 +378,8 @@ fn external_id(settings: &Settings) -> Option<String> {
     }
 }
 
-fn interval(minutes: i32) -> Duration {
+/// Time between scheduled scans.
+pub(crate) fn interval(minutes: i32) -> Duration {
     Duration::from_secs(60 * u64::from(minutes.unsigned_abs()))
 }
 
@@ -300,9 +388,13 @@ pub async fn get(tx: &mut TenantTx, connector: ConnectorId) -> Result<Connector,
     let tenant = tx.tenant_uuid();
     sqlx::query_as!(
         Row,
-        "select connector_id, name, settings, external_id, paused, interval_minutes, watch, version, deleting,
-                created_at, updated_at
-         from connectors where tenant_id = $1 and connector_id = $2",
+        r#"select c.connector_id, c.name, coalesce(p.settings, c.settings) as "settings!",
+                  coalesce(p.external_id, c.external_id) as external_id, c.paused or coalesce(p.paused, false) as "paused!",
+                  coalesce(p.interval_minutes, c.interval_minutes) as "interval_minutes!",
+                  coalesce(p.watch, c.watch) as "watch!", c.version, c.deleting, c.created_at, c.updated_at, c.parent_id,
+                  c.account, c.retired_at
+           from connectors c left join connectors p on p.tenant_id = c.tenant_id and p.connector_id = c.parent_id
+           where c.tenant_id = $1 and c.connector_id = $2"#,
         tenant,
         connector.0
     )
@@ -329,15 +421,27 @@ pub async fn resolve(tx: &mut TenantTx, name_or_id: &str) -> Result<ConnectorId,
     .ok_or(NOT_FOUND)
 }
 
+/// Those of these names that a connector has.
+pub async fn taken(tx: &mut TenantTx, names: &[String]) -> Result<Vec<String>, StoreError> {
+    let tenant = tx.tenant_uuid();
+    Ok(sqlx::query_scalar!("select name from connectors where tenant_id = $1 and name = any($2)", tenant, names)
+        .fetch_all(tx.conn())
+        .await?)
+}
+
 /// Connectors by name.
 pub async fn list(tx: &mut TenantTx, page: &Page) -> Result<Listed<Connector>, StoreError> {
     let tenant = tx.tenant_uuid();
     let after = page.after::<String>()?;
     let rows = sqlx::query_as!(
         Row,
-        "select connector_id, name, settings, external_id, paused, interval_minutes, watch, version, deleting,
-                created_at, updated_at
-         from connectors where tenant_id = $1 and name > coalesce($2, '') order by name limit $3",
+        r#"select c.connector_id, c.name, coalesce(p.settings, c.settings) as "settings!",
+                  coalesce(p.external_id, c.external_id) as external_id, c.paused or coalesce(p.paused, false) as "paused!",
+                  coalesce(p.interval_minutes, c.interval_minutes) as "interval_minutes!",
+                  coalesce(p.watch, c.watch) as "watch!", c.version, c.deleting, c.created_at, c.updated_at, c.parent_id,
+                  c.account, c.retired_at
+           from connectors c left join connectors p on p.tenant_id = c.tenant_id and p.connector_id = c.parent_id
+           where c.tenant_id = $1 and c.name > coalesce($2, '') order by c.name limit $3"#,
         tenant,
         after,
         page.fetch()
@@ -378,22 +482,27 @@ pub async fn update(
     change: &Change,
 ) -> Result<Connector, StoreError> {
     let current = lock(tx, connector, version).await?;
+    if current.member.is_some() && !change.is_pause_only() {
+        return Err(StoreError::WrongState {
+            what: "connector",
+            why: "belongs to an organisation, whose connector says how it is read; only pausing is its own",
+        });
+    }
     let name = change.name.as_ref().unwrap_or(&current.name);
     let settings = change.settings.as_ref().unwrap_or(&current.settings);
-    let minutes = change.interval_minutes.unwrap_or(current.interval_minutes);
-    let paused = change.paused.unwrap_or(current.paused);
     let watch = change.watch.unwrap_or(current.watch);
     let tenant = tx.tenant_uuid();
     sqlx::query!(
-        "update connectors set name = $3, settings = $4, interval_minutes = $5, paused = $6,
+        "update connectors set name = $3, settings = case when parent_id is null then $4 else settings end,
+                interval_minutes = coalesce($5, interval_minutes), paused = coalesce($6, paused),
                 external_id = coalesce(external_id, $7), watch = $8, version = version + 1, updated_at = now()
          where tenant_id = $1 and connector_id = $2",
         tenant,
         connector.0,
         name,
         settings_json(settings),
-        minutes,
-        paused,
+        change.interval_minutes,
+        change.paused,
         external_id(settings),
         watch
     )
@@ -404,9 +513,11 @@ pub async fn update(
         clear_credentials(tx, connector).await?;
         seal_all(tx, keyring, connector, credentials).await?;
     }
-    if minutes != current.interval_minutes || paused != current.paused {
-        let every = (!paused).then(|| interval(minutes));
-        work::schedule(tx, WorkKind::Scan, connector.0, every).await?;
+    let after = get(tx, connector).await?;
+    let is_rescheduled = (after.interval_minutes, after.paused) != (current.interval_minutes, current.paused);
+    if is_rescheduled && after.retired_at.is_none() {
+        let every = (!after.paused).then(|| interval(after.interval_minutes));
+        work::schedule(tx, WorkKind::Scan, &[connector.0], every).await?;
     }
     match (current.watch, watch) {
         // A watch goes on from where a scan ended.
@@ -417,14 +528,20 @@ pub async fn update(
         }
         _ => {}
     }
-    get(tx, connector).await
+    if current.settings.selection().is_some() {
+        organization::follow(tx, &current, &after).await?;
+    }
+    Ok(after)
 }
 
 /// Marks a connector as going: nothing starts any more, what runs is asked to stop, and its data is removed in the
 /// background by whoever takes the work.
 pub async fn delete(tx: &mut TenantTx, connector: ConnectorId, version: Option<i64>) -> Result<Connector, StoreError> {
     work::lock(tx, WorkKind::Scan, connector.0).await?;
-    lock(tx, connector, version).await?;
+    let current = lock(tx, connector, version).await?;
+    if current.settings.selection().is_some() {
+        organization::abandon(tx, connector).await?;
+    }
     let tenant = tx.tenant_uuid();
     sqlx::query!(
         "update connectors set deleting = true, paused = true, version = version + 1, updated_at = now()
@@ -445,8 +562,9 @@ pub async fn delete(tx: &mut TenantTx, connector: ConnectorId, version: Option<i
     clear_credentials(tx, connector).await?;
     collector::revoke(tx, connector).await?;
     watch::stop(tx, connector).await?;
-    work::forget(tx, WorkKind::Scan, connector.0).await?;
-    work::forget(tx, WorkKind::Preflight, connector.0).await?;
+    for kind in [WorkKind::Scan, WorkKind::Preflight, WorkKind::Preview] {
+        work::forget(tx, kind, &[connector.0]).await?;
+    }
     work::request(tx, WorkKind::Delete, connector.0).await?;
     get(tx, connector).await
 }
@@ -482,7 +600,7 @@ async fn seal_all(
     Ok(())
 }
 
-/// Opens every secret of a connector, by field.
+/// Opens every secret of a connector, by field. An account of an organisation is read with the organisation's.
 pub async fn credentials(
     tx: &mut TenantTx,
     keyring: &Keyring,
@@ -490,7 +608,9 @@ pub async fn credentials(
 ) -> Result<BTreeMap<String, SecretString>, StoreError> {
     let (tenant, tenant_id) = (tx.tenant_uuid(), tx.tenant());
     let rows = sqlx::query!(
-        "select field, key_id, sealed from credentials where tenant_id = $1 and connector_id = $2",
+        "select c.connector_id, field, key_id, sealed from credentials c
+         join connectors o on o.tenant_id = c.tenant_id and c.connector_id = coalesce(o.parent_id, o.connector_id)
+         where o.tenant_id = $1 and o.connector_id = $2",
         tenant,
         connector.0
     )
@@ -498,7 +618,7 @@ pub async fn credentials(
     .await?;
     rows.into_iter()
         .map(|row| {
-            let label = Label { tenant: tenant_id, connector, field: &row.field };
+            let label = Label { tenant: tenant_id, connector: row.connector_id.into(), field: &row.field };
             let value = keyring.open(&label, &Sealed { key_id: row.key_id, bytes: row.sealed })?;
             Ok((row.field, value))
         })

@@ -62,6 +62,14 @@ pub enum StoreError {
         /// Who uses it.
         by: String,
     },
+    /// Its state does not allow this.
+    #[error("{what} {why}")]
+    WrongState {
+        /// Noun for messages.
+        what: &'static str,
+        /// What its state is, and what to do instead.
+        why: &'static str,
+    },
     /// A credential could not be sealed or opened.
     #[error("credential: {0}")]
     Seal(&'static str),

@@ -52,15 +52,23 @@ pub struct Preflight {
 /// Asks for a permission check now. One that waits already is returned instead of a second one.
 pub async fn request(tx: &mut TenantTx, connector: ConnectorId) -> Result<Preflight, StoreError> {
     let tenant = tx.tenant_uuid();
-    let deleting = sqlx::query_scalar!(
-        "select deleting from connectors where tenant_id = $1 and connector_id = $2 for no key update",
+    let state = sqlx::query!(
+        r#"select deleting, retired_at is not null as "retired!" from connectors
+           where tenant_id = $1 and connector_id = $2 for no key update"#,
         tenant,
         connector.0
     )
     .fetch_optional(tx.conn())
     .await?;
-    if deleting != Some(false) {
-        return Err(StoreError::NotFound { what: "connector" });
+    match state {
+        Some(state) if state.retired => {
+            return Err(StoreError::WrongState {
+                what: "connector",
+                why: "is retired: its account is not read any more; see the organisation's accounts",
+            });
+        }
+        Some(state) if !state.deleting => {}
+        _ => return Err(StoreError::NotFound { what: "connector" }),
     }
     let queued = sqlx::query_scalar!(
         "select preflight_id from preflights where tenant_id = $1 and connector_id = $2 and status = 'queued' limit 1",

@@ -3,10 +3,11 @@
 use chrono::{DateTime, Days, Utc};
 use rampart_domain::TenantId;
 
-use crate::{Store, StoreError, tenant};
+use crate::{Store, StoreError, organization, tenant};
 
 /// Makes the partitions of the next two months and drops those that lie wholly before the retention time; removes old
-/// scans, permission checks, answered idempotency keys and findings of resources that are gone.
+/// scans, permission checks, previews, answered idempotency keys, findings of resources that are gone, and accounts that were
+/// retired with their data.
 pub async fn sweep(store: &Store, now: DateTime<Utc>, keep_days: u32) -> Result<(), StoreError> {
     let before = now.checked_sub_days(Days::new(keep_days.into())).unwrap_or(now);
     let ahead = now.checked_add_days(Days::new(62)).unwrap_or(now);
@@ -45,5 +46,16 @@ async fn sweep_tenant(store: &Store, tenant: TenantId, before: DateTime<Utc>) ->
     sqlx::query!("delete from clusters where tenant_id = $1 and gone_at < $2", tenant.0, before)
         .execute(tx.conn())
         .await?;
+    sqlx::query!(
+        "delete from plans p where tenant_id = $1 and scope_type = 'cluster'
+           and not exists (select from clusters c where c.tenant_id = $1 and c.cluster_id = p.scope_id)",
+        tenant.0
+    )
+    .execute(tx.conn())
+    .await?;
+    sqlx::query!("delete from previews where tenant_id = $1 and finished_at < $2", tenant.0, before)
+        .execute(tx.conn())
+        .await?;
+    organization::retire_expired(&mut tx, before).await?;
     tx.commit().await
 }

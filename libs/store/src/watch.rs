@@ -202,7 +202,7 @@ pub(crate) async fn abandon(tx: &mut TenantTx, cluster: ClusterId) -> Result<(),
 
 /// Nothing of a cluster is watched any more.
 async fn forget(tx: &mut TenantTx, cluster: ClusterId) -> Result<(), StoreError> {
-    work::forget(tx, WorkKind::Watch, cluster.0).await?;
+    work::forget(tx, WorkKind::Watch, &[cluster.0]).await?;
     abandon(tx, cluster).await
 }
 

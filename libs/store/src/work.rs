@@ -25,6 +25,8 @@ pub enum WorkKind {
     Scan,
     /// Check a connector's permissions.
     Preflight,
+    /// See what an organisation's choice of accounts would do.
+    Preview,
     /// Delete a connector with its data.
     Delete,
     /// Assess a unit.
@@ -39,6 +41,7 @@ impl WorkKind {
         match self {
             Self::Scan => "scan",
             Self::Preflight => "preflight",
+            Self::Preview => "preview",
             Self::Delete => "delete",
             Self::Assess => "assess",
             Self::Watch => "watch",
@@ -46,7 +49,7 @@ impl WorkKind {
     }
 
     fn parse(text: &str) -> Result<Self, StoreError> {
-        [Self::Scan, Self::Preflight, Self::Delete, Self::Assess, Self::Watch]
+        [Self::Scan, Self::Preflight, Self::Preview, Self::Delete, Self::Assess, Self::Watch]
             .into_iter()
             .find(|kind| kind.as_str() == text)
             .ok_or_else(|| StoreError::Corrupt(format!("work kind `{text}`")))
@@ -109,19 +112,20 @@ pub async fn request_after(
     Ok(())
 }
 
-/// Sets how often a subject repeats by itself, first at a random point of the first interval; `None` stops repeating.
+/// Sets how often subjects repeat by themselves, first at a random point of the first interval; `None` stops repeating.
 pub async fn schedule(
     tx: &mut TenantTx,
     kind: WorkKind,
-    subject: Uuid,
+    subjects: &[Uuid],
     every: Option<Duration>,
 ) -> Result<(), StoreError> {
     let tenant = tx.tenant_uuid();
     let every_s = every.map(|every| i32::try_from(every.as_secs()).unwrap_or(i32::MAX));
     sqlx::query!(
         "insert into work as w (tenant_id, kind, subject, want, every_s, run_at)
-         values ($1, $2, $3, case when $4::int is null then 0 else 1 end, $4,
-                 now() + random() * make_interval(secs => coalesce($4, 0)))
+         select $1, $2, s.id, case when $4::int is null then 0 else 1 end, $4,
+                now() + random() * make_interval(secs => coalesce($4, 0))
+         from unnest($3::uuid[]) as s(id) order by s.id
          on conflict (tenant_id, kind, subject) do update set
              every_s = excluded.every_s,
              want = case when excluded.every_s is null and w.lease_until is null and w.run_at > now() then w.done
@@ -129,7 +133,7 @@ pub async fn schedule(
              run_at = least(w.run_at, excluded.run_at)",
         tenant,
         kind.as_str(),
-        subject,
+        subjects,
         every_s
     )
     .execute(tx.conn())
@@ -190,14 +194,14 @@ pub async fn lock(tx: &mut TenantTx, kind: WorkKind, subject: Uuid) -> Result<()
     Ok(())
 }
 
-/// Forgets a subject.
-pub async fn forget(tx: &mut TenantTx, kind: WorkKind, subject: Uuid) -> Result<(), StoreError> {
+/// Forgets subjects. Whoever works on one cannot write its effects any more.
+pub async fn forget(tx: &mut TenantTx, kind: WorkKind, subjects: &[Uuid]) -> Result<(), StoreError> {
     let tenant = tx.tenant_uuid();
     sqlx::query!(
-        "delete from work where tenant_id = $1 and kind = $2 and subject = $3",
+        "delete from work where tenant_id = $1 and kind = $2 and subject = any($3)",
         tenant,
         kind.as_str(),
-        subject
+        subjects
     )
     .execute(tx.conn())
     .await?;

@@ -205,6 +205,7 @@ async fn sealed_credentials_survive_a_change_of_keys_and_no_swap() {
             partition: "aws".into(),
             kinds: vec![],
             trust: RoleTrust::ExternalId,
+            organization: None,
         });
         let credentials = [("secret_access_key".to_owned(), SecretString::from(format!("secret-{name}")))].into();
         let made = NewConnector { name: name.into(), settings, credentials, interval_minutes: 60, watch: false };

@@ -6,7 +6,7 @@ use rampart_domain::{Cause, Cloud, Kind, UnitId};
 use rampart_store::verdict::{self, DirtyRow, StoredResource, UnitPlace, VerdictWrite};
 use rampart_store::work::Lease;
 use rampart_store::worker::Failure;
-use rampart_store::{Store, StoreError, TenantTx};
+use rampart_store::{Store, StoreError, TenantTx, plan};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -80,7 +80,11 @@ impl<'a> Run<'a> {
         let place = verdict::unit_place(&mut tx, unit).await?;
         let place =
             place.unwrap_or(UnitPlace { cloud: Cloud::OnPremises, account: None, region: None, is_cluster: false });
-        let inputs = verdict::policy_inputs(&mut tx).await?;
+        let mut inputs = verdict::policy_inputs(&mut tx).await?;
+        if !plan::is_judged(&mut tx, unit, &place).await? {
+            // Without assignments nothing is judged, and what was ends.
+            inputs.assignments.clear();
+        }
         let mut policy = Policy::of(&knowledge.catalogue, &knowledge.engine, &inputs, unit, &place)?;
         let stored = verdict::assessed_inputs(&mut tx, unit).await?;
         let full = stored.as_deref() != Some(&policy.inputs[..]);

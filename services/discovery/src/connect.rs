@@ -1,16 +1,16 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use rampart_connector::{ClusterAccess, Connector, DiscoveredCluster};
+use rampart_connector::{ClusterAccess, Connector, DiscoveredCluster, Organization, WorkloadIdentity};
 use rampart_connector_aws::{
-    AwsAuth, AwsConfig, AwsConfigError, AwsConnector, Federation, Partition, Regions, StaticKeys,
+    AwsAuth, AwsConfig, AwsConfigError, AwsConnector, AwsOrganization, Federation, Partition, Regions, StaticKeys,
 };
 use rampart_connector_azure::{
     AzureAuth, AzureCloud, AzureConfig, AzureConfigError, AzureConnector, AzureIdentity, LocalAccounts, UnknownCloud,
 };
 use rampart_connector_gcp::{GcpConfig, GcpConnector, GcpSetupError, InvalidKey, Login, ServiceAccountKey};
 use rampart_connector_kube::{KubeConnector, KubeIdentity, KubeconfigError, Options, StaticAccess, parse_kubeconfig};
-use rampart_domain::{Cloud, TenantId};
+use rampart_domain::{Cloud, Kind, Scope, TenantId};
 use rampart_store::connector::{
     AwsSettings, AzureAuth as AzureAuthWord, AzureSettings, Connector as Row, GcpAuth, GcpSettings, KubernetesSettings,
     RoleTrust, Settings,
@@ -41,6 +41,15 @@ pub(crate) enum Source {
         /// What the customer said of the cluster.
         seen: ClusterSeen,
     },
+    /// Reads who belongs to an organisation. Its accounts are read by connectors of their own.
+    Organization {
+        /// The organisation.
+        organization: Box<dyn Organization>,
+        /// Under which its reading is covered. From the settings alone: a reading that fails is told at the same place.
+        scope: Scope,
+        /// What the organisation and its units are.
+        kind: Kind,
+    },
 }
 
 /// Why a stored connector cannot be used as it is.
@@ -64,6 +73,8 @@ pub(crate) enum ConnectError {
     Kubeconfig(#[from] KubeconfigError),
     #[error("the connector lacks its credential `{0}`; supply it again")]
     MissingCredential(&'static str),
+    #[error("the connector reads no account in which clusters could be found")]
+    NoClusters,
     #[error("the cluster is not reached from here: a collector pushes what it reads, and its log says what it lacks")]
     Pushed,
     #[error(transparent)]
@@ -84,8 +95,15 @@ pub(crate) fn source(
     match &row.settings {
         Settings::Aws(aws) => {
             let config = aws_config(discovery, tenant, row, aws, credentials)?;
-            let connector = AwsConnector::new(config, discovery.caller.with_cancel(cancel))?;
-            Ok(Source::Cloud(Box::new(connector)))
+            let caller = discovery.caller.with_cancel(cancel);
+            if aws.organization.is_none() {
+                return Ok(Source::Cloud(Box::new(AwsConnector::new(config, caller)?)));
+            }
+            Ok(Source::Organization {
+                organization: Box::new(AwsOrganization::new(config, caller)?),
+                scope: organization_scope(row, Cloud::Aws, aws.role_account()),
+                kind: Kind::AwsOrganization,
+            })
         }
         Settings::Azure(azure) => {
             let config = azure_config(discovery, tenant, row, azure, credentials)?;
@@ -114,6 +132,19 @@ pub(crate) fn source(
             Ok(Source::Cluster { connector: Box::new(kube(discovery, tenant, identity, access, cancel)), seen })
         }
     }
+}
+
+/// The place of an organisation's own reading. `account` is the one that the credentials belong to, as far as the settings
+/// say it.
+fn organization_scope(row: &Row, cloud: Cloud, account: Option<&str>) -> Scope {
+    let account = account.map_or_else(|| format!("connector:{}", row.id), str::to_owned);
+    Scope::Region { cloud, account, region: "global".to_owned() }
+}
+
+/// Who states to clouds which connector this is. Accounts of an organisation trust what is said of the organisation.
+fn identity(discovery: &Discovery, tenant: TenantId, row: &Row) -> Result<Arc<dyn WorkloadIdentity>, FederationOff> {
+    let subject = row.member.as_ref().map_or(row.id, |member| member.organization);
+    discovery.identity(tenant, subject)
 }
 
 /// What the customer said of a cluster.
@@ -166,20 +197,18 @@ fn aws_config(
     let session_name = row.session_name();
     let auth = match (&aws.role_arn, &row.external_id) {
         (Some(role_arn), _) if aws.trust == RoleTrust::WebIdentity => {
-            let identity = Federation(discovery.identity(tenant, row.id)?);
+            let identity = Federation(identity(discovery, tenant, row)?);
             AwsAuth::WebIdentity { role_arn: role_arn.clone(), session_name, identity }
         }
         (Some(role_arn), Some(external_id)) => {
             AwsAuth::Role { role_arn: role_arn.clone(), external_id: external_id.clone(), session_name }
         }
         (Some(_), None) => return Err(ConnectError::MissingCredential("external_id")),
-        (None, _) => AwsAuth::Static(StaticKeys {
-            access_key_id: field(credentials, "access_key_id")?.expose_secret().to_owned(),
-            secret_access_key: field(credentials, "secret_access_key")?.clone(),
-            session_token: credentials.get("session_token").cloned(),
-        }),
+        (None, _) => AwsAuth::Static(static_keys(credentials)?),
     };
-    let base = discovery.config.aws_access_key_id.as_ref().zip(discovery.config.aws_secret_access_key.as_ref()).map(
+    // The keys of an organisation assume the roles of its accounts.
+    let inherited = row.member.as_ref().and_then(|_| static_keys(credentials).ok());
+    let own = discovery.config.aws_access_key_id.as_ref().zip(discovery.config.aws_secret_access_key.as_ref()).map(
         |(id, secret)| StaticKeys { access_key_id: id.clone(), secret_access_key: secret.clone(), session_token: None },
     );
     Ok(AwsConfig {
@@ -187,7 +216,15 @@ fn aws_config(
         partition: Some(aws.partition.parse::<Partition>().map_err(AwsConfigError::from)?),
         regions: aws.regions.clone().map_or(Regions::Enabled, Regions::Chosen),
         endpoint_override: discovery.config.aws_endpoint.clone(),
-        base,
+        base: inherited.or(own),
+    })
+}
+
+fn static_keys(credentials: &Credentials) -> Result<StaticKeys, ConnectError> {
+    Ok(StaticKeys {
+        access_key_id: field(credentials, "access_key_id")?.expose_secret().to_owned(),
+        secret_access_key: field(credentials, "secret_access_key")?.clone(),
+        session_token: credentials.get("session_token").cloned(),
     })
 }
 
@@ -207,7 +244,7 @@ fn azure_config(
             AzureAuth::Certificate { client_id: client_id()?, pem: field(credentials, "certificate")?.clone() }
         }
         AzureAuthWord::WorkloadIdentity => {
-            AzureAuth::Federated { client_id: client_id()?, identity: discovery.identity(tenant, row.id)? }
+            AzureAuth::Federated { client_id: client_id()?, identity: identity(discovery, tenant, row)? }
         }
         AzureAuthWord::ManagedIdentity => AzureAuth::Managed {
             client_id: azure.client_id.clone(),
@@ -241,7 +278,7 @@ fn gcp_config(
         }
         GcpAuth::WorkloadIdentity { provider, .. } => Auth::Federated {
             provider: provider.clone(),
-            identity: discovery.identity(tenant, row.id)?,
+            identity: identity(discovery, tenant, row)?,
             impersonate: service_account,
         },
         GcpAuth::Impersonation { .. } => {

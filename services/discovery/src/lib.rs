@@ -3,16 +3,20 @@
 //! ```text
 //! work(scan) ─▶ connect ─▶ Connector::scan ──Event──▶ Pipeline ─▶ store::inventory (fenced)
 //!                              └ Cluster ─▶ KubeConnector::scan ──Event──▶ Pipeline
+//!                              └ Organization::members ─▶ store::organization ─▶ work(scan) of each account
 //! work(scan) ─▶ session that a collector pushed ──Event──▶ Pipeline
 //! work(watch) ─▶ ClusterWatch ──Change──▶ batch ─▶ roll-up ─▶ store::inventory (fenced), assessment at once
+//! work(preview) ─▶ Organization::members ─▶ store::preview
 //! work(preflight) ─▶ Connector::preflight      work(delete) ─▶ store::inventory::remove_connector
 //! ```
 
 mod connect;
 mod gap;
 mod issuer;
+mod organization;
 mod pipeline;
 mod preflight;
+mod preview;
 mod progress;
 mod pushed;
 mod scan;
@@ -143,7 +147,7 @@ impl std::fmt::Debug for Discovery {
 /// Works until the context is cancelled.
 pub async fn run(config: Config, ctx: Ctx, store: Store, keyring: Arc<Keyring>) -> anyhow::Result<()> {
     let options = worker::Options {
-        kinds: vec![WorkKind::Scan, WorkKind::Preflight, WorkKind::Delete],
+        kinds: vec![WorkKind::Scan, WorkKind::Preflight, WorkKind::Preview, WorkKind::Delete],
         concurrency: config.scans,
         per_tenant: config.scans_per_tenant,
         grace: Duration::from_secs(15),
@@ -170,6 +174,7 @@ async fn handle(discovery: &Discovery, lease: Lease, cancel: CancellationToken) 
     match lease.kind {
         WorkKind::Scan => scan::run(discovery, &lease, cancel).await,
         WorkKind::Preflight => preflight::run(discovery, &lease, cancel).await,
+        WorkKind::Preview => preview::run(discovery, &lease, cancel).await,
         WorkKind::Delete => {
             loop {
                 let mut tx = discovery.store.fenced(&lease).await?;

@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use rampart_connector::{DiscoveredCluster, Event, Listing, Outcome};
-use rampart_domain::{ClusterId, ConnectorId, Kind, NativeId, Resource, Scope, UnitId};
+use rampart_domain::{ClusterId, ConnectorId, Gap, Kind, NativeId, Resource, Scope, UnitId};
 use rampart_store::inventory::{
     self, ClusterRow, ClusterSeen, Ending, ListingEnd, Placed, Source, apply, finish_listing, prepare, resolve_cluster,
 };
@@ -252,16 +252,15 @@ impl Pipeline {
     }
 }
 
-/// Marks everything that a scope holds as not read, because the scope as a whole could not be reached.
+/// Marks everything that a scope holds as not read, because the scope as a whole was not.
 pub(crate) async fn fail_scope(
     store: &Store,
     lease: &Lease,
     scope: &Scope,
     place: (String, Option<String>, Option<String>),
-    error: &rampart_connector::ConnectorError,
+    gap: &Gap,
 ) -> Result<(), StoreError> {
     let now = Utc::now();
-    let gap = gap_of(error);
     let source = Source { connector: lease.subject.into(), scope: scope.to_string() };
     let mut tx = store.fenced(lease).await?;
     let cluster = inventory::cluster_of_scope(&mut tx, &source).await?;
@@ -278,7 +277,7 @@ pub(crate) async fn fail_scope(
         ending: Ending::Incomplete(gap.clone()),
     };
     finish_listing(&mut tx, &end).await?;
-    inventory::fail_scope(&mut tx, &source, &gap, now).await?;
+    inventory::fail_scope(&mut tx, &source, gap, now).await?;
     tx.commit().await
 }
 

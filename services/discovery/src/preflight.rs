@@ -43,13 +43,14 @@ pub(crate) async fn run(discovery: &Discovery, lease: &Lease, cancel: Cancellati
 
 async fn check(source: &Source, counting: &Counting, cancel: &CancellationToken) -> Result<Value, String> {
     let cx = ScanContext { cancel: cancel.clone(), kinds: Vec::new(), started_at: Utc::now() };
-    let connector: &dyn Connector = match source {
-        Source::Cloud(cloud) => cloud.as_ref(),
-        Source::Cluster { connector, .. } => connector.as_ref(),
-        Source::Pushed { connector, .. } => connector.as_ref(),
+    let (permissions, checks) = match source {
+        Source::Cloud(cloud) => (cloud.permissions(), cloud.preflight(&cx).await),
+        Source::Cluster { connector, .. } => (connector.permissions(), connector.preflight(&cx).await),
+        Source::Pushed { connector, .. } => (connector.permissions(), connector.preflight(&cx).await),
+        Source::Organization { organization, .. } => (organization.permissions(), organization.preflight(&cx).await),
     };
-    counting.declare(connector);
-    let checks = connector.preflight(&cx).await.map_err(|error| error.to_string())?;
+    counting.declare(permissions);
+    let checks = checks.map_err(|error| error.to_string())?;
     Ok(Value::Array(checks.iter().map(line).collect()))
 }
 

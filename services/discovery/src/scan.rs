@@ -9,19 +9,20 @@ use rampart_store::batch::{self, Session};
 use rampart_store::connector::Connector as Row;
 use rampart_store::inventory::{self, ClusterSeen};
 use rampart_store::permission_use::Declaration;
+use rampart_store::plan::{self, Plan, PlanScope};
 use rampart_store::scan_run::{self, ScanEnd};
 use rampart_store::work::{self, Lease, WorkKind};
 use rampart_store::worker::Failure;
 use rampart_store::{StoreError, TenantTx, connector, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::Discovery;
 use crate::connect::{self, Credentials, Source};
 use crate::gap::gap_of;
 use crate::pipeline::{self, Found, Pipeline};
 use crate::progress::Progress;
 use crate::pushed::{self, Due};
 use crate::usage::{Counted, Counting};
+use crate::{Discovery, organization};
 
 /// Events that may wait between a connector and the store. Pages are large, and the store is the slower side: more would
 /// only fill memory.
@@ -31,8 +32,8 @@ const BACKLOG: usize = 1;
 pub(crate) async fn run(discovery: &Discovery, lease: &Lease, cancel: CancellationToken) -> Result<(), Failure> {
     let mut tx = discovery.store.fenced(lease).await?;
     let connector = match connector::get(&mut tx, lease.subject.into()).await {
-        Ok(connector) if !connector.deleting => connector,
-        // Deleted while the work waited: nothing is left to do.
+        Ok(connector) if !connector.deleting && connector.retired_at.is_none() => connector,
+        // Deleted or retired while the work waited: nothing is left to do.
         Ok(_) | Err(StoreError::NotFound { .. }) => return Ok(()),
         Err(error) => return Err(error.into()),
     };
@@ -43,6 +44,9 @@ pub(crate) async fn run(discovery: &Discovery, lease: &Lease, cancel: Cancellati
     };
     let started_at = Utc::now();
     let scan = scan_run::begin(&mut tx, connector.id, started_at).await?;
+    if !plan::one(&mut tx, PlanScope::Connector(connector.id), Plan::Discovery).await?.enabled {
+        return switched_off(tx, &connector, scan, started_at).await;
+    }
     let credentials = connector::credentials(&mut tx, &discovery.keyring, connector.id).await;
     tx.commit().await?;
     // What a collector read is as old as its reading.
@@ -58,7 +62,9 @@ pub(crate) async fn run(discovery: &Discovery, lease: &Lease, cancel: Cancellati
                 let kinds = connector.settings.kinds().to_vec();
                 let cx = ScanContext { cancel: stop.clone(), kinds, started_at: Utc::now() };
                 let discovery = &counted;
-                Reading { discovery, lease, cx, progress: &progress, read_at, counting: &counting }.read(&source).await
+                let progress = &progress;
+                let reading = Reading { discovery, lease, scan, cx, progress, read_at, counting: &counting };
+                reading.read(&source).await
             }
             Err(error) => Err(error),
         },
@@ -98,6 +104,21 @@ struct Run {
     asked_to_stop: bool,
     /// What it asked of the provider.
     counted: Counted,
+}
+
+/// Discovery is off: nothing is read, and what was read before says that it grows old.
+async fn switched_off(
+    mut tx: TenantTx,
+    connector: &Row,
+    scan: ScanId,
+    started_at: DateTime<Utc>,
+) -> Result<(), Failure> {
+    let gap = plan::off_gap();
+    inventory::fail_untouched(&mut tx, connector.id, &gap, started_at, started_at).await?;
+    let progress = Progress::default().to_json();
+    scan_run::end(&mut tx, scan, ScanEnd::Cancelled, &progress, Some(&gap.message), started_at).await?;
+    tx.commit().await?;
+    Ok(())
 }
 
 async fn conclude(
@@ -196,14 +217,15 @@ async fn report_once(
 }
 
 /// A scan that runs: what its parts share.
-struct Reading<'a> {
-    discovery: &'a Discovery,
-    lease: &'a Lease,
-    cx: ScanContext,
-    progress: &'a Progress,
+pub(crate) struct Reading<'a> {
+    pub(crate) discovery: &'a Discovery,
+    pub(crate) lease: &'a Lease,
+    pub(crate) scan: ScanId,
+    pub(crate) cx: ScanContext,
+    pub(crate) progress: &'a Progress,
     /// When a collector read it; `None` when it is read now.
-    read_at: Option<DateTime<Utc>>,
-    counting: &'a Counting,
+    pub(crate) read_at: Option<DateTime<Utc>>,
+    pub(crate) counting: &'a Counting,
 }
 
 impl Reading<'_> {
@@ -213,7 +235,13 @@ impl Reading<'_> {
                 let found = self.run(cloud.as_ref(), "cloud", None).await??;
                 self.clusters(found.clusters).await
             }
+            Source::Organization { organization, scope, kind } => {
+                organization::read(self, organization.as_ref(), scope, *kind).await
+            }
             Source::Cluster { connector, seen } => {
+                if self.own_cluster_is_off(seen).await? {
+                    return Ok(());
+                }
                 match self.run(connector.as_ref(), &seen.name, Some(seen.clone())).await? {
                     Ok(found) => self.keep_only(found.cluster, Some(connector)).await,
                     Err(error) => {
@@ -223,6 +251,9 @@ impl Reading<'_> {
                 }
             }
             Source::Pushed { connector, seen } => {
+                if self.own_cluster_is_off(seen).await? {
+                    return Ok(());
+                }
                 match self.run(connector.as_ref(), &seen.name, Some(seen.clone())).await? {
                     Ok(found) if connector.is_whole() => self.keep_only(found.cluster, None).await,
                     Ok(_) => Ok(()),
@@ -255,15 +286,38 @@ impl Reading<'_> {
         watch::seed(tx, cluster, &source, &positions).await
     }
 
-    async fn fail_own_cluster(&self, seen: &ClusterSeen, error: &ConnectorError) -> Result<(), Failure> {
+    async fn own_scopes(&self) -> Result<Vec<Scope>, StoreError> {
         let mut tx = self.discovery.store.tenant(self.lease.tenant).await?;
         let scopes = inventory::cluster_scopes(&mut tx, self.lease.subject.into()).await?;
-        drop(tx);
-        for native_id in scopes {
-            let scope = Scope::Cluster { native_id, uid: None };
-            pipeline::fail_scope(&self.discovery.store, self.lease, &scope, place_of(seen), error).await?;
+        Ok(scopes.into_iter().map(|native_id| Scope::Cluster { native_id, uid: None }).collect())
+    }
+
+    async fn fail_own_cluster(&self, seen: &ClusterSeen, error: &ConnectorError) -> Result<(), Failure> {
+        for scope in self.own_scopes().await? {
+            pipeline::fail_scope(&self.discovery.store, self.lease, &scope, place_of(seen), &gap_of(error)).await?;
         }
         Ok(())
+    }
+
+    /// Whether the cluster that this connector is for has its discovery switched off; then coverage says so.
+    async fn own_cluster_is_off(&self, seen: &ClusterSeen) -> Result<bool, Failure> {
+        for scope in self.own_scopes().await? {
+            if self.is_off(&scope, seen).await? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    async fn is_off(&self, scope: &Scope, seen: &ClusterSeen) -> Result<bool, Failure> {
+        let source = inventory::Source { connector: self.lease.subject.into(), scope: scope.to_string() };
+        let mut tx = self.discovery.store.tenant(self.lease.tenant).await?;
+        let is_off = plan::is_cluster_off(&mut tx, &source).await?;
+        drop(tx);
+        if is_off {
+            pipeline::fail_scope(&self.discovery.store, self.lease, scope, place_of(seen), &plan::off_gap()).await?;
+        }
+        Ok(is_off)
     }
 
     async fn clusters(&self, clusters: Vec<DiscoveredCluster>) -> Result<(), Failure> {
@@ -299,6 +353,11 @@ impl Reading<'_> {
             region: cluster.region.clone(),
             ..ClusterSeen::default()
         };
+        let scope = Scope::Cluster { native_id: cluster.native_id.to_string(), uid: None };
+        if self.is_off(&scope, &seen).await? {
+            self.progress.cluster_done();
+            return Ok(());
+        }
         let kube = connect::cluster(self.discovery, self.lease.tenant, &cluster, self.cx.cancel.clone());
         match self.run(&kube, &cluster.name, Some(seen.clone())).await? {
             Ok(found) => {
@@ -315,8 +374,8 @@ impl Reading<'_> {
                     None => error,
                 };
                 tracing::info!(cluster = %cluster.native_id, error = %error, "the cluster's API could not be read");
-                let scope = Scope::Cluster { native_id: cluster.native_id.to_string(), uid: None };
-                pipeline::fail_scope(&self.discovery.store, self.lease, &scope, place_of(&seen), &error).await?;
+                let gap = gap_of(&error);
+                pipeline::fail_scope(&self.discovery.store, self.lease, &scope, place_of(&seen), &gap).await?;
                 self.progress.finished(&cluster.name, 0, false);
             }
         }
@@ -331,7 +390,7 @@ impl Reading<'_> {
         phase: &str,
         cluster: Option<ClusterSeen>,
     ) -> Result<Result<Found, ConnectorError>, Failure> {
-        self.counting.declare(connector);
+        self.counting.declare(connector.permissions());
         let (sink, events) = Sink::new(BACKLOG);
         let pipeline =
             Pipeline::new(&self.discovery.store, self.lease, self.progress, phase, cluster).as_of(self.read_at);

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use rampart_connector::{CallCount, Connector, Usage};
+use rampart_connector::{CallCount, Permission, Usage};
 use rampart_domain::ScanId;
 use rampart_store::permission_use::{self, Declaration, Used};
 use rampart_store::scan_calls::{self, FamilyCalls};
@@ -37,9 +37,9 @@ impl Counting {
     }
 
     /// Notes what a connector that takes part says it needs.
-    pub(crate) fn declare(&self, connector: &dyn Connector) {
+    pub(crate) fn declare(&self, permissions: Vec<Permission>) {
         let mut declared = self.declared.lock().unwrap_or_else(PoisonError::into_inner);
-        declared.extend(connector.permissions().into_iter().map(|permission| permission.name));
+        declared.extend(permissions.into_iter().map(|permission| permission.name));
     }
 
     /// Writes what is left and ends.

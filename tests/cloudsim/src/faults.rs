@@ -15,7 +15,7 @@ pub struct Fault {
 /// Calls to hit. In every text `*` stands for any run of characters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
-    /// Calls of an AWS service: `eks`, `ecr`, `sts`, `account`.
+    /// Calls of an AWS service: `eks`, `ecr`, `sts`, `account`, `organizations`.
     Aws {
         /// Service.
         service: String,

@@ -15,7 +15,7 @@ use crate::kube::tls::Authority;
 use crate::kube::{Behind, router as kube_router};
 use crate::kubeconfig;
 use crate::shared::{Addresses, Shared};
-use crate::world::{Access, Account, Home, World, WorldSpec};
+use crate::world::{Access, Account, Home, Organization, World, WorldSpec};
 
 /// Up to this many clusters have a listener each; more share one.
 const OWN_LISTENERS: usize = 32;
@@ -153,6 +153,14 @@ impl Simulator {
     /// Calls made so far.
     pub fn calls(&self) -> &Calls {
         &self.shared.calls
+    }
+
+    /// Changes who belongs to the organisation of the accounts.
+    pub fn reorganize(&self, change: impl FnOnce(&mut Organization)) {
+        self.shared.change(|world, _| {
+            world.reorganize(change);
+            ((), Vec::new())
+        });
     }
 
     /// Makes the objects of these clusters now, so that no measurement pays for it later.

@@ -3,6 +3,7 @@
 pub(crate) mod account;
 pub(crate) mod ecr;
 pub(crate) mod eks;
+pub(crate) mod organizations;
 
 use std::future::Future;
 

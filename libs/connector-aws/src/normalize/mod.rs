@@ -7,6 +7,7 @@
 mod account;
 mod ecr;
 mod eks;
+pub(crate) mod organization;
 
 use std::collections::BTreeMap;
 

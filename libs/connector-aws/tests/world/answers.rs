@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use serde_json::{Value, json};
 use url::Url;
 
+use super::organizations;
 use super::server::{Reply, Request};
 
 pub(crate) const ACCOUNT: &str = "111122223333";
@@ -38,6 +39,9 @@ pub(crate) fn route(request: &Request) -> Option<Call> {
     let token = token.or_else(|| body["NextToken"].as_str().map(Cow::from));
     let offset = token.map_or(0, |token| token.parse().unwrap());
     let api = match request.headers.get("x-amz-target") {
+        Some(target) if target.starts_with(organizations::TARGET) => {
+            format!("organizations:{}", target.rsplit_once('.')?.1)
+        }
         Some(target) => format!("ecr:{}", target.rsplit_once('.')?.1),
         None if request.body.contains("Action=GetCallerIdentity") => "sts:GetCallerIdentity".to_owned(),
         None if request.body.contains("Action=AssumeRole") => "sts:AssumeRole".to_owned(),
@@ -149,6 +153,15 @@ pub(crate) fn answer(call: &Call) -> Reply {
                 |name| json!({"repositoryName": call.body["repositoryName"], "imageDigest": format!("sha256:{name}")});
             page(call, "imageDetails", "nextToken", &PAIR.map(of))
         }
+        api if api.starts_with("organizations:") => {
+            let Some((token, items)) = organizations::answer(api, call.body["ParentId"].as_str()) else {
+                return unknown(call);
+            };
+            match token {
+                Some(field) => page(call, field, "NextToken", &items),
+                None => items.into_iter().next().unwrap_or_default(),
+            }
+        }
         _ => return unknown(call),
     };
     Reply::new(200, &json.to_string())
@@ -189,14 +202,14 @@ pub(crate) fn error(call: &Call, status: u16, code: &str) -> Reply {
             let error = format!("<Error><Type>Sender</Type><Code>{code}</Code><Message>m</Message></Error>");
             Reply::new(status, &format!("<ErrorResponse>{error}</ErrorResponse>"))
         }
-        Some(("ecr", _)) => Reply::new(status, &json!({"__type": code, "message": "m"}).to_string()),
+        Some(("ecr" | "organizations", _)) => Reply::new(status, &json!({"__type": code, "message": "m"}).to_string()),
         _ => Reply::new(status, "{\"message\":\"m\"}").header("x-amzn-errortype", code),
     }
 }
 
 /// What a service says that does not have this API.
 pub(crate) fn unknown(call: &Call) -> Reply {
-    if call.api.starts_with("ecr:") {
+    if call.api.starts_with("ecr:") || call.api.starts_with("organizations:") {
         error(call, 400, "UnknownOperationException")
     } else if call.api.starts_with("sts:") {
         error(call, 400, "InvalidAction")

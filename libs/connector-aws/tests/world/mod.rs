@@ -1,6 +1,7 @@
 //! A small AWS over real HTTP with one fault at a time: two regions, paged by one, every kind twice.
 
 mod answers;
+mod organizations;
 mod server;
 
 use std::collections::{BTreeSet, HashMap};
@@ -76,7 +77,13 @@ impl State {
 
     fn fail(&self, fault: Fault, number: usize, request: &Request, call: &answers::Call) -> Reply {
         let key = format!("{} {}", call.region, request.key());
-        let once = ["sts:GetCallerIdentity", "ecr:GetRegistryScanningConfiguration"].contains(&call.api.as_str());
+        let once = [
+            "sts:GetCallerIdentity",
+            "ecr:GetRegistryScanningConfiguration",
+            "organizations:DescribeOrganization",
+            "organizations:ListRoots",
+        ]
+        .contains(&call.api.as_str());
         let late = once || number > 1;
         match fault {
             Fault::ThrottledOnce => {

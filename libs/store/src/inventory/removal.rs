@@ -14,45 +14,56 @@ use crate::{StoreError, TenantTx};
 /// Resources removed in one transaction.
 const CHUNK: i64 = 2_000;
 
-/// Removes a chunk of what a connector had reported, and at the end the connector itself. Returns how much is left.
+/// Removes a chunk of what a connector had reported, and at the end the connector itself; for an organisation, also what
+/// the connectors of its accounts had. Returns how much is left.
 pub async fn remove_connector(
     tx: &mut TenantTx,
     connector: ConnectorId,
     now: DateTime<Utc>,
 ) -> Result<u64, StoreError> {
     let tenant = tx.tenant_uuid();
-    let ids: Vec<Uuid> = sqlx::query_scalar!(
-        "select resource_id from resources where tenant_id = $1 and connector_id = $2 order by resource_id limit $3",
+    let family = sqlx::query_scalar!(
+        "select connector_id from connectors where tenant_id = $1 and (connector_id = $2 or parent_id = $2)",
         tenant,
-        connector.0,
+        connector.0
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    let ids: Vec<Uuid> = sqlx::query_scalar!(
+        "select resource_id from resources where tenant_id = $1 and connector_id = any($2) order by resource_id limit $3",
+        tenant,
+        &family,
         CHUNK
     )
     .fetch_all(tx.conn())
     .await?;
     end_resources(tx, &ids, now).await?;
     let left = sqlx::query_scalar!(
-        r#"select count(*) as "left!" from resources where tenant_id = $1 and connector_id = $2"#,
+        r#"select count(*) as "left!" from resources where tenant_id = $1 and connector_id = any($2)"#,
         tenant,
-        connector.0
+        &family
     )
     .fetch_one(tx.conn())
     .await?;
     if left == 0 {
         sqlx::query!(
             "update clusters c set gone_at = $3 where tenant_id = $1 and gone_at is null
-               and exists (select from coverage v where v.tenant_id = $1 and v.connector_id = $2
+               and exists (select from coverage v where v.tenant_id = $1 and v.connector_id = any($2)
                            and v.cluster_id = c.cluster_id)
-               and not exists (select from coverage v where v.tenant_id = $1 and v.connector_id <> $2
+               and not exists (select from coverage v where v.tenant_id = $1 and v.connector_id <> all($2)
                                and v.cluster_id = c.cluster_id)
                and not exists (select from resources r where r.tenant_id = $1 and r.unit_id = c.cluster_id)",
             tenant,
-            connector.0,
+            &family,
             now
         )
         .execute(tx.conn())
         .await?;
         // Coverage, scans and permission checks go with the row.
-        sqlx::query!("delete from connectors where tenant_id = $1 and connector_id = $2", tenant, connector.0)
+        sqlx::query!("delete from plans where tenant_id = $1 and scope_id = any($2)", tenant, &family)
+            .execute(tx.conn())
+            .await?;
+        sqlx::query!("delete from connectors where tenant_id = $1 and connector_id = any($2)", tenant, &family)
             .execute(tx.conn())
             .await?;
     }

@@ -14,5 +14,5 @@ pub(crate) use caller::{
     ReadInventory,
 };
 pub(crate) use envelope::{no_such_method, no_such_path, wrap};
-pub(crate) use problem::{ApiError, Code, FieldErrors, Problem};
+pub(crate) use problem::{ApiError, Code, FieldError, FieldErrors, Problem};
 pub(crate) use query::{Listing, PageParams, Params, PathOf};

@@ -36,6 +36,8 @@ pub(crate) enum Code {
     AlreadyExists,
     /// It cannot be removed while others use it.
     InUse,
+    /// Its state does not allow this; `detail` says what to do instead.
+    WrongState,
     /// It was changed since the version in `If-Match`.
     VersionMismatch,
     /// An update needs `If-Match`.
@@ -77,7 +79,7 @@ impl Code {
             Self::InvalidBody | Self::IdempotencyKeyReused | Self::ExternalIdNotAccepted => {
                 StatusCode::UNPROCESSABLE_ENTITY
             }
-            Self::AlreadyExists | Self::InUse | Self::IdempotencyInFlight => StatusCode::CONFLICT,
+            Self::AlreadyExists | Self::InUse | Self::WrongState | Self::IdempotencyInFlight => StatusCode::CONFLICT,
             Self::VersionMismatch => StatusCode::PRECONDITION_FAILED,
             Self::PreconditionRequired => StatusCode::PRECONDITION_REQUIRED,
             Self::InvalidSignature => StatusCode::FORBIDDEN,
@@ -104,6 +106,7 @@ impl Code {
             Self::InvalidHeader => "A header does not fit",
             Self::AlreadyExists => "The name is taken",
             Self::InUse => "It is in use",
+            Self::WrongState => "Its state does not allow this",
             Self::VersionMismatch => "It was changed meanwhile",
             Self::PreconditionRequired => "An update needs If-Match",
             Self::IdempotencyKeyReused => "The idempotency key was used for another request",
@@ -166,6 +169,11 @@ impl ApiError {
         Self { code, detail: detail.into(), errors: Vec::new(), retry_after: None }
     }
 
+    /// Code, detail and fields, for a problem that is a part of an answer.
+    pub(crate) fn into_parts(self) -> (Code, String, Vec<FieldError>) {
+        (self.code, self.detail, self.errors)
+    }
+
     pub(crate) fn not_found(what: &str) -> Self {
         Self::new(Code::NotFound, format!("{what} not found"))
     }
@@ -217,6 +225,7 @@ impl From<StoreError> for ApiError {
             StoreError::Exists { .. } => Self::new(Code::AlreadyExists, error.to_string()),
             StoreError::VersionMismatch { .. } => Self::new(Code::VersionMismatch, error.to_string()),
             StoreError::InUse { .. } => Self::new(Code::InUse, error.to_string()),
+            StoreError::WrongState { .. } => Self::new(Code::WrongState, error.to_string()),
             StoreError::Cursor => Self::new(Code::InvalidCursor, error.to_string()),
             _ => {
                 tracing::error!(error = format!("{:#}", anyhow::Error::from(error)), "a request failed in the store");

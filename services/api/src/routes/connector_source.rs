@@ -1,13 +1,14 @@
 use std::collections::BTreeMap;
 
 use rampart_domain::{Cloud, Kind};
-use rampart_store::connector::{AwsSettings, Delivery, KubernetesSettings, RoleTrust, Settings};
+use rampart_store::connector::{AwsOrganization, AwsSettings, Delivery, KubernetesSettings, RoleTrust, Settings};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::azure_source::{AzureAuthWord, AzureSource};
 use super::gcp_source::{GcpCredentials, GcpSource};
+use super::selection::SelectionSource;
 use crate::http::{ApiError, Code, FieldErrors};
 
 /// What to read, and with which credentials.
@@ -48,9 +49,28 @@ pub(crate) struct AwsSource {
     /// `aws`, `aws-us-gov` or `aws-cn`; read from `role_arn` when left out.
     #[schema(example = "aws")]
     partition: Option<String>,
+    /// Read every account of the AWS Organization that the role or the keys belong to.
+    organization: Option<AwsOrganizationSource>,
     /// Taken only to be refused by name.
     #[schema(ignore)]
     external_id: Option<serde_json::Value>,
+}
+
+/// The accounts of an AWS Organization. The role or the keys are of its management account or of a delegated administrator.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AwsOrganizationSource {
+    /// Name, with its path, of the role that every account has for Rampart, with the same external id. The account of
+    /// `role_arn` is read by that role.
+    #[serde(default = "reader")]
+    #[schema(default = "RampartReader", example = "RampartReader")]
+    role_name: String,
+    #[serde(flatten)]
+    selection: SelectionSource,
+}
+
+fn reader() -> String {
+    "RampartReader".to_owned()
 }
 
 /// Regions of an account.
@@ -122,6 +142,8 @@ pub(crate) enum SourceView {
         regions: Regions,
         /// `aws`, `aws-us-gov` or `aws-cn`.
         partition: String,
+        /// The accounts that are read, for an organisation; null for a single account.
+        organization: Option<AwsOrganizationView>,
     },
     /// An Azure subscription.
     Azure {
@@ -170,6 +192,22 @@ pub(crate) enum SourceView {
     },
 }
 
+/// The accounts of an AWS Organization.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = AwsOrganization)]
+pub(crate) struct AwsOrganizationView {
+    /// Name of the role that every account has for Rampart.
+    role_name: String,
+    #[serde(flatten)]
+    selection: SelectionSource,
+}
+
+impl From<AwsOrganization> for AwsOrganizationView {
+    fn from(organization: AwsOrganization) -> Self {
+        Self { role_name: organization.role_name, selection: organization.selection.into() }
+    }
+}
+
 impl From<Settings> for SourceView {
     fn from(settings: Settings) -> Self {
         match settings {
@@ -178,6 +216,7 @@ impl From<Settings> for SourceView {
                 web_identity: aws.trust == RoleTrust::WebIdentity,
                 regions: aws.regions.map_or(Regions::Word(RegionWord::Enabled), Regions::List),
                 partition: aws.partition,
+                organization: aws.organization.map(AwsOrganizationView::from),
             },
             Settings::Azure(azure) => Self::Azure {
                 subscription_id: azure.subscription_id,
@@ -271,13 +310,24 @@ impl AwsSource {
             let fits = (1..=100).contains(&regions.len()) && regions.iter().all(plain);
             errors.check(fits, "/source/regions", "must be \"enabled\" or 1 to 100 names such as eu-west-1");
         }
-        let settings = AwsSettings { role_arn: self.role_arn, regions, partition, kinds, trust };
+        let organization = self.organization.map(|organization| organization.parse(errors));
+        let settings = AwsSettings { role_arn: self.role_arn, regions, partition, kinds, trust, organization };
         let secrets = collect([
             ("access_key_id", id),
             ("secret_access_key", secret),
             ("session_token", given(self.session_token)),
         ]);
         Ok((Settings::Aws(settings), secrets))
+    }
+}
+
+impl AwsOrganizationSource {
+    fn parse(self, errors: &mut FieldErrors) -> AwsOrganization {
+        let name = &self.role_name;
+        let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || "+=,.@/_-".contains(c));
+        let fits = (1..=512).contains(&name.len()) && plain && !name.starts_with('/') && !name.ends_with('/');
+        errors.check(fits, "/source/organization/role_name", "must be the name of an IAM role, such as RampartReader");
+        AwsOrganization { selection: self.selection.parse("/source/organization", errors), role_name: self.role_name }
     }
 }
 

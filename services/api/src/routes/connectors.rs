@@ -4,33 +4,35 @@ use axum::http::HeaderMap;
 use chrono::{DateTime, Utc};
 use rampart_domain::Kind;
 use rampart_store::connector::{self, Change, Connector, NewConnector, Settings};
+use rampart_store::preflight;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
+use super::check_name;
 use super::connector_source::{Source, SourceView};
-use super::{check_name, collectors};
 use crate::App;
-use crate::document::{IdempotencyHeader, IfMatchHeader};
+use crate::document::IfMatchHeader;
 use crate::http::{
-    Answer, ApiError, Caller, FieldErrors, List, Listing, ManageConnectors, PageParams, PathOf, Payload, ReadInventory,
-    Submission, if_match,
+    Answer, ApiError, Caller, Code, FieldErrors, List, Listing, ManageConnectors, PageParams, PathOf, Payload,
+    ReadInventory, if_match,
 };
 
 pub(super) fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new()
-        .routes(routes!(create_connector, list_connectors))
+        .routes(routes!(list_connectors))
         .routes(routes!(get_connector, update_connector, delete_connector))
         .routes(routes!(pause_connector))
         .routes(routes!(resume_connector))
+        .merge(super::onboarding::router())
 }
 
 /// An onboarded account or cluster.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Connector)]
-struct ConnectorView {
+pub(super) struct ConnectorView {
     id: Uuid,
     /// Unique name; stands for the id in paths.
     #[schema(example = "production")]
@@ -43,7 +45,7 @@ struct ConnectorView {
     external_id: Option<String>,
     /// For `rampart collect`, in the answer to the creation of a connector that is pushed to, and nowhere else.
     #[serde(skip_serializing_if = "Option::is_none")]
-    collector_token: Option<String>,
+    pub(super) collector_token: Option<String>,
     /// Minutes between scheduled scans; between pushes, where a collector pushes.
     interval_minutes: i32,
     /// Whether the schedule is off. Watching goes on: it has its own switch.
@@ -53,6 +55,12 @@ struct ConnectorView {
     watch: bool,
     /// Whether it is being deleted with its data.
     deleting: bool,
+    /// For an account of an organisation: the organisation's connector, which says how it is read and with what.
+    organization_id: Option<Uuid>,
+    /// For an account of an organisation: the cloud's id of the account.
+    account: Option<String>,
+    /// Since when the account is not read any more; its inventory stays for the retention time.
+    retired_at: Option<DateTime<Utc>>,
     version: i64,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
@@ -71,6 +79,9 @@ impl From<Connector> for ConnectorView {
             paused: row.paused,
             watch: row.watch,
             deleting: row.deleting,
+            organization_id: row.member.as_ref().map(|member| member.organization.0),
+            account: row.member.map(|member| member.account),
+            retired_at: row.retired_at,
             version: row.version,
             created_at: row.created_at,
             updated_at: row.updated_at,
@@ -79,7 +90,7 @@ impl From<Connector> for ConnectorView {
 }
 
 /// Refuses a source that no scan could use, because the operator has not made Rampart an issuer.
-fn check_federation(app: &App, settings: Option<&Settings>) -> Result<(), ApiError> {
+pub(super) fn check_federation(app: &App, settings: Option<&Settings>) -> Result<(), ApiError> {
     let usable = app.issuer_url().is_some() || !settings.is_some_and(Settings::needs_issuer);
     let mut errors = FieldErrors::default();
     let off = "workload-identity federation is off: the operator must set --issuer-url (RAMPART_ISSUER_URL)";
@@ -95,10 +106,10 @@ fn answer(row: Connector) -> Answer {
 /// A new connector.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct CreateConnector {
+pub(super) struct CreateConnector {
     /// Unique name, 1 to 100 letters, digits, `-`, `_` or `.`.
     #[schema(example = "production")]
-    name: String,
+    pub(super) name: String,
     source: Source,
     /// Kinds to read; all that are read by default when left out.
     #[serde(default)]
@@ -122,7 +133,7 @@ fn check_interval(errors: &mut FieldErrors, minutes: i32) {
 }
 
 impl CreateConnector {
-    fn parse(self) -> Result<NewConnector, ApiError> {
+    pub(super) fn parse(self) -> Result<NewConnector, ApiError> {
         let mut errors = FieldErrors::default();
         check_name(&mut errors, "/name", &self.name);
         check_interval(&mut errors, self.interval_minutes);
@@ -131,35 +142,6 @@ impl CreateConnector {
         let (name, interval_minutes, watch) = (self.name, self.interval_minutes, self.watch);
         Ok(NewConnector { name, settings, credentials, interval_minutes, watch })
     }
-}
-
-/// Onboard an account or cluster.
-///
-/// Credentials are sealed at once and never returned. For an AWS role the answer holds the external id that its trust
-/// policy must demand; for a cluster that is pushed, the token of its collector, which is shown only this once.
-#[utoipa::path(post, path = "/v1/connectors", tag = "connectors", params(IdempotencyHeader),
-    request_body = CreateConnector, responses((status = 201, body = ConnectorView)))]
-async fn create_connector(
-    State(app): State<App>,
-    caller: Caller<ManageConnectors>,
-    submission: Submission<CreateConnector>,
-) -> Result<Answer, ApiError> {
-    let (submission, body) = submission.split();
-    let new = body.parse()?;
-    check_federation(&app, Some(&new.settings))?;
-    let mut tx = app.tx(&caller).await?;
-    if let Some(earlier) = submission.replay(&mut tx, "create_connector", caller.access.token).await? {
-        return Ok(earlier);
-    }
-    let row = connector::create(&mut tx, app.keyring(), &new).await?;
-    let collector_token =
-        if row.settings.is_pushed() { Some(collectors::issue(&app, &mut tx, row.id, &row.name).await?) } else { None };
-    let (place, version) = (format!("/v1/connectors/{}", row.id), row.version);
-    let view = ConnectorView { collector_token, ..ConnectorView::from(row) };
-    let answer = Answer::created(place, view).version(version);
-    submission.keep(&mut tx, &answer.clone().without("collector_token")).await?;
-    tx.commit().await?;
-    Ok(answer)
 }
 
 /// No filters.
@@ -236,6 +218,8 @@ impl UpdateConnector {
             errors.check(same, "/source/provider", "cannot change; onboard a new connector instead");
             let as_before = settings.is_pushed() == current.settings.is_pushed();
             errors.check(as_before, "/source/delivery", "cannot change; onboard a new connector instead");
+            let whole = settings.selection().is_some() == current.settings.selection().is_some();
+            errors.check(whole, "/source/organization", "cannot come or go; onboard a new connector instead");
             change.settings = Some(settings);
             change.credentials = Some(credentials);
         } else if kinds != current.settings.kinds() {
@@ -247,6 +231,9 @@ impl UpdateConnector {
 }
 
 /// Change a connector.
+///
+/// A new source replaces all earlier credentials, for every account of an organisation at once, and starts a test of the
+/// connector's permissions.
 #[utoipa::path(patch, path = "/v1/connectors/{connector}", tag = "connectors",
     params(("connector" = String, Path, description = "Name or id"), IfMatchHeader), request_body = UpdateConnector,
     responses((status = 200, body = ConnectorView)))]
@@ -263,13 +250,16 @@ async fn update_connector(
     let change = body.parse(connector::get(&mut tx, id).await?)?;
     check_federation(&app, change.settings.as_ref())?;
     let row = connector::update(&mut tx, app.keyring(), id, version, &change).await?;
+    if change.credentials.is_some() {
+        preflight::request(&mut tx, id).await?;
+    }
     tx.commit().await?;
     Ok(answer(row))
 }
 
 /// Delete a connector with its data.
 ///
-/// Nothing starts any more, running scans are asked to stop, and the data is removed in the background; until then the
+/// An organisation goes with all its accounts; a single account is excluded instead. Nothing starts any more, running scans are asked to stop, and the data is removed in the background; until then the
 /// connector can be read with `deleting` set.
 #[utoipa::path(delete, path = "/v1/connectors/{connector}", tag = "connectors",
     params(("connector" = String, Path, description = "Name or id")), responses((status = 202, body = ConnectorView)))]
@@ -282,6 +272,10 @@ async fn delete_connector(
     let mut tx = app.tx(&caller).await?;
     let id = connector::resolve(&mut tx, &connector).await?;
     let version = if headers.contains_key("if-match") { if_match(&headers)? } else { None };
+    if connector::get(&mut tx, id).await?.member.is_some() {
+        let detail = "the connector belongs to an organisation; exclude the account there";
+        return Err(ApiError::new(Code::WrongState, detail));
+    }
     let row = connector::delete(&mut tx, id, version).await?;
     tx.commit().await?;
     let version = row.version;

@@ -1,6 +1,7 @@
 //! One file per noun: its operations and its views.
 
 mod access_receipt;
+mod accounts;
 mod assignments;
 mod azure_source;
 mod batches;
@@ -17,12 +18,16 @@ mod initiatives;
 mod issuer;
 mod onboarding;
 mod preflights;
+mod previews;
+mod pricings;
 mod recommendations;
 mod resources;
 mod scan_estimate;
 mod scans;
 mod scope;
 mod secure_score;
+mod selection;
+mod templates;
 mod tenant;
 mod tokens;
 
@@ -39,6 +44,9 @@ pub(crate) fn all() -> OpenApiRouter<App> {
         .merge(preflights::router())
         .merge(access_receipt::router())
         .merge(scan_estimate::router())
+        .merge(accounts::router())
+        .merge(previews::router())
+        .merge(pricings::router())
         .merge(scans::router())
         .merge(clusters::router())
         .merge(resources::router())
@@ -53,6 +61,7 @@ pub(crate) fn all() -> OpenApiRouter<App> {
         .merge(tenant::router())
         .merge(tokens::router())
         .merge(onboarding::router())
+        .merge(templates::router())
         .merge(issuer::router())
 }
 

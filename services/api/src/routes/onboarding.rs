@@ -1,120 +1,183 @@
+use std::collections::BTreeSet;
+
 use axum::extract::State;
-use axum::http::{HeaderName, HeaderValue, header};
-use axum::response::{IntoResponse, Response};
-use rampart_connector_aws::Regions;
-use rampart_domain::Cloud;
-use rampart_onboarding::{DOCUMENTS, Document, Fill, Permissions, Trust, find, render};
-use rampart_store::connector;
-use serde::Deserialize;
+use rampart_store::connector::{self, NewConnector};
+use rampart_store::preflight::{self, Preflight};
+use rampart_store::{StoreError, TenantTx};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
+use uuid::Uuid;
 
+use super::collectors;
+use super::connectors::{ConnectorView, CreateConnector, check_federation};
+use super::preflights::place;
 use crate::App;
-use crate::http::{ApiError, Caller, Code, Params, PathOf, ReadInventory};
+use crate::document::IdempotencyHeader;
+use crate::http::{Answer, ApiError, Caller, Code, FieldError, FieldErrors, ManageConnectors, Submission};
 
 pub(super) fn router() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(get_onboarding_template))
+    OpenApiRouter::new().routes(routes!(create_connector)).routes(routes!(create_connectors))
 }
 
-/// What the connectors declare: what the templates grant.
-fn permissions() -> Permissions {
-    Permissions {
-        aws: rampart_connector_aws::permissions(&Regions::Enabled),
-        kubernetes: rampart_connector_kube::permissions(Cloud::OnPremises),
-        eks: rampart_connector_kube::permissions(Cloud::Aws),
-        ..Permissions::default()
+/// Connectors onboarded by one request.
+const MOST: usize = 100;
+
+/// A connector that was onboarded, and the test of its permissions that began with it.
+#[derive(Debug, Serialize, ToSchema)]
+struct Onboarded {
+    #[serde(flatten)]
+    connector: ConnectorView,
+    preflight: PreflightLink,
+}
+
+/// Where a test of permissions is.
+#[derive(Debug, Serialize, ToSchema)]
+struct PreflightLink {
+    id: Uuid,
+    /// Path of its result.
+    #[schema(
+        example = "/v1/connectors/0199f7d5-0000-7000-8000-000000000001/preflights/0199f7d5-0000-7000-8000-000000000002"
+    )]
+    location: String,
+    /// `queued`, `running`, `succeeded` or `failed`.
+    #[schema(example = "queued")]
+    status: String,
+}
+
+impl From<&Preflight> for PreflightLink {
+    fn from(row: &Preflight) -> Self {
+        Self { id: row.preflight_id, location: place(row), status: row.status.clone() }
     }
 }
 
-/// Which template, and for whom it is filled in.
-#[derive(Debug, Deserialize, utoipa::IntoParams)]
-#[into_params(parameter_in = Query)]
-#[serde(deny_unknown_fields)]
-struct Wanted {
-    /// `cloudformation`, `stackset`, `terraform`, `organization_terraform`, `bicep`, `identity_bicep`, `script`, `manifest`,
-    /// `fleet_terraform` or `fleet_script`, as far as the cloud has it; the cloud's first when left out.
-    #[param(example = "terraform")]
-    format: Option<String>,
-    /// Name or id of the connector whose external id and subject are filled in; without it they stay parameters.
-    connector: Option<String>,
+/// Makes the connector and asks for its first test.
+async fn onboard(app: &App, tx: &mut TenantTx, new: &NewConnector) -> Result<(Onboarded, i64), ApiError> {
+    let row = connector::create(tx, app.keyring(), new).await?;
+    let test = preflight::request(tx, row.id).await?;
+    let collector_token =
+        if row.settings.is_pushed() { Some(collectors::issue(app, tx, row.id, &row.name).await?) } else { None };
+    let version = row.version;
+    let mut connector = ConnectorView::from(row);
+    connector.collector_token = collector_token;
+    Ok((Onboarded { connector, preflight: PreflightLink::from(&test) }, version))
 }
 
-/// Get a template that grants a connector what it needs and nothing else.
+/// Onboard an account, a cluster or a whole organisation.
 ///
-/// The list of permissions is the one that the connector's code calls; the tenant's ids, the issuer and Rampart's own
-/// identity are filled in as far as they are known.
-#[utoipa::path(get, path = "/v1/onboarding/{cloud}/template", tag = "onboarding",
-    params(("cloud" = String, Path, description = "`aws`, `azure`, `gcp` or `kubernetes`"), Wanted),
-    responses((status = 200, content_type = "text/plain", body = String)))]
-async fn get_onboarding_template(
+/// Credentials are sealed at once and never returned. For an AWS role the answer holds the external id that its trust
+/// policy must demand; for a cluster that is pushed, the token of its collector, which is shown only this once. A test of
+/// the permissions begins at once; the answer says where its result will be.
+#[utoipa::path(post, path = "/v1/connectors", tag = "connectors", params(IdempotencyHeader),
+    request_body = CreateConnector, responses((status = 202, body = Onboarded)))]
+async fn create_connector(
     State(app): State<App>,
-    caller: Caller<ReadInventory>,
-    PathOf(cloud): PathOf<String>,
-    Params(wanted): Params<Wanted>,
-) -> Result<Response, ApiError> {
-    let permissions = permissions();
-    let document = document(&cloud, wanted.format.as_deref(), &permissions)?;
-    let mut fill = Fill {
-        aws_principal: app.aws_principal().map(str::to_owned),
-        issuer_url: app.issuer_url().map(ToString::to_string),
-        ..Fill::default()
-    };
-    if let Some(name) = &wanted.connector {
-        caller.must_see_everything("connector")?;
-        let mut tx = app.tx(&caller).await?;
-        let id = connector::resolve(&mut tx, name).await?;
-        let row = connector::get(&mut tx, id).await?;
-        fill.trust = if row.settings.needs_issuer() { Trust::WebIdentity } else { Trust::ExternalId };
-        fill.external_id = row.external_id;
-        fill.subject = Some(format!("{}:{id}", caller.access.tenant));
+    caller: Caller<ManageConnectors>,
+    submission: Submission<CreateConnector>,
+) -> Result<Answer, ApiError> {
+    let (submission, body) = submission.split();
+    let new = body.parse()?;
+    check_federation(&app, Some(&new.settings))?;
+    let mut tx = app.tx(&caller).await?;
+    if let Some(earlier) = submission.replay(&mut tx, "create_connector", caller.access.token).await? {
+        return Ok(earlier);
     }
-    let text = render(document, &permissions, &fill).map_err(|error| {
-        tracing::error!(%error, cloud, format = document.format, "a template could not be made");
-        ApiError::new(Code::Internal, "the template could not be made")
-    })?;
-    let name = HeaderValue::from_str(&format!("attachment; filename=\"{}\"", document.file));
-    let headers: [(HeaderName, HeaderValue); 2] = [
-        (header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8")),
-        (header::CONTENT_DISPOSITION, name.unwrap_or(HeaderValue::from_static("attachment"))),
-    ];
-    Ok((headers, text).into_response())
+    let (onboarded, version) = onboard(&app, &mut tx, &new).await?;
+    let answer = Answer::accepted(onboarded.preflight.location.clone(), onboarded).version(version);
+    submission.keep(&mut tx, &answer.clone().without("collector_token")).await?;
+    tx.commit().await?;
+    Ok(answer)
 }
 
-fn document(cloud: &str, format: Option<&str>, permissions: &Permissions) -> Result<&'static Document, ApiError> {
-    let mut of_cloud = DOCUMENTS.iter().filter(|document| document.cloud == cloud && permissions.has(cloud));
-    let first = of_cloud.next().ok_or_else(|| ApiError::not_found("templates of this cloud"))?;
-    let Some(format) = format else { return Ok(first) };
-    find(cloud, format).ok_or_else(|| {
-        let formats: Vec<_> = std::iter::once(first).chain(of_cloud).map(|document| document.format).collect();
-        ApiError::new(Code::InvalidQuery, format!("`format` must be one of {}", formats.join(", ")))
-    })
+/// Connectors to onboard together.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct CreateConnectors {
+    /// 1 to 100 connectors.
+    connectors: Vec<CreateConnector>,
 }
 
-#[cfg(test)]
-mod tests {
-    use std::path::Path;
+/// What became of each connector, in the order of the request.
+#[derive(Debug, Serialize, ToSchema)]
+struct OnboardedConnectors {
+    items: Vec<OnboardingItem>,
+}
 
-    use super::*;
+/// What became of one connector.
+#[derive(Debug, Serialize, ToSchema)]
+struct OnboardingItem {
+    /// The name that was asked for.
+    name: String,
+    /// The connector; null when it was refused.
+    connector: Option<Onboarded>,
+    /// Why it was refused; null when it was onboarded.
+    problem: Option<ItemProblem>,
+}
 
-    #[test]
-    fn the_committed_templates_are_what_the_connectors_declare() {
-        let permissions = permissions();
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../infra/onboarding");
-        let made = DOCUMENTS.iter().filter(|document| permissions.has(document.cloud));
-        let mut files = 0;
-        for document in made {
-            let name = format!("{}/{}", document.cloud, document.file);
-            let text = render(document, &permissions, &Fill::default()).unwrap();
-            if std::env::var_os("UPDATE").is_some() {
-                std::fs::create_dir_all(root.join(document.cloud)).unwrap();
-                std::fs::write(root.join(&name), &text).unwrap();
+/// Why one of many was refused.
+#[derive(Debug, Serialize, ToSchema)]
+struct ItemProblem {
+    code: Code,
+    detail: String,
+    /// Fields that do not fit, as JSON pointers into the item.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<FieldError>,
+}
+
+impl From<ApiError> for ItemProblem {
+    fn from(error: ApiError) -> Self {
+        let (code, detail, errors) = error.into_parts();
+        Self { code, detail, errors }
+    }
+}
+
+/// What cannot be onboarded together with others: the token of a collector is shown once, and an answer that is kept for a
+/// repetition must not hold it.
+fn alone(app: &App, new: NewConnector) -> Result<NewConnector, ApiError> {
+    let mut errors = FieldErrors::default();
+    errors.check(!new.settings.is_pushed(), "/source/delivery", "is onboarded by POST /v1/connectors, for its token");
+    errors.finish()?;
+    check_federation(app, Some(&new.settings))?;
+    Ok(new)
+}
+
+/// Onboard many accounts, clusters and organisations.
+///
+/// Each is onboarded or refused by itself, as by a request of its own; the answer says what became of each.
+#[utoipa::path(post, path = "/v1/connectors:bulk", tag = "connectors", params(IdempotencyHeader),
+    request_body = CreateConnectors, responses((status = 202, body = OnboardedConnectors)))]
+async fn create_connectors(
+    State(app): State<App>,
+    caller: Caller<ManageConnectors>,
+    submission: Submission<CreateConnectors>,
+) -> Result<Answer, ApiError> {
+    let (submission, body) = submission.split();
+    let mut errors = FieldErrors::default();
+    errors.check((1..=MOST).contains(&body.connectors.len()), "/connectors", "must be 1 to 100");
+    errors.finish()?;
+    let mut tx = app.tx(&caller).await?;
+    if let Some(earlier) = submission.replay(&mut tx, "create_connectors", caller.access.token).await? {
+        return Ok(earlier);
+    }
+    let names: Vec<String> = body.connectors.iter().map(|connector| connector.name.clone()).collect();
+    let mut taken: BTreeSet<String> = connector::taken(&mut tx, &names).await?.into_iter().collect();
+    let mut items = Vec::with_capacity(names.len());
+    for (name, wanted) in names.into_iter().zip(body.connectors) {
+        let new = wanted.parse().and_then(|new| alone(&app, new)).and_then(|new| match taken.insert(name.clone()) {
+            true => Ok(new),
+            false => Err(StoreError::Exists { what: "connector", name: name.clone() }.into()),
+        });
+        items.push(match new {
+            Ok(new) => {
+                let (onboarded, _) = onboard(&app, &mut tx, &new).await?;
+                OnboardingItem { name, connector: Some(onboarded), problem: None }
             }
-            let committed = std::fs::read_to_string(root.join(&name)).unwrap_or_default();
-            assert!(committed == text, "infra/onboarding/{name} is stale: run `cargo xtask templates` and commit it");
-            files += 1;
-        }
-        let committed = std::fs::read_dir(&root).unwrap().flatten().filter(|entry| entry.path().is_dir());
-        let committed = committed.flat_map(|dir| std::fs::read_dir(dir.path()).unwrap().flatten()).count();
-        assert_eq!(committed, files, "a file that nothing generates");
+            Err(error) => OnboardingItem { name, connector: None, problem: Some(error.into()) },
+        });
     }
+    let answer = Answer::accepted("/v1/connectors".to_owned(), OnboardedConnectors { items });
+    submission.keep(&mut tx, &answer).await?;
+    tx.commit().await?;
+    Ok(answer)
 }

@@ -107,7 +107,8 @@ impl PreflightView {
     }
 }
 
-fn place(row: &Preflight) -> String {
+/// Where a test is.
+pub(super) fn place(row: &Preflight) -> String {
     format!("/v1/connectors/{}/preflights/{}", row.connector_id, row.preflight_id)
 }
 

@@ -15,8 +15,8 @@ async fn a_repeated_creation_takes_effect_once() {
     let create = async |key: &str, body: Value| {
         api.call(Method::POST, "/v1/connectors", &world.owner, &[("idempotency-key", key)], Some(body)).await
     };
-    let first = create("k1", kubernetes("one")).await.expect(StatusCode::CREATED);
-    let again = create("k1", kubernetes("one")).await.expect(StatusCode::CREATED);
+    let first = create("k1", kubernetes("one")).await.expect(StatusCode::ACCEPTED);
+    let again = create("k1", kubernetes("one")).await.expect(StatusCode::ACCEPTED);
     assert_eq!(first.json(), again.json());
     assert_eq!(first.headers["location"], again.headers["location"]);
     assert_eq!(first.headers["etag"], again.headers["etag"]);
@@ -24,7 +24,7 @@ async fn a_repeated_creation_takes_effect_once() {
     assert_eq!(create("k1", kubernetes("two")).await.code(), "idempotency_key_reused");
     assert_eq!(create("k2", kubernetes("one")).await.code(), "already_exists");
     // What failed is not kept: the key is free for another try.
-    create("k2", kubernetes("two")).await.expect(StatusCode::CREATED);
+    create("k2", kubernetes("two")).await.expect(StatusCode::ACCEPTED);
     assert_eq!(create("no spaces", kubernetes("three")).await.code(), "invalid_header");
 }
 
@@ -81,7 +81,7 @@ async fn scans_coalesce_wait_and_can_be_cancelled() {
 async fn credentials_are_never_returned_and_deleting_hides_nothing() {
     let api = start().await;
     let world = api.world("alpha").await;
-    let made = api.post("/v1/connectors", &world.owner, kubernetes("one")).await.expect(StatusCode::CREATED);
+    let made = api.post("/v1/connectors", &world.owner, kubernetes("one")).await.expect(StatusCode::ACCEPTED);
     assert!(!made.text.contains("very-secret-token"), "{}", made.text);
     for path in ["/v1/connectors/one", "/v1/connectors?limit=10"] {
         let seen = api.get(path, &world.owner).await.expect(StatusCode::OK);

@@ -5,6 +5,7 @@
 mod authorisation;
 mod conditional;
 mod document;
+mod federation;
 mod onboarding;
 mod paging;
 mod problems;

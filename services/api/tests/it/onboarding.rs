@@ -1,148 +1,164 @@
-use axum::http::StatusCode;
-use rampart_api::Config;
-use rampart_domain::ConnectorId;
-use rampart_store::permission_use::{self, Declaration, Used};
+use axum::http::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::support::{ISSUER, start, start_with};
+use crate::support::{TestApi, World, start};
 
-const ROLE: &str = "arn:aws:iam::111111111111:role/rampart";
+fn kubernetes(name: &str) -> Value {
+    json!({"name": name, "source": {"provider": "kubernetes", "server": "https://k.example:6443", "token": "t"}})
+}
+
+fn organization(rules: &Value) -> Value {
+    let role = "arn:aws:iam::111111111111:role/rampart";
+    json!({"name": "org", "source": {"provider": "aws", "role_arn": role, "organization": rules}})
+}
 
 #[tokio::test]
-async fn the_issuer_describes_itself_and_its_public_keys() {
+async fn onboarding_begins_with_a_test_of_the_permissions() {
     let api = start().await;
-    let configuration = api.get("/.well-known/openid-configuration", "").await.json();
-    assert_eq!(configuration["issuer"], ISSUER);
-    assert_eq!(configuration["jwks_uri"], format!("{ISSUER}/.well-known/jwks.json"));
-    assert_eq!(configuration["id_token_signing_alg_values_supported"], json!(["RS256"]));
-    let keys = api.get("/.well-known/jwks.json", "").await.expect(StatusCode::OK);
-    let key = keys.json()["keys"][0].clone();
-    assert_eq!((&key["kty"], &key["use"], &key["alg"]), (&json!("RSA"), &json!("sig"), &json!("RS256")));
-    assert_eq!(key["e"], "AQAB");
-    assert_eq!(key["n"].as_str().unwrap().len(), 342, "2048 bits");
-    let members: Vec<_> = key.as_object().unwrap().keys().map(String::as_str).collect();
-    assert_eq!(members, ["alg", "e", "kid", "kty", "n", "use"], "no private member");
-}
-
-#[tokio::test]
-async fn without_an_issuer_url_federation_is_off_and_says_so() {
-    let api = start_with(Config { rate_limit: 10_000, ..Config::default() }).await;
-    for path in ["/.well-known/openid-configuration", "/.well-known/jwks.json"] {
-        let answered = api.get(path, "").await.expect(StatusCode::NOT_FOUND);
-        assert_eq!(answered.code(), "not_found");
-        assert!(answered.text.contains("RAMPART_ISSUER_URL"), "{}", answered.text);
-    }
     let world = api.world("alpha").await;
-    let source = json!({"provider": "aws", "role_arn": ROLE, "web_identity": true});
-    let body = json!({"name": "federated", "source": source});
-    let refused = api.post("/v1/connectors", &world.owner, body).await.expect(StatusCode::UNPROCESSABLE_ENTITY);
-    assert!(refused.text.contains("RAMPART_ISSUER_URL"), "{}", refused.text);
-}
+    let made = api.post("/v1/connectors", &world.owner, kubernetes("one")).await.expect(StatusCode::ACCEPTED);
+    let place = made.headers["location"].to_str().unwrap().to_owned();
+    let made = made.json();
+    assert_eq!(made["preflight"]["location"], place.as_str(), "{made}");
+    let test = api.get(&place, &world.owner).await.expect(StatusCode::OK).json();
+    assert_eq!((&test["status"], &test["connector_id"]), (&json!("queued"), &made["id"]));
 
-#[tokio::test]
-async fn a_template_is_filled_in_for_a_connector() {
-    let principal = "arn:aws:iam::999900001111:role/rampart".to_owned();
-    let config = Config {
-        rate_limit: 10_000,
-        issuer_url: Some(ISSUER.parse().unwrap()),
-        aws_principal: Some(principal.clone()),
-        ..Config::default()
+    // New credentials are tested, too; a change of the schedule is not.
+    api.db.run("update preflights set status = 'succeeded', finished_at = now()").await;
+    let change = async |body: Value| {
+        api.call(Method::PATCH, "/v1/connectors/one", &world.owner, &[("if-match", "*")], Some(body)).await
     };
-    let api = start_with(config).await;
+    let count = async || {
+        let tests = api.get("/v1/connectors/one/preflights?limit=10", &world.owner).await.json();
+        tests["items"].as_array().unwrap().len()
+    };
+    change(json!({"interval_minutes": 90})).await.expect(StatusCode::OK);
+    assert_eq!(count().await, 1);
+    change(json!({"source": kubernetes("one")["source"]})).await.expect(StatusCode::OK);
+    assert_eq!(count().await, 2);
+}
+
+#[tokio::test]
+async fn each_of_many_is_onboarded_or_refused_by_itself() {
+    let api = start().await;
     let world = api.world("alpha").await;
-    let connector = api.get(&format!("/v1/connectors/{}", world.connector), &world.owner).await.json();
-    let place = format!("/v1/onboarding/aws/template?format=cloudformation&connector={}", world.connector);
-    let answered = api.get(&place, &world.owner).await.expect(StatusCode::OK);
-    assert_eq!(answered.headers["content-type"], "text/plain; charset=utf-8");
-    assert_eq!(answered.headers["content-disposition"], "attachment; filename=\"rampart.yaml\"");
-    for part in [connector["external_id"].as_str().unwrap(), &principal, "eks:DescribeCluster", "Default: external_id"]
-    {
-        assert!(answered.text.contains(part), "{part} is missing: {}", answered.text);
-    }
-    let source = json!({"provider": "aws", "role_arn": ROLE, "web_identity": true});
-    let body = json!({"name": "federated", "source": source});
-    let federated = api.post("/v1/connectors", &world.owner, body).await.expect(StatusCode::CREATED).json();
-    assert_eq!((&federated["external_id"], &federated["source"]["web_identity"]), (&Value::Null, &json!(true)));
-    let place = "/v1/onboarding/aws/template?format=terraform&connector=federated";
-    let text = api.get(place, &world.owner).await.expect(StatusCode::OK).text;
-    let subject = format!("{}:{}", world.tenant, federated["id"].as_str().unwrap());
-    for part in [subject.as_str(), "rampart.example", "default     = \"web_identity\""] {
-        assert!(text.contains(part), "{part} is missing: {text}");
-    }
-    let open = api.get("/v1/onboarding/kubernetes/template", &world.owner).await.expect(StatusCode::OK).text;
-    assert!(open.contains("kind: ClusterRole") && !open.contains("secrets"));
-    for (path, status, code) in [
-        ("/v1/onboarding/mars/template", StatusCode::NOT_FOUND, "not_found"),
-        ("/v1/onboarding/aws/template?format=bicep", StatusCode::BAD_REQUEST, "invalid_query"),
-        ("/v1/onboarding/aws/template?connector=nobody", StatusCode::NOT_FOUND, "not_found"),
-        ("/v1/onboarding/aws/template?colour=red", StatusCode::BAD_REQUEST, "invalid_query"),
+    let mut broken = kubernetes("no spaces");
+    broken["interval_minutes"] = json!(1);
+    let many = [kubernetes("one"), broken, kubernetes("alpha-aws"), kubernetes("one"), kubernetes("two")];
+    let body = json!({"connectors": many});
+    let key = [("idempotency-key", "k")];
+    let send = || api.call(Method::POST, "/v1/connectors:bulk", &world.owner, &key, Some(body.clone()));
+    let answer = send().await.expect(StatusCode::ACCEPTED).json();
+    let items = answer["items"].as_array().unwrap();
+    let codes: Vec<_> = items.iter().map(|item| item["problem"]["code"].as_str().unwrap_or("none")).collect();
+    assert_eq!(codes, ["none", "invalid_body", "already_exists", "already_exists", "none"]);
+    assert_eq!(items[1]["problem"]["errors"].as_array().unwrap().len(), 2, "{}", items[1]);
+    assert!(items[4]["connector"]["preflight"]["location"].is_string(), "{}", items[4]);
+    api.get("/v1/connectors/two", &world.owner).await.expect(StatusCode::OK);
+    assert_eq!(send().await.expect(StatusCode::ACCEPTED).json(), answer, "a repetition takes effect once");
+    let none = api.post("/v1/connectors:bulk", &world.owner, json!({"connectors": []})).await;
+    assert_eq!(none.code(), "invalid_body");
+}
+
+#[tokio::test]
+async fn rules_of_an_organisation_are_checked_and_shown() {
+    let api = start().await;
+    let world = api.world("alpha").await;
+    for (rules, part) in [
+        (json!({"role_name": "a b"}), "/source/organization/role_name"),
+        (json!({"include": ["ou with spaces"]}), "/source/organization/include"),
+        (json!({"exclude": vec!["1"; 1001]}), "/source/organization/exclude"),
+        (json!({"colour": "red"}), "colour"),
     ] {
-        assert_eq!(api.get(path, &world.owner).await.expect(status).code(), code, "{path}");
+        let answered = api.post("/v1/connectors", &world.owner, organization(&rules)).await;
+        assert_eq!(answered.code(), "invalid_body", "{rules}");
+        assert!(answered.text.contains(part), "{rules}: {}", answered.text);
     }
-    let elsewhere = api.scoped(&world, rampart_store::Role::Owner, world.cluster).await;
-    let hidden = format!("/v1/onboarding/aws/template?connector={}", world.connector);
-    api.get(&hidden, &elsewhere).await.expect(StatusCode::NOT_FOUND);
+    let rules = json!({"include": ["ou-1"], "exclude": ["222222222222"]});
+    let made = api.post("/v1/connectors", &world.owner, organization(&rules)).await.expect(StatusCode::ACCEPTED).json();
+    let shown =
+        json!({"role_name": "RampartReader", "include": ["ou-1"], "exclude": ["222222222222"], "auto_add": true});
+    assert_eq!(made["source"]["organization"], shown);
+    assert!(made["external_id"].is_string() && made["organization_id"].is_null(), "{made}");
+    let account = json!({"source": {"provider": "aws", "role_arn": "arn:aws:iam::111111111111:role/rampart"}});
+    let place = "/v1/connectors/org";
+    let turned = api.call(Method::PATCH, place, &world.owner, &[("if-match", "*")], Some(account)).await;
+    assert_eq!(turned.code(), "invalid_body", "an organisation does not become an account");
+    let of_account = api.get("/v1/connectors/alpha-aws/accounts?limit=5", &world.owner).await;
+    assert_eq!((of_account.status, of_account.code().as_str()), (StatusCode::CONFLICT, "wrong_state"));
+}
+
+/// Adds the account that waits; its connector.
+async fn add(api: &TestApi, world: &World) -> Value {
+    let place = format!("/v1/connectors/{}/accounts/add", world.organization);
+    let added =
+        api.post(&place, &world.owner, json!({"accounts": [world.account]})).await.expect(StatusCode::OK).json();
+    let id = added["items"][0]["connector_id"].as_str().unwrap().to_owned();
+    api.get(&format!("/v1/connectors/{id}"), &world.owner).await.expect(StatusCode::OK).json()
 }
 
 #[tokio::test]
-async fn the_receipt_tells_used_from_unused_in_the_window() {
+async fn the_connector_of_an_account_belongs_to_its_organisation() {
     let api = start().await;
     let world = api.world("alpha").await;
-    let connector = ConnectorId(world.connector);
-    let at = |days: i64| chrono::Utc::now() - chrono::Duration::days(days);
-    let used = |permission: &str, calls, refused, first, last| Used {
-        permission: permission.into(),
-        family: "eks".into(),
-        calls,
-        refused,
-        first: at(first),
-        last: at(last),
-    };
-    api.db
-        .run(&format!(
-            "update connectors set created_at = now() - interval '400 days' where connector_id = '{connector}'"
-        ))
-        .await;
-    let names = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
-    let mut tx = api.db.store.tenant(world.tenant).await.unwrap();
-    let all = names(&["eks:ListClusters", "eks:ListAddons", "eks:DescribeAddon"]);
-    permission_use::declare(&mut tx, connector, &all, Declaration::Whole).await.unwrap();
-    let batch = [used("eks:ListClusters", 3, 1, 50, 40), used("eks:ListAddons", 1, 0, 200, 200)];
-    permission_use::record(&mut tx, connector, &batch).await.unwrap();
-    let batch = [used("eks:ListClusters", 2, 0, 10, 10), used("sts:AssumeRole", 1, 0, 10, 10)];
-    permission_use::record(&mut tx, connector, &batch).await.unwrap();
-    tx.commit().await.unwrap();
+    let child = add(&api, &world).await;
+    let place = format!("/v1/connectors/{}", child["id"].as_str().unwrap());
+    assert_eq!(child["organization_id"], world.organization.to_string());
+    assert_eq!((&child["account"], &child["source"]["organization"]), (&json!(world.account), &Value::Null));
+    let change =
+        async |body: Value| api.call(Method::PATCH, &place, &world.owner, &[("if-match", "*")], Some(body)).await;
+    assert_eq!(change(json!({"name": "mine"})).await.code(), "wrong_state");
+    assert_eq!(api.call(Method::DELETE, &place, &world.owner, &[], None).await.code(), "wrong_state");
+    let pause = |verb: &str| format!("{place}/{verb}");
+    assert_eq!(api.post(&pause("pause"), &world.owner, json!({})).await.json()["paused"], true);
+    assert_eq!(api.post(&pause("resume"), &world.owner, json!({})).await.json()["paused"], false);
 
-    let place = format!("/v1/connectors/{connector}/access-receipt");
-    let receipt = api.get(&place, &world.owner).await.expect(StatusCode::OK).json();
-    let lines: Vec<_> = receipt["used"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|it| {
-            (it["permission"].as_str().unwrap().to_owned(), it["declared"] == true, it["calls"].as_u64().unwrap())
-        })
-        .collect();
-    let line = |name: &str, declared, calls| (name.to_owned(), declared, calls);
+    let organization = format!("/v1/connectors/{}", world.organization);
+    let exclude = format!("{organization}/accounts/exclude");
+    api.post(&exclude, &world.owner, json!({"accounts": [world.account]})).await.expect(StatusCode::OK);
+    let retired = api.get(&place, &world.owner).await.json();
+    assert!(retired["retired_at"].is_string(), "{retired}");
+    for verb in ["scans", "test"] {
+        assert_eq!(api.post(&pause(verb), &world.owner, json!({})).await.code(), "wrong_state", "{verb}");
+    }
+    api.call(Method::DELETE, &organization, &world.owner, &[], None).await.expect(StatusCode::ACCEPTED);
+    assert_eq!(api.get(&place, &world.owner).await.json()["deleting"], true, "it goes with its organisation");
+}
+
+#[tokio::test]
+async fn a_plan_holds_from_above_until_it_is_set() {
+    let api = start().await;
+    let world = api.world("alpha").await;
+    let child = add(&api, &world).await;
+    let organization = format!("/v1/connectors/{}", world.organization);
+    let account = format!("/v1/connectors/{}", child["id"].as_str().unwrap());
+    let plan = async |place: &str| api.get(&format!("{place}/pricings/discovery"), &world.owner).await.json();
+    let set = async |place: &str, enabled: bool| {
+        let body = Some(json!({"enabled": enabled}));
+        api.call(Method::PUT, &format!("{place}/pricings/discovery"), &world.owner, &[], body).await.json()
+    };
+    let nothing = plan(&account).await;
     assert_eq!(
-        lines,
-        [line("eks:ListAddons", true, 1), line("eks:ListClusters", true, 5), line("sts:AssumeRole", false, 1)]
+        (&nothing["enabled"], &nothing["inherited"], &nothing["inherited_from"]),
+        (&json!(true), &json!(true), &Value::Null)
     );
-    assert_eq!(receipt["used"][1]["refused"], 1);
-    let unused = |receipt: &Value| -> Vec<String> {
-        let lines = receipt["never_used"].as_array().unwrap();
-        lines.iter().map(|line| line["permission"].as_str().unwrap().to_owned()).collect()
-    };
-    assert_eq!(unused(&receipt), ["eks:DescribeAddon", "eks:ListAddons"], "not in the last 90 days");
-    let year = api.get(&format!("{place}?days=365"), &world.owner).await.json();
-    assert_eq!(unused(&year), ["eks:DescribeAddon"]);
-    assert_eq!(receipt["trace"]["session_name"], format!("rampart-{}", world.connector.simple()));
-    api.get(&format!("{place}?days=0"), &world.owner).await.expect(StatusCode::BAD_REQUEST);
-
-    let mut tx = api.db.store.tenant(world.tenant).await.unwrap();
-    permission_use::declare(&mut tx, connector, &names(&["eks:ListClusters"]), Declaration::Whole).await.unwrap();
-    tx.commit().await.unwrap();
-    let narrowed = api.get(&place, &world.owner).await.json();
-    assert!(unused(&narrowed).is_empty(), "what is needed no more is not asked for: {narrowed}");
-    assert_eq!(narrowed["used"].as_array().unwrap().len(), 3, "what was used stays on the receipt");
+    assert_eq!(nothing["enablement_time"], child["created_at"], "on from its beginning");
+    let off = set(&organization, false).await;
+    assert_eq!(
+        (&off["enabled"], &off["inherited"], &off["enablement_time"]),
+        (&json!(false), &json!(false), &Value::Null)
+    );
+    let below = plan(&account).await;
+    assert_eq!((&below["enabled"], &below["inherited_from"]), (&json!(false), &json!(world.organization)));
+    assert_eq!(set(&account, true).await["enabled"], true);
+    let since = plan(&account).await["enablement_time"].clone();
+    assert_ne!(since, child["created_at"], "on again only now");
+    set(&account, true).await;
+    assert_eq!(plan(&account).await["enablement_time"], since, "and since then without a break");
+    let place = format!("{account}/pricings/discovery");
+    let reset = api.call(Method::DELETE, &place, &world.owner, &[], None).await.expect(StatusCode::OK).json();
+    assert_eq!((&reset["enabled"], &reset["inherited"]), (&json!(false), &json!(true)));
+    let listed = api.get(&format!("{account}/pricings?limit=1"), &world.owner).await.json();
+    assert!(listed["items"][0]["name"] == "discovery" && listed["next_cursor"].is_string(), "{listed}");
+    assert_eq!(api.get(&format!("{account}/pricings/unknown"), &world.owner).await.code(), "not_found");
 }

@@ -68,6 +68,10 @@ pub(crate) struct World {
     pub other_cluster: Uuid,
     pub other_resource: Uuid,
     pub connector: Uuid,
+    /// A connector of an organisation, with one account that waits to be added.
+    pub organization: Uuid,
+    pub account: String,
+    pub preview: Uuid,
     pub scan: Uuid,
     pub preflight: Uuid,
     pub initiative: String,
@@ -159,6 +163,11 @@ impl TestApi {
             )
             .await;
         let connector = made(connector);
+        let organization = json!({"name": format!("{name}-organization"), "source": {"provider": "aws",
+            "role_arn": "arn:aws:iam::111111111111:role/rampart", "organization": {"auto_add": false}}});
+        let organization = made(self.post("/v1/connectors", &owner, organization).await);
+        let preview = self.post(&format!("/v1/connectors/{organization}/previews"), &owner, json!({})).await;
+        let preview = made(preview);
         let scan = made(self.post(&format!("/v1/connectors/{connector}/scans"), &owner, json!({})).await);
         let preflight = made(self.post(&format!("/v1/connectors/{connector}/test"), &owner, json!({})).await);
         let initiative = format!("{name}-initiative");
@@ -173,6 +182,9 @@ impl TestApi {
             other_cluster: Uuid::new_v4(),
             other_resource: Uuid::new_v4(),
             connector,
+            organization,
+            account: "111111111111".to_owned(),
+            preview,
             scan,
             preflight,
             initiative,
@@ -191,9 +203,11 @@ impl TestApi {
 
     async fn seed(&self, world: &World, name: &str) {
         let World { tenant, cluster, resource, digest, other_cluster, other_resource, connector, .. } = world;
-        let image = Uuid::new_v4();
+        let (image, organization, account) = (Uuid::new_v4(), world.organization, &world.account);
         let mut sql = vec![format!(
-            "insert into checks (tenant_id, ordinal, control_id, params_hash, params) values
+            "insert into organization_members (tenant_id, connector_id, account, name, state, first_seen)
+             values ('{tenant}', '{organization}', '{account}', '{name}-account', 'active', now());
+             insert into checks (tenant_id, ordinal, control_id, params_hash, params) values
                 ('{tenant}', 0, 'k8s.pod.privileged', 'x', '{{}}'), ('{tenant}', 9, 'k8s.pod.host_network', 'x', '{{}}');"
         )];
         for (cluster, resource, account, label) in

@@ -20,7 +20,7 @@ use super::status::Status;
 use super::streams::{Step, backoff, follow};
 use super::write::Writer;
 use super::{Over, Trouble, Watcher, images};
-use crate::connect::{self, Source as Connected};
+use crate::connect::{self, ConnectError, Source as Connected};
 use crate::pipeline::{self, Pipeline};
 use crate::progress::Progress;
 
@@ -71,7 +71,7 @@ pub(super) async fn run(
     let kube = match &row.settings {
         connector::Settings::Kubernetes(_) => match build()? {
             Connected::Cluster { connector, .. } => *connector,
-            Connected::Cloud(_) | Connected::Pushed { .. } => {
+            Connected::Cloud(_) | Connected::Pushed { .. } | Connected::Organization { .. } => {
                 return Err(Trouble::Other("the connector reads no cluster"));
             }
         },
@@ -79,8 +79,7 @@ pub(super) async fn run(
             let account = watcher.account(&row, || {
                 match connect::source(discovery, lease.tenant, &row, &credentials, discovery.caller.cancel().clone())? {
                     Connected::Cloud(cloud) => Ok(Arc::from(cloud)),
-                    Connected::Cluster { connector, .. } => Ok(Arc::new(*connector)),
-                    Connected::Pushed { connector, .. } => Ok(Arc::new(*connector)),
+                    _ => Err(ConnectError::NoClusters),
                 }
             })?;
             let native_id = NativeId::new(wanted.scope.strip_prefix("cluster/").unwrap_or(&wanted.scope));

@@ -7,6 +7,7 @@ mod eks;
 mod error;
 pub(crate) mod identity;
 mod operation;
+mod organizations;
 mod paging;
 pub(crate) mod sigv4;
 mod sts;
@@ -126,6 +127,7 @@ fn answer(shared: &Shared, received: &Received<'_>) -> Result<Answer, AwsError> 
     let mut value = match operation.service {
         Service::Eks => eks::answer(&cx, operation, received.members)?,
         Service::Ecr => ecr::answer(&cx, operation, received.members)?,
+        Service::Organizations => organizations::answer(&cx, operation, received.members)?,
         Service::Account | Service::Sts => account::answer(&cx, operation, received.members)?,
     };
     distort(&mut value, received.members, faults);

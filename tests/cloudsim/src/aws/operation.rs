@@ -7,7 +7,7 @@ use super::sigv4::pairs;
 pub(crate) enum Protocol {
     /// EKS, Account.
     RestJson,
-    /// ECR.
+    /// ECR, Organizations.
     Json,
     /// STS.
     Query,
@@ -20,6 +20,7 @@ pub(crate) enum Service {
     Ecr,
     Sts,
     Account,
+    Organizations,
 }
 
 impl Service {
@@ -29,13 +30,14 @@ impl Service {
             Self::Ecr => "ecr",
             Self::Sts => "sts",
             Self::Account => "account",
+            Self::Organizations => "organizations",
         }
     }
 
     pub(crate) const fn protocol(self) -> Protocol {
         match self {
             Self::Eks | Self::Account => Protocol::RestJson,
-            Self::Ecr => Protocol::Json,
+            Self::Ecr | Self::Organizations => Protocol::Json,
             Self::Sts => Protocol::Query,
         }
     }
@@ -50,6 +52,10 @@ pub(crate) struct Operation {
     /// Values of the variable parts of the path, in order.
     pub(crate) path: Vec<String>,
 }
+
+/// Services that name the operation in a header, by how it begins.
+const TARGETS: [(&str, Service); 2] =
+    [("AmazonEC2ContainerRegistry_V20150921.", Service::Ecr), ("AWSOrganizationsV20161128.", Service::Organizations)];
 
 /// EKS routes: method, path with `*` for its variable parts, operation.
 const EKS: &[(&str, &str, &str)] = &[
@@ -82,8 +88,10 @@ impl Operation {
         scope: Option<&str>,
     ) -> Option<Self> {
         let target = headers.get("x-amz-target").and_then(|value| value.to_str().ok());
-        if let Some(name) = target.and_then(|target| target.strip_prefix("AmazonEC2ContainerRegistry_V20150921.")) {
-            return Some(Self { service: Service::Ecr, name: name.to_owned(), path: Vec::new() });
+        for (prefix, service) in TARGETS {
+            if let Some(name) = target.and_then(|target| target.strip_prefix(prefix)) {
+                return Some(Self { service, name: name.to_owned(), path: Vec::new() });
+            }
         }
         let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
         if segments.is_empty() {

@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::Value;
 
-pub use aws::{Account, EksCluster, Registry, Repository};
+pub use aws::{Account, EksCluster, Organization, OrganizationAccount, OrganizationUnit, Registry, Repository};
 pub use expected::{Expected, Status, Subject};
 pub use kinds::{Feature, KindKey, Scoped};
 pub use plan::{Access, Cluster, Home};
@@ -41,6 +41,7 @@ pub struct WorldSpec {
 pub struct World {
     spec: WorldSpec,
     accounts: Vec<Account>,
+    organization: Option<Organization>,
     clusters: Vec<Cluster>,
     eks: BTreeMap<String, EksCluster>,
     registries: BTreeMap<(String, String), Registry>,
@@ -60,6 +61,7 @@ impl Clone for World {
         Self {
             spec: self.spec,
             accounts: self.accounts.clone(),
+            organization: self.organization.clone(),
             clusters: self.clusters.clone(),
             eks: self.eks.clone(),
             registries: self.registries.clone(),
@@ -94,6 +96,7 @@ impl World {
             .collect();
         Self {
             spec,
+            organization: Organization::of(spec.preset, &accounts),
             accounts,
             clusters,
             eks,
@@ -114,6 +117,16 @@ impl World {
     /// AWS accounts.
     pub fn accounts(&self) -> &[Account] {
         &self.accounts
+    }
+
+    /// The organisation that the accounts belong to, if they do.
+    pub const fn organization(&self) -> Option<&Organization> {
+        self.organization.as_ref()
+    }
+
+    /// Changes who belongs to the organisation.
+    pub fn reorganize(&mut self, change: impl FnOnce(&mut Organization)) {
+        self.organization.as_mut().map(change);
     }
 
     /// Clusters that were not deleted.

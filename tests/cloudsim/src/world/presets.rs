@@ -15,6 +15,8 @@ use super::seed::Seed;
 pub enum Preset {
     /// Two AWS accounts in three regions, five EKS clusters, two dozen repositories, a cluster on premises.
     Demo,
+    /// An organisation of seven small AWS accounts in four units, one of them suspended, and one EKS cluster.
+    Organization,
     /// One EKS cluster with 10,000 pods and about 25,000 objects.
     Pods10k,
     /// 500 EKS clusters and 1,000 repositories in three regions.
@@ -44,6 +46,7 @@ impl Preset {
     pub(super) fn layout(self, seed: Seed) -> Layout {
         match self {
             Self::Demo => demo(seed),
+            Self::Organization => organization(seed),
             Self::Pods10k => pods_10k(seed),
             Self::Clusters500 => clusters_500(seed),
             Self::Resources100k => resources_100k(seed),
@@ -164,6 +167,19 @@ fn demo(seed: Seed) -> Layout {
     place(MAIN, REGIONS[0], "golden/base", Care::Sound);
     place(PARTNER, REGIONS[0], "exchange/api", Care::Mixed);
     Layout { accounts, clusters, registries, planted }
+}
+
+fn organization(seed: Seed) -> Layout {
+    let region = REGIONS[0];
+    let ids = std::iter::once(MAIN).chain(super::aws::organization::members());
+    let accounts: Vec<_> = ids.map(|id| Account::new(seed, id, &[region])).collect();
+    let mut registries = registries(&accounts);
+    for ((account, region), registry) in &mut registries {
+        let name = format!("shop/{account}");
+        registry.repositories.insert(name.clone(), repository(seed, account, region, &name, Care::Weak));
+    }
+    let shop = Cluster { nodes: 1, spaces: spaces(1, 2, &["prod"]), ..eks(seed, "222200000003", region, "shop") };
+    Layout { accounts, clusters: vec![shop], registries, planted: Vec::new() }
 }
 
 fn pods_10k(seed: Seed) -> Layout {

@@ -3,5 +3,6 @@
 
 mod aws;
 mod kube;
+mod organizations;
 mod support;
 mod web_identity;

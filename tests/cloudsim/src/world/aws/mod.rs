@@ -2,6 +2,7 @@
 
 mod ecr;
 mod eks;
+pub(crate) mod organization;
 
 use std::collections::BTreeMap;
 
@@ -13,6 +14,7 @@ use super::seed::Seed;
 
 pub(crate) use ecr::{registry, repository};
 pub(crate) use eks::cluster;
+pub use organization::{Organization, OrganizationAccount, OrganizationUnit};
 
 /// Role that Rampart is given in every account; it demands an external id.
 pub(crate) const READER_ROLE: &str = "RampartReader";
