@@ -221,7 +221,11 @@ mod tests {
         assert!(verify(&db.store, &before, after).await.is_ok(), "what the old key signed still holds");
 
         let (fresh, _) = issuer_key::rotate(&db.store, &keyring, Takeover::AtOnce, start).await.unwrap();
-        assert_eq!(verify(&db.store, &before, start).await, Err(JwtError::InvalidKeyFormat), "a lost key holds nothing");
+        assert_eq!(
+            verify(&db.store, &before, start).await,
+            Err(JwtError::InvalidKeyFormat),
+            "a lost key holds nothing"
+        );
         for replica in &replicas {
             let late = replica.sign("x", AUDIENCE, after + LOOK_AGAIN).await.unwrap();
             assert_eq!(key_of(&late), fresh, "what is held is looked at again");
