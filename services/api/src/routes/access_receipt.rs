@@ -99,10 +99,10 @@ struct Window {
     /// Days that the window goes back, 1 to 3650.
     #[serde(default = "quarter")]
     #[param(minimum = 1, maximum = 3650, default = 90)]
-    days: u32,
+    days: u16,
 }
 
-const fn quarter() -> u32 {
+const fn quarter() -> u16 {
     90
 }
 
