@@ -45,6 +45,10 @@ pub struct Args {
     #[arg(long, env = "RAMPART_INTERVAL", value_name = "MINUTES", conflicts_with = "output",
         value_parser = clap::value_parser!(u32).range(1..=10_080))]
     pub interval: Option<u32>,
+    /// Bytes at which a batch is cut; smaller ones for links that often break.
+    #[arg(long, env = "RAMPART_BATCH_BYTES", value_name = "BYTES", default_value_t = 512 << 10,
+        value_parser = clap::value_parser!(u32).range(4_096..=4_194_304))]
+    pub batch_bytes: u32,
     /// Write the cluster to a file instead of pushing it, for networks that do not reach the API.
     #[arg(long, value_name = "FILE", conflicts_with = "upload")]
     pub output: Option<PathBuf>,

@@ -7,9 +7,13 @@ use crate::support::{Answered, TestApi, World, start};
 
 /// The operation on what a world has.
 fn path(operation: &Operation, world: &World) -> String {
+    // Only a connector that is pushed to has a collector and takes batches.
+    let pushes = ["/collector", "/batches"].iter().any(|part| operation.path.contains(part));
+    let connector = if pushes { world.pushed } else { world.connector };
     let path = operation
         .path
-        .replace("{connector}", &world.connector.to_string())
+        .replace("{connector}", &connector.to_string())
+        .replace("{session_id}", &world.session.to_string())
         .replace("{preflight_id}", &world.preflight.to_string())
         .replace("{scan_id}", &world.scan.to_string())
         .replace("{cluster_id}", &world.cluster.to_string())
@@ -41,6 +45,9 @@ fn body(operation: &Operation, world: &World) -> Option<Value> {
 async fn call(api: &TestApi, operation: &Operation, world: &World, token: &str) -> Answered {
     let headers: &[_] =
         if matches!(operation.method, Method::PUT | Method::PATCH) { &[("if-match", "*")] } else { &[] };
+    if operation.id == "create_batch" {
+        return api.push(&path(operation, world), token, world.batch.clone()).await;
+    }
     api.call(operation.method.clone(), &path(operation, world), token, headers, body(operation, world)).await
 }
 
