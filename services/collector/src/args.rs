@@ -18,7 +18,7 @@ pub struct Args {
     #[arg(long, env = "RAMPART_CONNECTOR", required_unless_present = "output")]
     pub connector: Option<String>,
     /// File with the collector's token, as it was shown when the connector was made.
-    #[arg(long, env = "RAMPART_COLLECTOR_TOKEN_FILE", value_name = "FILE", conflicts_with = "token_text")]
+    #[arg(long, env = "RAMPART_COLLECTOR_TOKEN_FILE", value_name = "FILE")]
     pub token_file: Option<PathBuf>,
     /// The token itself; better in the variable than on the command line, where others may read it.
     #[arg(long = "token", env = "RAMPART_COLLECTOR_TOKEN", value_name = "TOKEN", hide_env_values = true)]
@@ -27,7 +27,7 @@ pub struct Args {
     #[arg(long, env = "RAMPART_CA_FILE", value_name = "FILE")]
     pub ca_file: Option<PathBuf>,
     /// Kubeconfig of the cluster; certificates and tokens inlined, nothing in it is run.
-    #[arg(long, env = "KUBECONFIG", value_name = "FILE", conflicts_with = "in_cluster")]
+    #[arg(long, env = "KUBECONFIG", value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
     /// Context of the kubeconfig, instead of its current one.
     #[arg(long)]
@@ -53,7 +53,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE", conflicts_with = "upload")]
     pub output: Option<PathBuf>,
     /// Push a file that was written so; begins where an earlier upload of it ended.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["interval", "in_cluster", "kubeconfig"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["interval", "in_cluster"])]
     pub upload: Option<PathBuf>,
 }
 
