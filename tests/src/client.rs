@@ -45,6 +45,28 @@ impl Client {
         (status, body)
     }
 
+    /// The same API with another token.
+    #[must_use]
+    pub fn with_token(&self, token: SecretString) -> Self {
+        Self { token, ..self.clone() }
+    }
+
+    /// Base URL of the API.
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// Sends bytes, as `curl --data-binary` does; the status and the answer.
+    ///
+    /// # Panics
+    /// When there is no answer or it is not JSON.
+    pub async fn send(&self, path: &str, body: Vec<u8>) -> (StatusCode, Value) {
+        let request = self.http.post(format!("{}{path}", self.base)).bearer_auth(self.token.expose_secret());
+        let response = request.body(body).send().await.expect("the API answers");
+        let status = response.status();
+        (status, response.json().await.expect("answers are JSON"))
+    }
+
     async fn succeed(&self, method: Method, path: &str, body: Option<&Value>) -> Value {
         let (status, answer) = self.request(method.clone(), path, body).await;
         assert!(status.is_success(), "{method} {path} answered {status}: {answer}");

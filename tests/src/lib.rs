@@ -3,11 +3,13 @@
 #![expect(clippy::missing_panics_doc, reason = "whatever goes wrong here fails the test")]
 
 mod client;
+mod collector;
 mod estate;
 mod platform;
 mod replica;
 
 pub use client::Client;
+pub use collector::Collector;
 pub use estate::{Estate, Verdicts};
 pub use platform::Platform;
 pub use replica::Replica;

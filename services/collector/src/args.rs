@@ -18,7 +18,7 @@ pub struct Args {
     #[arg(long, env = "RAMPART_CONNECTOR", required_unless_present = "output")]
     pub connector: Option<String>,
     /// File with the collector's token, as it was shown when the connector was made.
-    #[arg(long, env = "RAMPART_COLLECTOR_TOKEN_FILE", value_name = "FILE", conflicts_with = "token_text")]
+    #[arg(long, env = "RAMPART_COLLECTOR_TOKEN_FILE", value_name = "FILE")]
     pub token_file: Option<PathBuf>,
     /// The token itself; better in the variable than on the command line, where others may read it.
     #[arg(long = "token", env = "RAMPART_COLLECTOR_TOKEN", value_name = "TOKEN", hide_env_values = true)]
@@ -27,7 +27,7 @@ pub struct Args {
     #[arg(long, env = "RAMPART_CA_FILE", value_name = "FILE")]
     pub ca_file: Option<PathBuf>,
     /// Kubeconfig of the cluster; certificates and tokens inlined, nothing in it is run.
-    #[arg(long, env = "KUBECONFIG", value_name = "FILE", conflicts_with = "in_cluster")]
+    #[arg(long, env = "KUBECONFIG", value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
     /// Context of the kubeconfig, instead of its current one.
     #[arg(long)]
@@ -45,11 +45,15 @@ pub struct Args {
     #[arg(long, env = "RAMPART_INTERVAL", value_name = "MINUTES", conflicts_with = "output",
         value_parser = clap::value_parser!(u32).range(1..=10_080))]
     pub interval: Option<u32>,
+    /// Bytes at which a batch is cut; smaller ones for links that often break.
+    #[arg(long, env = "RAMPART_BATCH_BYTES", value_name = "BYTES", default_value_t = 512 << 10,
+        value_parser = clap::value_parser!(u32).range(4_096..=4_194_304))]
+    pub batch_bytes: u32,
     /// Write the cluster to a file instead of pushing it, for networks that do not reach the API.
     #[arg(long, value_name = "FILE", conflicts_with = "upload")]
     pub output: Option<PathBuf>,
     /// Push a file that was written so; begins where an earlier upload of it ended.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["interval", "in_cluster", "kubeconfig"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["interval", "in_cluster"])]
     pub upload: Option<PathBuf>,
 }
 

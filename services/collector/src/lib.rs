@@ -67,7 +67,7 @@ async fn once(
     let started_at = Utc::now();
     match &args.output {
         Some(path) => {
-            let mut writer = Writer::new(&token.key, started_at, FileWriter::create(path).await?);
+            let mut writer = Writer::new(&token.key, started_at, args.batch_bytes, FileWriter::create(path).await?);
             let outcome = read(args, connector, &mut writer, started_at, cancel).await?;
             writer.into_destination().finish().await?;
             tracing::info!(path = %path.display(), "written: bring it to where `rampart collect --upload` reaches the API");
@@ -75,7 +75,7 @@ async fn once(
         }
         None => {
             let client = Client::new(args, token, cancel).await?;
-            let mut writer = Writer::new(&token.key, started_at, client);
+            let mut writer = Writer::new(&token.key, started_at, args.batch_bytes, client);
             let outcome = read(args, connector, &mut writer, started_at, cancel).await?;
             let session = writer.session();
             settle(&writer.into_destination(), session, cancel).await?;

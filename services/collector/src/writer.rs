@@ -6,9 +6,6 @@ use rampart_connector::{ConnectorError, ErrorKind, Event};
 use rampart_domain::Kind;
 use uuid::Uuid;
 
-/// Bytes after which a batch is cut: one is in memory, packed, while the next page is read.
-const CUT: usize = 512 << 10;
-
 /// Where batches go.
 pub(crate) trait Destination {
     /// Hands over one batch; it is safe there afterwards.
@@ -31,14 +28,15 @@ pub(crate) struct Writer<'a, D> {
 }
 
 impl<'a, D: Destination> Writer<'a, D> {
-    pub(crate) fn new(key: &'a SigningKey, started_at: DateTime<Utc>, destination: D) -> Self {
+    /// A new session, its batches cut at `cut` bytes.
+    pub(crate) fn new(key: &'a SigningKey, started_at: DateTime<Utc>, cut: u32, destination: D) -> Self {
         Self {
             key,
             destination,
             session: Uuid::now_v7(),
             started_at,
             sequence: 0,
-            packer: Some(Packer::new(CUT)),
+            packer: Some(Packer::new(cut as usize)),
             begun: false,
             cut: HashSet::new(),
             incomplete: 0,
@@ -139,6 +137,7 @@ impl<'a, D: Destination> Writer<'a, D> {
         };
         let header = header.sign(body, self.key);
         self.destination.put(Frame { header, body }.to_bytes()).await?;
+        tracing::debug!(session.id = %self.session, sequence = self.sequence, bytes = body.len(), "a batch is delivered");
         self.sequence += 1;
         Ok(())
     }

@@ -28,8 +28,9 @@ fn remedy(error: &ConnectorError) -> String {
         ErrorKind::Forbidden => format!("Allow the action {api} in the connector's role, or remove the deny."),
         ErrorKind::NotFound => "It vanished while it was read; the next scan settles it.".to_owned(),
         ErrorKind::Unsupported => format!("{api} is not offered here."),
-        ErrorKind::Unreachable => "There is no network path from Rampart to the endpoint. For private endpoints, run \
-            Rampart where it can reach them and allow the range with RAMPART_EGRESS_ALLOW."
+        ErrorKind::Unreachable => "There is no network path from Rampart to the endpoint. For private endpoints, let \
+            `rampart collect` push from beside the cluster (a connector with delivery `push`), or run Rampart where it can \
+            reach them and allow the range with RAMPART_EGRESS_ALLOW."
             .to_owned(),
         ErrorKind::Transient => "The provider failed to answer; the next scan tries again.".to_owned(),
         ErrorKind::Expired => {

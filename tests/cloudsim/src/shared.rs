@@ -31,7 +31,7 @@ pub(crate) struct Shared {
     pub(crate) aws_host: String,
     /// Addresses of the Kubernetes APIs by cluster name.
     pub(crate) urls: HashMap<String, String>,
-    /// Bearer tokens of clusters that are reached by kubeconfig, by cluster name.
+    /// Bearer tokens of service accounts, by cluster name.
     pub(crate) tokens: HashMap<String, String>,
 }
 

@@ -64,7 +64,6 @@ impl Simulator {
         }
         let tokens = world
             .clusters()
-            .filter(|cluster| cluster.home == Home::OnPremises)
             .map(|cluster| (cluster.name.clone(), cluster.seed.child("token").hex(48)))
             .collect();
         let addresses = Addresses { ca_pem: authority.ca_pem, aws_host, urls, tokens };
@@ -117,8 +116,15 @@ impl Simulator {
         self.shared.urls.get(cluster).cloned()
     }
 
-    /// A kubeconfig with a bearer token; `None` for clusters that know no static token.
+    /// A kubeconfig with a bearer token, as the owner of a cluster on premises hands it out; `None` for other clusters.
     pub fn kubeconfig(&self, cluster: &str) -> Option<String> {
+        let world = self.world();
+        let home = &world.cluster(cluster)?.home;
+        (*home == Home::OnPremises).then(|| self.inside_kubeconfig(cluster)).flatten()
+    }
+
+    /// A kubeconfig with the token of a service account, as a process inside any cluster has it.
+    pub fn inside_kubeconfig(&self, cluster: &str) -> Option<String> {
         let user = kubeconfig::token(self.shared.tokens.get(cluster)?);
         Some(kubeconfig::kubeconfig(cluster, &self.cluster_url(cluster)?, self.ca_pem(), &user))
     }
@@ -130,7 +136,7 @@ impl Simulator {
         Some(kubeconfig::kubeconfig(cluster, &self.cluster_url(cluster)?, self.ca_pem(), &user))
     }
 
-    /// Static bearer token of a cluster on premises.
+    /// Bearer token of a service account of the cluster.
     pub fn bearer_token(&self, cluster: &str) -> Option<String> {
         self.shared.tokens.get(cluster).cloned()
     }

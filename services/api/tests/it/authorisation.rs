@@ -7,14 +7,20 @@ use crate::support::{Answered, TestApi, World, start};
 
 /// The operation on what a world has.
 fn path(operation: &Operation, world: &World) -> String {
-    let of_organization = ["/accounts", "/previews"].iter().any(|noun| operation.path.contains(noun));
-    let connector = if of_organization { world.organization } else { world.connector };
+    let concerns = |nouns: [&str; 2]| nouns.iter().any(|noun| operation.path.contains(noun));
+    // Only an organisation has accounts; only a connector that is pushed to has a collector and takes batches.
+    let connector = match () {
+        () if concerns(["/accounts", "/previews"]) => world.organization,
+        () if concerns(["/collector", "/batches"]) => world.pushed,
+        () => world.connector,
+    };
     let path = operation
         .path
         .replace("{connector}", &connector.to_string())
         .replace("{account}", &world.account)
         .replace("{preview_id}", &world.preview.to_string())
         .replace("{plan}", "posture")
+        .replace("{session_id}", &world.session.to_string())
         .replace("{preflight_id}", &world.preflight.to_string())
         .replace("{scan_id}", &world.scan.to_string())
         .replace("{cluster_id}", &world.cluster.to_string())
@@ -51,6 +57,9 @@ fn body(operation: &Operation, world: &World) -> Option<Value> {
 async fn call(api: &TestApi, operation: &Operation, world: &World, token: &str) -> Answered {
     let headers: &[_] =
         if matches!(operation.method, Method::PUT | Method::PATCH) { &[("if-match", "*")] } else { &[] };
+    if operation.id == "create_batch" {
+        return api.push(&path(operation, world), token, world.batch.clone()).await;
+    }
     api.call(operation.method.clone(), &path(operation, world), token, headers, body(operation, world)).await
 }
 

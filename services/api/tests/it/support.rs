@@ -4,6 +4,7 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
 use rampart_api::{App, Config};
+use rampart_batch::{CollectorToken, Frame, Header, Packer};
 use rampart_content::Catalogue;
 use rampart_domain::{ClusterId, TenantId};
 use rampart_store::keyring::Keyring;
@@ -72,6 +73,10 @@ pub(crate) struct World {
     pub organization: Uuid,
     pub account: String,
     pub preview: Uuid,
+    /// Connector that a collector pushes to, a session of it, and the batch that began the session.
+    pub pushed: Uuid,
+    pub session: Uuid,
+    pub batch: Vec<u8>,
     pub scan: Uuid,
     pub preflight: Uuid,
     pub initiative: String,
@@ -136,6 +141,15 @@ impl TestApi {
         self.call(Method::POST, path, token, &[], Some(body)).await
     }
 
+    /// Sends bytes as they are.
+    pub(crate) async fn push(&self, path: &str, token: &str, body: Vec<u8>) -> Answered {
+        let mut request = Request::builder().method(Method::POST).uri(path);
+        if !token.is_empty() {
+            request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+        }
+        self.send(request.body(Body::from(body)).unwrap()).await
+    }
+
     pub(crate) async fn token(&self, tenant: TenantId, role: Role, scope: AccessScope) -> String {
         let secret = admin::create_token(&self.db.store, tenant, "test", role, scope, 30).await.unwrap();
         secret.expose_secret().to_owned()
@@ -170,6 +184,7 @@ impl TestApi {
         let preview = made(preview);
         let scan = made(self.post(&format!("/v1/connectors/{connector}/scans"), &owner, json!({})).await);
         let preflight = made(self.post(&format!("/v1/connectors/{connector}/test"), &owner, json!({})).await);
+        let (pushed, session, batch) = self.pushed(name, &owner).await;
         let initiative = format!("{name}-initiative");
         let custom = json!({"name": initiative, "title": "Own", "controls": [{"id": "*"}]});
         made(self.post("/v1/initiatives", &owner, custom).await);
@@ -185,6 +200,9 @@ impl TestApi {
             organization,
             account: "111111111111".to_owned(),
             preview,
+            pushed,
+            session,
+            batch,
             scan,
             preflight,
             initiative,
@@ -199,6 +217,29 @@ impl TestApi {
             "grants": [{"role": "security_reader", "scope": {"type": "tenant"}}]});
         world.token = made(self.post("/v1/tokens", &world.owner, token).await);
         world
+    }
+
+    /// A connector that is pushed to, with a session that began.
+    async fn pushed(&self, name: &str, owner: &str) -> (Uuid, Uuid, Vec<u8>) {
+        let source = json!({"provider": "kubernetes", "delivery": "push"});
+        let body = json!({"name": format!("{name}-pushed"), "source": source});
+        let made = self.post("/v1/connectors", owner, body).await.expect(StatusCode::CREATED).json();
+        let connector: Uuid = made["id"].as_str().unwrap().parse().unwrap();
+        let token = SecretString::from(made["collector_token"].as_str().unwrap());
+        let (session, body) = (Uuid::new_v4(), Packer::new(1 << 20).finish());
+        let header = Header {
+            session,
+            sequence: 0,
+            last: false,
+            started_at: chrono::Utc::now(),
+            length: 0,
+            signature: String::new(),
+        };
+        let header = header.sign(&body, &CollectorToken::parse(&token).unwrap().key);
+        let batch = Frame { header, body: &body }.to_bytes();
+        let path = format!("/v1/connectors/{connector}/batches");
+        self.push(&path, owner, batch.clone()).await.expect(StatusCode::ACCEPTED);
+        (connector, session, batch)
     }
 
     async fn seed(&self, world: &World, name: &str) {

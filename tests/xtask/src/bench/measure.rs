@@ -74,6 +74,26 @@ impl fmt::Display for Measurement {
     }
 }
 
+/// What a process has used by its end: looked at again and again, as there is nothing to look at afterwards.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct LastSeen(Usage);
+
+impl LastSeen {
+    /// Looks at the process once more; one that has ended keeps its last figures.
+    pub(crate) fn look(&mut self, pid: i32) {
+        if let Ok(usage) = usage(pid) {
+            self.0 = usage;
+        }
+    }
+}
+
+impl fmt::Display for LastSeen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let megabytes = self.0.peak_memory as f64 / 1e6;
+        write!(f, "CPU {:.2} s · peak memory {megabytes:.1} MB", self.0.cpu.as_secs_f64())
+    }
+}
+
 /// One line of `/proc/<pid>/stat`.
 #[derive(Debug, PartialEq, Eq)]
 struct Stat {

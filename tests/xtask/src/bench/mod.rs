@@ -2,6 +2,7 @@
 //! clouds answer it, and `/proc` says what it cost. One file per figure.
 
 mod assessment;
+mod collect;
 mod estate;
 mod first_summary;
 mod measure;
@@ -19,6 +20,9 @@ pub(crate) struct BenchArgs {
     /// Which figures to measure; all of them without a name.
     #[arg(value_enum)]
     figures: Vec<Figure>,
+    /// Measure a build with assertions and without optimisation: quicker to make, and no figure to publish.
+    #[arg(long)]
+    dev: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -29,6 +33,8 @@ enum Figure {
     Clusters,
     /// One cluster with 10,000 pods: first scan, then a second one with nothing changed.
     Pods,
+    /// `rampart collect` on one cluster with 10,000 pods, pushed twice.
+    Collect,
     /// 100,000 resources with every control: from nothing, 1 % changed, nothing changed.
     Resources,
     /// From `cargo xtask demo --once` to its summary, once built.
@@ -37,13 +43,14 @@ enum Figure {
 
 pub(crate) async fn bench(args: BenchArgs) -> anyhow::Result<()> {
     postgres::ensure_installed()?;
-    let binary = build(Profile::Release)?;
+    let binary = build(if args.dev { Profile::Dev } else { Profile::Release })?;
     let figures = if args.figures.is_empty() { Figure::value_variants() } else { args.figures.as_slice() };
     for figure in figures {
         match figure {
             Figure::Moto => third_party::measure(&binary).await?,
             Figure::Clusters => estate::measure(&binary, "clusters", Preset::Clusters500, &[]).await?,
             Figure::Pods => estate::measure(&binary, "pods", Preset::Pods10k, &[estate::UNCHANGED]).await?,
+            Figure::Collect => collect::measure(&binary).await?,
             Figure::Resources => assessment::measure().await?,
             Figure::Demo => first_summary::measure()?,
         }

@@ -30,6 +30,8 @@ pub(crate) struct Connector {
     pub(crate) name: String,
     /// What the trust policy of an AWS role must demand.
     pub(crate) external_id: Option<String>,
+    /// For the collector of a cluster that is pushed; shown once.
+    pub(crate) collector_token: Option<String>,
     /// Rises with every change; an update names the one it changes.
     pub(crate) version: i64,
 }
