@@ -3,6 +3,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::aws::identity::Identities;
+use crate::azure::Directory;
 use crate::calls::Calls;
 use crate::faults::Faults;
 use crate::kube::snapshot::Snapshots;
@@ -19,6 +20,7 @@ pub(crate) struct Shared {
     pub(crate) faults: Faults,
     pub(crate) calls: Calls,
     pub(crate) identities: Identities,
+    pub(crate) directory: Directory,
     pub(crate) snapshots: Snapshots,
     pub(crate) ca_pem: String,
     /// Host and port of the AWS services.
@@ -45,6 +47,7 @@ impl Shared {
             faults: Faults::default(),
             calls: Calls::default(),
             identities: Identities::new(&world),
+            directory: Directory::default(),
             snapshots: Snapshots::default(),
             ca_pem: addresses.ca_pem,
             aws_host: addresses.aws_host,

@@ -1,5 +1,5 @@
 use chrono::{DateTime, Utc};
-use rampart_domain::{CoverageState, Kind, UnitId};
+use rampart_domain::{Cloud, CoverageState, Kind, UnitId};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -310,17 +310,19 @@ pub async fn neighbours(
 ) -> Result<Vec<StoredResource>, StoreError> {
     let tenant = tx.tenant_uuid();
     let kinds: Vec<&str> = kinds.iter().map(|kind| kind.as_str()).collect();
-    let account =
-        place.account.as_deref().map(|account| UnitId::account(tx.tenant(), rampart_domain::Cloud::Aws, account).0);
+    // No two clouds name their accounts alike, so that at most one of these exists.
+    let unit_of =
+        |account: &str| Cloud::ALL.iter().map(|cloud| UnitId::account(tx.tenant(), *cloud, account).0).collect();
+    let accounts: Vec<Uuid> = place.account.as_deref().map(unit_of).unwrap_or_default();
     sqlx::query_as!(
         Row,
         "select resource_id, native_id, kind, name, cloud, account, region, cluster_id, namespace, labels, managed_by,
              owner_id, active, config, revision
-         from resources where tenant_id = $1 and (unit_id = $2 or unit_id = $3) and kind = any($4)
+         from resources where tenant_id = $1 and (unit_id = $2 or unit_id = any($3)) and kind = any($4)
          order by kind, namespace nulls first, name",
         tenant,
         unit.0,
-        account,
+        &accounts,
         &kinds as _
     )
     .fetch_all(tx.conn())
