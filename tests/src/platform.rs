@@ -59,7 +59,7 @@ impl Platform {
             watches_per_tenant: 1_000,
             egress_allow: vec!["127.0.0.0/8".parse().expect("a range")],
             aws_endpoint: Some(self.simulator.aws_endpoint().parse().expect("a URL")),
-            azure_endpoint: None,
+            azure_endpoint: Some(self.simulator.azure_endpoint().parse().expect("a URL")),
             azure_managed_identity: None,
             aws_access_key_id: Some(keys.access_key_id),
             aws_secret_access_key: Some(SecretString::from(keys.secret_access_key)),

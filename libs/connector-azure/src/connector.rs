@@ -15,7 +15,7 @@ use crate::draft::{Acr, Aks};
 use crate::errors::is_unregistered;
 use crate::normalize::{self, Place};
 use crate::permissions::{KINDS, SUBSCRIPTION, permissions};
-use crate::session::{Session, SessionError};
+use crate::session::Session;
 use crate::{acr, aks, arc, preflight};
 
 const SUBSCRIPTION_VERSION: &str = "2022-12-01";
@@ -44,10 +44,7 @@ impl AzureConnector {
     /// tokens of discovered clusters. `egress` says where the data planes of registries may be.
     pub fn new(config: AzureConfig, caller: Caller, egress: EgressPolicy) -> Result<Self, AzureConfigError> {
         config.validate()?;
-        let session = Session::open(config.identity.clone(), egress, &caller).map_err(|error| match error {
-            SessionError::Config(error) => error,
-            SessionError::Client(error) => AzureConfigError::Client(error.message),
-        })?;
+        let session = Session::open(config.identity.clone(), egress, &caller)?;
         Ok(Self { config, caller, session })
     }
 

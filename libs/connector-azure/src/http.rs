@@ -13,6 +13,8 @@ use reqwest::{Client, ClientBuilder};
 use secrecy::{ExposeSecret, SecretString};
 use url::{Host, Url};
 
+use crate::config::AzureConfigError;
+
 /// A request of ours.
 #[derive(Debug, Clone)]
 pub(crate) struct Request {
@@ -54,6 +56,8 @@ pub(crate) enum Chosen {
 pub(crate) struct Http {
     open: Client,
     guarded: Client,
+    /// For this machine's own services, which no proxy could reach.
+    direct: Client,
     egress: EgressPolicy,
     redirected: Option<Url>,
     max_body: usize,
@@ -61,25 +65,28 @@ pub(crate) struct Http {
 
 impl Http {
     /// `redirected` is the operator's gateway, which gets every request.
-    pub(crate) fn new(redirected: Option<Url>, egress: EgressPolicy, limits: &Limits) -> Result<Self, ConnectorError> {
+    pub(crate) fn new(
+        redirected: Option<Url>,
+        egress: EgressPolicy,
+        limits: &Limits,
+    ) -> Result<Self, AzureConfigError> {
         if rustls::crypto::CryptoProvider::get_default().is_none() {
             // Whoever was first has won the race for the same provider.
             drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
         }
-        let failed = |error: reqwest::Error| {
-            ConnectorError::new(ErrorKind::Permanent, "azure", format!("no HTTP client: {error}"))
-        };
+        let failed = |error: reqwest::Error| AzureConfigError::Client(format!("no HTTP client: {error}"));
         let builder = || builder(redirected.as_ref(), limits);
         let open = builder().build().map_err(failed)?;
         let guarded = builder().dns_resolver(Arc::new(Guard(egress.clone()))).build().map_err(failed)?;
-        Ok(Self { open, guarded, egress, redirected, max_body: limits.max_body })
+        let direct = builder().no_proxy().build().map_err(failed)?;
+        Ok(Self { open, guarded, direct, egress, redirected, max_body: limits.max_body })
     }
 
     /// Sends a request once and reads its answer.
     pub(crate) async fn send(&self, api: &str, chosen: Chosen, request: Request) -> Result<Answer, ConnectorError> {
         let (client, url, host) = match (&self.redirected, &request.body) {
-            // What this machine says about itself is known to no gateway.
-            (Some(_), Body::Metadata) | (None, _) => {
+            (_, Body::Metadata) => (&self.direct, request.url, None),
+            (None, _) => {
                 let client = if chosen == Chosen::ByAnswer { &self.guarded } else { &self.open };
                 (client, request.url, None)
             }
@@ -149,7 +156,7 @@ fn authority(url: &Url) -> Option<String> {
 
 fn through(gateway: &Url, url: &Url) -> Url {
     let mut sent = gateway.clone();
-    sent.set_path(url.path());
+    sent.set_path(&format!("{}{}", gateway.path().trim_end_matches('/'), url.path()));
     sent.set_query(url.query());
     sent
 }
@@ -164,5 +171,22 @@ impl Resolve for Guard {
             let found = policy.resolve(name.as_str(), 0).await?;
             Ok(Box::new(found.into_iter()) as Addrs)
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gateway_gets_the_whole_path_and_the_name_of_the_service() {
+        let url: Url = "https://management.azure.com/subscriptions/s?api-version=1&$skiptoken=a%3D".parse().unwrap();
+        for (gateway, sent) in [
+            ("http://127.0.0.1:9/", "http://127.0.0.1:9/subscriptions/s?api-version=1&$skiptoken=a%3D"),
+            ("https://gw.example/azure/", "https://gw.example/azure/subscriptions/s?api-version=1&$skiptoken=a%3D"),
+        ] {
+            assert_eq!(through(&gateway.parse().unwrap(), &url).as_str(), sent);
+        }
+        assert_eq!(authority(&url).as_deref(), Some("management.azure.com"));
     }
 }

@@ -14,7 +14,7 @@ use crate::arm::Arm;
 use crate::config::{AzureConfigError, AzureIdentity};
 use crate::normalize::{self, text};
 use crate::permissions::SUBSCRIPTION;
-use crate::session::{Session, SessionError};
+use crate::session::Session;
 
 const GROUP: &str = "Microsoft.Management/managementGroups/read";
 const DESCENDANTS: &str = "Microsoft.Management/managementGroups/descendants/read";
@@ -56,10 +56,7 @@ impl AzureOrganization {
             AzureRoot::ManagementGroup(id) if is_group(&id) => id,
             AzureRoot::ManagementGroup(_) => return Err(AzureConfigError::ManagementGroup),
         };
-        let session = Session::open(identity, egress, &caller).map_err(|error| match error {
-            SessionError::Config(error) => error,
-            SessionError::Client(error) => AzureConfigError::Client(error.message),
-        })?;
+        let session = Session::open(identity, egress, &caller)?;
         Ok(Self { root, tenant, caller, session })
     }
 }

@@ -1,7 +1,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use rampart_connector::{Caller, ConnectorError, EgressPolicy};
+use rampart_connector::{Caller, EgressPolicy};
 
 use crate::config::{AzureConfigError, AzureIdentity};
 use crate::credentials::Credentials;
@@ -13,22 +13,13 @@ pub(crate) struct Session {
     pub(crate) credentials: Credentials,
 }
 
-/// Why there is no session.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum SessionError {
-    #[error(transparent)]
-    Config(#[from] AzureConfigError),
-    #[error(transparent)]
-    Client(#[from] ConnectorError),
-}
-
 impl Session {
     /// Makes no call: tokens are fetched when first used.
     pub(crate) fn open(
         identity: AzureIdentity,
         egress: EgressPolicy,
         caller: &Caller,
-    ) -> Result<Arc<Self>, SessionError> {
+    ) -> Result<Arc<Self>, AzureConfigError> {
         let http = Http::new(identity.endpoint_override.clone(), egress, caller.limits())?;
         let credentials = Credentials::new(identity, http.clone())?;
         Ok(Arc::new(Self { http, credentials }))

@@ -11,19 +11,21 @@ use std::time::Duration;
 use async_trait::async_trait;
 use rampart_connector::conformance::{self, Expected, Fault, Harness, record};
 use rampart_connector::{
-    Caller, Connector, DiscoveredCluster, EgressPolicy, ErrorKind, Event, Limits, Listing, Outcome, Permission,
-    PermissionState, ScanContext, Sink,
+    Caller, Connector, DiscoveredCluster, EgressPolicy, ErrorKind, Event, Limits, Listing, MemberState, Organization,
+    Outcome, Permission, PermissionState, ScanContext, Sink,
 };
-use rampart_connector_azure::{AzureAuth, AzureCloud, AzureConfig, AzureConnector, AzureIdentity, LocalAccounts};
+use rampart_connector_azure::{
+    AzureAuth, AzureCloud, AzureConfig, AzureConnector, AzureIdentity, AzureOrganization, AzureRoot, LocalAccounts,
+};
 use rampart_domain::{Cloud, CoverageState, Kind, Resource, Scope};
 use secrecy::ExposeSecret;
 use tokio_util::sync::CancellationToken;
-use world::{CLIENT, EXPECTED, REGISTRIES, SECRET, SUBSCRIPTION, TENANT, Twist, World};
+use world::{CLIENT, EXPECTED, OTHER, REGISTRIES, SECRET, SUBSCRIPTION, TENANT, Twist, World};
 
 const USER_CREDENTIAL: &str = "Microsoft.ContainerService/managedClusters/listClusterUserCredential/action";
 const CLUSTERS: &str = "Microsoft.ContainerService/managedClusters/read";
 
-fn connector(url: &str, secret: &str, local_accounts: LocalAccounts) -> AzureConnector {
+fn caller() -> Caller {
     let limits = Limits {
         rate: 10_000.0,
         burst: 10_000,
@@ -35,15 +37,22 @@ fn connector(url: &str, secret: &str, local_accounts: LocalAccounts) -> AzureCon
         max_body: 1 << 16,
         ..Limits::default()
     };
-    let identity = AzureIdentity {
+    Caller::new(limits, CancellationToken::new())
+}
+
+fn identity(url: &str, secret: &str) -> AzureIdentity {
+    AzureIdentity {
         tenant_id: TENANT.into(),
         cloud: AzureCloud::Commercial,
         auth: AzureAuth::ClientSecret { client_id: CLIENT.into(), secret: secret.to_owned().into() },
         endpoint_override: Some(url.parse().unwrap()),
-    };
-    let config = AzureConfig { identity, subscription_id: SUBSCRIPTION.to_uppercase(), local_accounts };
-    let caller = Caller::new(limits, CancellationToken::new());
-    AzureConnector::new(config, caller, EgressPolicy::default()).unwrap()
+    }
+}
+
+fn connector(url: &str, secret: &str, local_accounts: LocalAccounts) -> AzureConnector {
+    let subscription_id = SUBSCRIPTION.to_uppercase();
+    let config = AzureConfig { identity: identity(url, secret), subscription_id, local_accounts };
+    AzureConnector::new(config, caller(), EgressPolicy::default()).unwrap()
 }
 
 fn reader(world: &World) -> AzureConnector {
@@ -224,6 +233,31 @@ async fn the_preflight_tries_every_permission_and_names_the_missing_one() {
         }
     }
     assert_eq!(world.calls(CLUSTERS), 1, "one page is proof enough");
+}
+
+#[tokio::test]
+async fn an_organisation_is_read_whole_or_not_at_all() {
+    let world = World::start(None).await;
+    let organization = |world: &World| {
+        let identity = identity(&world.url, SECRET);
+        AzureOrganization::new(identity, AzureRoot::Tenant, caller(), EgressPolicy::default()).unwrap()
+    };
+    let found = organization(&world).members(&context(Vec::new())).await.unwrap();
+    let members: Vec<_> = found.members.iter().map(|one| (one.id.as_str(), one.path.join("/"), one.state)).collect();
+    let below = format!("{TENANT}/corp");
+    let want = [(SUBSCRIPTION, TENANT.to_owned(), MemberState::Active), (OTHER, below, MemberState::Suspended)];
+    assert_eq!(members, want);
+    assert!(found.units.iter().all(|unit| unit.kind == Kind::AzureManagementGroup) && found.units.len() == 2);
+    for permission in organization(&world).permissions() {
+        for fault in [Fault::Forbidden, Fault::ServerError, Fault::Cut, Fault::Throttled] {
+            let world = World::start(Some((permission.name.as_str(), fault))).await;
+            let result = organization(&world).members(&context(Vec::new())).await;
+            let once = permission.name == "Microsoft.Management/managementGroups/read";
+            // What is asked once only has no later call that could fail.
+            let spared = once && matches!(fault, Fault::ServerError | Fault::Cut);
+            assert_eq!(result.is_ok(), spared, "{} × {fault:?}: {result:?}", permission.name);
+        }
+    }
 }
 
 #[tokio::test]

@@ -24,6 +24,15 @@ pub enum Target {
         /// Region of the credential scope.
         region: String,
     },
+    /// Calls of Azure.
+    Azure {
+        /// `entra`, `arm` or `acr`.
+        service: String,
+        /// Last word of the type (`managedClusters`), or of the registry's path (`manifests`).
+        operation: String,
+        /// Directory, subscription or registry.
+        account: String,
+    },
     /// Calls of a Kubernetes API.
     Kube {
         /// Name of the cluster.
@@ -37,6 +46,11 @@ impl Target {
     /// All calls of an AWS operation in every region.
     pub fn aws(service: &str, operation: &str) -> Self {
         Self::Aws { service: service.to_owned(), operation: operation.to_owned(), region: "*".to_owned() }
+    }
+
+    /// All calls of an operation of Azure in every subscription.
+    pub fn azure(service: &str, operation: &str) -> Self {
+        Self::Azure { service: service.to_owned(), operation: operation.to_owned(), account: "*".to_owned() }
     }
 
     /// All calls of a path of a cluster.
@@ -79,13 +93,14 @@ pub enum FaultKind {
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Call<'a> {
     Aws { service: &'a str, operation: &'a str, region: &'a str, continues: bool },
+    Azure { service: &'a str, operation: &'a str, account: &'a str, continues: bool },
     Kube { cluster: &'a str, path: &'a str, continues: bool },
 }
 
 impl Call<'_> {
     const fn continues(&self) -> bool {
         match self {
-            Self::Aws { continues, .. } | Self::Kube { continues, .. } => *continues,
+            Self::Aws { continues, .. } | Self::Azure { continues, .. } | Self::Kube { continues, .. } => *continues,
         }
     }
 }
@@ -131,6 +146,9 @@ fn matches(target: &Target, call: Call<'_>) -> bool {
     match (target, call) {
         (Target::Aws { service, operation, region }, Call::Aws { service: s, operation: o, region: r, .. }) => {
             glob(service, s) && glob(operation, o) && glob(region, r)
+        }
+        (Target::Azure { service, operation, account }, Call::Azure { service: s, operation: o, account: a, .. }) => {
+            glob(service, s) && glob(operation, o) && glob(account, a)
         }
         (Target::Kube { cluster, path }, Call::Kube { cluster: c, path: p, .. }) => glob(cluster, c) && glob(path, p),
         _ => false,

@@ -18,6 +18,12 @@ pub(crate) fn token(token: &str) -> Value {
     json!({ "token": token })
 }
 
+/// A user of Entra ID, as AKS writes it: its credentials come from a program, which nobody should run.
+pub(crate) fn kubelogin() -> Value {
+    json!({ "exec": { "apiVersion": "client.authentication.k8s.io/v1beta1", "command": "kubelogin", "args": ["get-token",
+        "--environment", "AzurePublicCloud", "--server-id", "6dae42f8-4368-4678-94ff-3960e28e3630"] } })
+}
+
 /// A user whose credentials come from a program, which nobody should run.
 pub(crate) fn exec(cluster: &str, region: &str) -> Value {
     json!({ "exec": { "apiVersion": "client.authentication.k8s.io/v1beta1", "command": "aws", "interactiveMode": "IfAvailable",

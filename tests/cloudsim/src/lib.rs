@@ -1,12 +1,14 @@
-//! Simulated clouds: AWS over HTTP and Kubernetes APIs over TLS, served from a world that a seed decides.
+//! Simulated clouds: AWS and Azure over HTTP and Kubernetes APIs over TLS, served from a world that a seed decides.
 //!
 //! ```text
 //! WorldSpec ─▶ World (pure) ─┬─▶ aws: EKS, ECR, STS, Account      ┐
+//!                            ├─▶ azure: Entra ID, ARM, registries ┤
 //!                            └─▶ kube: one API per cluster, own CA ┴─▶ faults ─▶ calls ─▶ loopback
 //! ```
 
 mod answer;
 mod aws;
+mod azure;
 mod calls;
 mod edit;
 mod faults;
@@ -14,6 +16,7 @@ mod federation;
 mod kube;
 mod kubeconfig;
 pub mod models;
+pub mod openapi;
 mod shared;
 mod simulator;
 pub mod world;

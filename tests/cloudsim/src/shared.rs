@@ -4,6 +4,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use crate::aws::identity::Identities;
+use crate::azure::Directory;
 use crate::calls::Calls;
 use crate::faults::Faults;
 use crate::kube::log::{Logged, Logs};
@@ -23,6 +24,7 @@ pub(crate) struct Shared {
     pub(crate) faults: Faults,
     pub(crate) calls: Calls,
     pub(crate) identities: Identities,
+    pub(crate) directory: Directory,
     pub(crate) snapshots: Snapshots,
     /// What watches are told.
     pub(crate) logs: Logs,
@@ -59,6 +61,7 @@ impl Shared {
             faults: Faults::default(),
             calls: Calls::default(),
             identities: Identities::new(&world),
+            directory: Directory::default(),
             snapshots: Snapshots::default(),
             logs: Logs::default(),
             ca_pem: addresses.ca_pem,

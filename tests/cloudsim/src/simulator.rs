@@ -15,7 +15,7 @@ use crate::kube::tls::Authority;
 use crate::kube::{Behind, router as kube_router};
 use crate::kubeconfig;
 use crate::shared::{Addresses, Shared};
-use crate::world::{Access, Account, Home, Organization, World, WorldSpec};
+use crate::world::{Access, Account, Home, Organization, Subscription, World, WorldSpec};
 
 /// Up to this many clusters have a listener each; more share one.
 const OWN_LISTENERS: usize = 32;
@@ -26,6 +26,8 @@ const UNREACHABLE: &str = "https://127.0.0.1:9";
 #[derive(Debug)]
 pub struct Simulator {
     pub(crate) shared: Arc<Shared>,
+    /// Host and port of Azure's services.
+    azure_host: String,
     handle: Handle<SocketAddr>,
     servers: JoinSet<std::io::Result<()>>,
 }
@@ -42,6 +44,8 @@ impl Simulator {
         let authority = Authority::new()?;
         let aws = listener()?;
         let aws_host = aws.local_addr()?.to_string();
+        let azure = listener()?;
+        let azure_host = azure.local_addr()?.to_string();
         let names: Vec<String> = world
             .clusters()
             .filter(|cluster| cluster.access != Access::Unreachable)
@@ -72,17 +76,29 @@ impl Simulator {
         let mut servers = JoinSet::new();
         let server = axum_server::from_tcp(aws)?.handle(handle.clone());
         servers.spawn(server.serve(crate::aws::router(Arc::clone(&shared)).into_make_service()));
+        let server = axum_server::from_tcp(azure)?.handle(handle.clone());
+        servers.spawn(server.serve(crate::azure::router(Arc::clone(&shared)).into_make_service()));
         for (listener, behind) in listeners {
             let router: Router = kube_router(Arc::clone(&shared), behind);
             let server = axum_server::from_tcp_rustls(listener, authority.server.clone())?.handle(handle.clone());
             servers.spawn(server.serve(router.into_make_service()));
         }
-        Ok(Self { shared, handle, servers })
+        Ok(Self { shared, azure_host, handle, servers })
     }
 
     /// Base URL of all AWS services.
     pub fn aws_endpoint(&self) -> String {
         format!("http://{}", self.shared.aws_host)
+    }
+
+    /// Where Azure answers: requests name the service that they are for in `Host`.
+    pub fn azure_endpoint(&self) -> String {
+        format!("http://{}", self.azure_host)
+    }
+
+    /// Azure subscriptions with the applications that may read them.
+    pub fn subscriptions(&self) -> Vec<Subscription> {
+        self.world().subscriptions().to_vec()
     }
 
     /// AWS accounts with their roles and static keys.
@@ -106,9 +122,10 @@ impl Simulator {
         self.shared.identities.federate(role_arn, issuer, subject);
     }
 
-    /// Makes all temporary keys handed out so far worthless.
+    /// Makes all temporary keys and tokens handed out so far worthless.
     pub fn expire_sessions(&self) {
         self.shared.identities.expire_sessions();
+        self.shared.directory.expire();
     }
 
     /// Address of a cluster's Kubernetes API.

@@ -8,6 +8,7 @@ mod demo;
 mod moto;
 mod openapi;
 mod postgres;
+mod prism;
 mod sqlx;
 mod templates;
 mod test;

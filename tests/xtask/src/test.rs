@@ -6,7 +6,7 @@ use rampart_chassis::postgres::SUPERUSER;
 use secrecy::ExposeSecret as _;
 
 use crate::workspace::{cargo, has, root, run};
-use crate::{moto, postgres};
+use crate::{moto, postgres, prism};
 
 /// Options of `cargo xtask test`.
 #[derive(Debug, clap::Args)]
@@ -22,13 +22,20 @@ pub(crate) struct TestArgs {
     runner: Vec<String>,
 }
 
-/// Sets up Postgres and moto, then hands over to the test runner, whose summary is the last thing printed.
+/// Sets up Postgres, moto and prism, then hands over to the test runner, whose summary is the last thing printed.
 pub(crate) async fn test(args: TestArgs) -> anyhow::Result<()> {
     let mut skipped = Vec::new();
     let moto = match moto::ensure_installed() {
         Ok(server) => Some(server),
         Err(error) => {
             skipped.push(format!("contract tests against moto: {error:#}"));
+            None
+        }
+    };
+    let prism = match prism::ensure_installed() {
+        Ok(program) => Some(program),
+        Err(error) => {
+            skipped.push(format!("contract tests against prism: {error:#}"));
             None
         }
     };
@@ -47,6 +54,9 @@ pub(crate) async fn test(args: TestArgs) -> anyhow::Result<()> {
     run_tests.env("RAMPART_TEST_DATABASE_URL", server.url(SUPERUSER, "postgres").expose_secret());
     if let Some(moto) = moto {
         run_tests.env("RAMPART_TEST_MOTO", moto);
+    }
+    if let Some(prism) = prism {
+        run_tests.env("RAMPART_TEST_PRISM", prism);
     }
     if args.require_contract {
         run_tests.env("RAMPART_REQUIRE_CONTRACT", "1");

@@ -10,6 +10,9 @@ mod arc;
 mod secret;
 mod subscription;
 
+#[cfg(test)]
+mod examples;
+
 use std::collections::BTreeMap;
 
 use rampart_domain::{Cloud, Kind, ManagedBy, NativeId, Resource, Scope, strip_nulls};
@@ -45,7 +48,8 @@ impl Place {
     fn object(&self, kind: Kind, mut object: Value) -> Option<Resource> {
         let native_id = native_id(text(&object, "id")?)?;
         let name = text(&object, "name").map_or_else(|| last_segment(&native_id), str::to_owned);
-        drop_fields(&mut object, &["eTag", "etag"]);
+        drop_fields(&mut object, &["systemData"]);
+        drop_etags(&mut object);
         Some(self.resource(kind, native_id, &name, object))
     }
 
@@ -106,6 +110,18 @@ fn set(object: &mut Value, field: &str, value: Value) {
 fn drop_fields(object: &mut Value, fields: &[&str]) {
     if let Some(map) = object.as_object_mut() {
         map.retain(|key, _| !fields.contains(&key.as_str()));
+    }
+}
+
+/// They change with every write, and tell nothing that the rest does not.
+fn drop_etags(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            fields.retain(|name, _| !name.eq_ignore_ascii_case("etag"));
+            fields.values_mut().for_each(drop_etags);
+        }
+        Value::Array(items) => items.iter_mut().for_each(drop_etags),
+        _ => {}
     }
 }
 

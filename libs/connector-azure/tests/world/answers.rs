@@ -6,6 +6,8 @@ use super::Twist;
 use super::server::{Reply, Request};
 
 pub(crate) const SUBSCRIPTION: &str = "0a0a0a0a-1111-2222-3333-444444444444";
+/// A subscription that was disabled.
+pub(crate) const OTHER: &str = "0a0a0a0a-5555-2222-3333-444444444444";
 pub(crate) const TENANT: &str = "0b0b0b0b-1111-2222-3333-444444444444";
 pub(crate) const CLIENT: &str = "0c0c0c0c-1111-2222-3333-444444444444";
 pub(crate) const SECRET: &str = "open sesame";
@@ -71,6 +73,16 @@ pub(crate) fn route(request: &Request) -> Option<Call> {
 }
 
 fn arm(path: &[&str]) -> Option<&'static str> {
+    match path {
+        ["subscriptions"] => return Some("Microsoft.Resources/subscriptions/read"),
+        ["providers", "Microsoft.Management", "managementGroups", _] => {
+            return Some("Microsoft.Management/managementGroups/read");
+        }
+        ["providers", "Microsoft.Management", "managementGroups", _, "descendants"] => {
+            return Some("Microsoft.Management/managementGroups/descendants/read");
+        }
+        _ => {}
+    }
     if path.get(1) != Some(&SUBSCRIPTION) {
         return None;
     }
@@ -128,6 +140,10 @@ pub(crate) fn answer(call: &Call, twist: &Twist, next_token: impl FnOnce() -> us
         "token" => token(call, next_token),
         "exchange" | "registry token" => registry_token(call, twist),
         _ if call.is_data_plane() => contents(call),
+        "Microsoft.Management/managementGroups/read" => reply(&group(TENANT, None)),
+        "Microsoft.Management/managementGroups/descendants/read" => descendants(call),
+        "Microsoft.Resources/subscriptions/read" if call.path.len() == 1 => reply(&json!({"value": [
+            {"subscriptionId": SUBSCRIPTION, "state": "Enabled"}, {"subscriptionId": OTHER, "state": "Disabled"}]})),
         "Microsoft.Resources/subscriptions/read" => reply(&json!({"id": format!("/subscriptions/{SUBSCRIPTION}"),
             "subscriptionId": SUBSCRIPTION, "tenantId": TENANT, "displayName": "Shop", "state": "Enabled"})),
         "Microsoft.ContainerService/managedClusters/listClusterUserCredential/action" => credential(),
@@ -203,6 +219,30 @@ fn credential() -> Reply {
          certificate-authority-data: {ca}\nusers:\n- name: u\n  user: {{token: local-token}}\n"
     );
     reply(&json!({"kubeconfigs": [{"name": "clusterUser", "value": config}]}))
+}
+
+fn group(name: &str, above: Option<&str>) -> Value {
+    let id = |name: &str| format!("/providers/Microsoft.Management/managementGroups/{name}");
+    let parent = above.map(|above| json!({"id": id(above)}));
+    json!({"id": id(name), "name": name, "type": "Microsoft.Management/managementGroups",
+        "properties": {"displayName": name, "parent": parent}})
+}
+
+/// A group with a subscription in it, and a subscription beside it; one per page.
+fn descendants(call: &Call) -> Reply {
+    let subscription = |id: &str, above: &str| {
+        let mut one = group(id, Some(above));
+        one["type"] = json!("/subscriptions");
+        one
+    };
+    let all = [subscription(OTHER, "corp"), group("corp", Some(TENANT)), subscription(SUBSCRIPTION, TENANT)];
+    let at = call.offset();
+    let mut body = json!({"value": all.get(at).into_iter().collect::<Vec<_>>()});
+    if at + 1 < all.len() {
+        let (path, next) = (call.path.join("/"), at + 1);
+        body["nextLink"] = json!(format!("https://{}/{path}?api-version=2021-04-01&$skiptoken={next}", call.host));
+    }
+    reply(&body)
 }
 
 /// The two items of any list of Azure Resource Manager, one per page.

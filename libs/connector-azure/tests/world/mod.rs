@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use rampart_connector::conformance::Fault;
 use tokio::task::JoinHandle;
 
-pub(crate) use answers::{CLIENT, EXPECTED, REGISTRIES, SECRET, SUBSCRIPTION, TENANT};
+pub(crate) use answers::{CLIENT, EXPECTED, OTHER, REGISTRIES, SECRET, SUBSCRIPTION, TENANT};
 use server::{Reply, Request, serve};
 
 /// How long the world asks to wait.

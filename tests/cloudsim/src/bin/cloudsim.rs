@@ -32,6 +32,7 @@ enum Choice {
     Clusters500,
     #[value(name = "resources_100k")]
     Resources100k,
+    Azure,
 }
 
 impl From<Choice> for Preset {
@@ -41,6 +42,7 @@ impl From<Choice> for Preset {
             Choice::Pods10k => Self::Pods10k,
             Choice::Clusters500 => Self::Clusters500,
             Choice::Resources100k => Self::Resources100k,
+            Choice::Azure => Self::Azure,
         }
     }
 }
@@ -72,6 +74,14 @@ fn description(simulator: &Simulator) -> Value {
                     "access_key_id": account.access_key_id, "secret_access_key": account.secret_access_key })
         })
         .collect();
+    let subscriptions: Vec<Value> = simulator
+        .subscriptions()
+        .iter()
+        .map(|one| {
+            json!({ "id": one.id, "name": one.name, "tenant_id": one.tenant_id, "client_id": one.client_id,
+                    "client_secret": one.client_secret })
+        })
+        .collect();
     let world = simulator.world();
     let clusters: Vec<Value> = world
         .clusters()
@@ -81,8 +91,8 @@ fn description(simulator: &Simulator) -> Value {
         })
         .collect();
     json!({
-        "aws_endpoint": simulator.aws_endpoint(), "ca_pem": simulator.ca_pem(),
+        "aws_endpoint": simulator.aws_endpoint(), "azure_endpoint": simulator.azure_endpoint(), "ca_pem": simulator.ca_pem(),
         "operator": { "access_key_id": operator.access_key_id, "secret_access_key": operator.secret_access_key },
-        "accounts": accounts, "clusters": clusters,
+        "accounts": accounts, "subscriptions": subscriptions, "clusters": clusters,
     })
 }

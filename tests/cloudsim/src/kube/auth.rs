@@ -7,8 +7,10 @@ use super::status::Failure;
 use crate::aws::identity::Principal;
 use crate::aws::sigv4::{Claim, Signed, pairs};
 use crate::shared::Shared;
-use crate::world::{Access, Cluster};
+use crate::world::{Access, Cluster, Home};
 
+/// What a token for the API servers of AKS is for.
+const AKS_SCOPE: &str = "6dae42f8-4368-4678-94ff-3960e28e3630/.default";
 /// An EKS token stops working this long after it was signed.
 const LIFETIME: TimeDelta = TimeDelta::minutes(15);
 
@@ -27,7 +29,7 @@ impl Caller {
             return false;
         }
         match (self.access, group, resource) {
-            (Access::Unmapped | Access::NoRights | Access::Unreachable, _, _)
+            (Access::Unmapped | Access::NoRights | Access::Unreachable | Access::NoCredential, _, _)
             | (_, "", "secrets")
             | (Access::NoRbacObjects, "rbac.authorization.k8s.io", _) => false,
             (_, "", "configmaps") => verb == "get" && name == Some("aws-auth"),
@@ -46,12 +48,27 @@ pub(crate) fn authenticate(shared: &Shared, cluster: &Cluster, headers: &HeaderM
         let name = "system:serviceaccount:rampart:rampart".to_owned();
         return Ok(Caller { name, access: cluster.access, anonymous: false });
     }
+    if let Home::Aks { subscription, entra: true, .. } = &cluster.home {
+        return directory(shared, cluster, subscription, token);
+    }
     let encoded = token.strip_prefix("k8s-aws-v1.").ok_or_else(Failure::unauthorized)?;
     let principal = presigned(shared, cluster, encoded, Utc::now()).ok_or_else(Failure::unauthorized)?;
     if !is_mapped(shared, cluster, &principal) {
         return Err(Failure::unauthorized());
     }
     Ok(Caller { name: principal.arn, access: cluster.access, anonymous: false })
+}
+
+/// Who a token of Entra ID is about; it must be for the API servers of AKS and of an application of the subscription.
+fn directory(shared: &Shared, cluster: &Cluster, subscription: &str, token: &str) -> Result<Caller, Failure> {
+    let token = shared.directory.token(token, &[AKS_SCOPE]).ok_or_else(Failure::unauthorized)?;
+    let world = shared.world();
+    let known = |one: &&crate::world::Subscription| one.id == subscription && one.client_id == token.client_id;
+    let owner = world.subscriptions().iter().find(known).ok_or_else(Failure::unauthorized)?;
+    if cluster.access == Access::Unmapped {
+        return Err(Failure::unauthorized());
+    }
+    Ok(Caller { name: owner.client_id.clone(), access: cluster.access, anonymous: false })
 }
 
 /// Who signed the `GetCallerIdentity` URL inside a token; `None` unless it was signed for this cluster and is fresh.

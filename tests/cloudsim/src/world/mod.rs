@@ -2,6 +2,7 @@
 //! no clock. Objects are made one unit at a time, so that a world of any size fits into memory.
 
 pub(crate) mod aws;
+pub(crate) mod azure;
 pub(crate) mod draft;
 mod expected;
 pub mod kinds;
@@ -17,6 +18,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use serde_json::Value;
 
 pub use aws::{Account, EksCluster, Organization, OrganizationAccount, OrganizationUnit, Registry, Repository};
+pub use azure::{AksCluster, AzureRegistry, AzureRepository, Subscription};
 pub use expected::{Expected, Status, Subject};
 pub use kinds::{Feature, KindKey, Scoped};
 pub use plan::{Access, Cluster, Home};
@@ -42,6 +44,7 @@ pub struct World {
     spec: WorldSpec,
     accounts: Vec<Account>,
     organization: Option<Organization>,
+    subscriptions: Vec<Subscription>,
     clusters: Vec<Cluster>,
     eks: BTreeMap<String, EksCluster>,
     registries: BTreeMap<(String, String), Registry>,
@@ -62,6 +65,7 @@ impl Clone for World {
             spec: self.spec,
             accounts: self.accounts.clone(),
             organization: self.organization.clone(),
+            subscriptions: self.subscriptions.clone(),
             clusters: self.clusters.clone(),
             eks: self.eks.clone(),
             registries: self.registries.clone(),
@@ -89,15 +93,20 @@ enum Unit {
 impl World {
     /// Lays out the world. Objects inside clusters are made when they are asked for.
     pub fn new(spec: WorldSpec) -> Self {
-        let presets::Layout { accounts, clusters, registries, planted } = spec.preset.layout(Seed::new(spec.seed));
+        let presets::Layout { accounts, mut subscriptions, clusters, registries, planted } =
+            spec.preset.layout(Seed::new(spec.seed));
         let eks = clusters
             .iter()
             .filter_map(|cluster| Some((cluster.arn()?.to_owned(), aws::cluster(cluster, cluster.care)?)))
             .collect();
+        for subscription in &mut subscriptions {
+            clusters.iter().for_each(|cluster| subscription.place(cluster));
+        }
         Self {
             spec,
             organization: Organization::of(spec.preset, &accounts),
             accounts,
+            subscriptions,
             clusters,
             eks,
             registries,
@@ -129,10 +138,15 @@ impl World {
         self.organization.as_mut().map(change);
     }
 
+    /// Azure subscriptions.
+    pub fn subscriptions(&self) -> &[Subscription] {
+        &self.subscriptions
+    }
+
     /// Clusters that were not deleted.
     pub fn clusters(&self) -> impl Iterator<Item = &Cluster> {
-        self.clusters.iter().filter(|cluster| match cluster.arn() {
-            Some(arn) => !self.deleted.contains(&Subject::Native(arn.to_owned())),
+        self.clusters.iter().filter(|cluster| match cluster.native_id() {
+            Some(id) => !self.deleted.contains(&Subject::Native(id.to_owned())),
             None => true,
         })
     }
@@ -226,13 +240,19 @@ impl World {
             .filter(move |object| last.is_some_and(|round| mutate::chosen(round, &cluster.name, object).is_some()))
     }
 
-    /// Takes a thing out of the world: an object of a cluster, or an EKS cluster or ECR repository by ARN.
+    /// Takes a thing out of the world: an object of a cluster, an EKS cluster or ECR repository by ARN, or an AKS cluster
+    /// by its id.
     pub fn delete(&mut self, subject: &Subject) {
         if let Subject::Native(arn) = subject {
             for registry in self.registries.values_mut() {
                 registry.repositories.retain(|_, repository| repository.repository["repositoryArn"] != arn.as_str());
             }
             self.eks.remove(arn);
+            for subscription in &mut self.subscriptions {
+                let is_it =
+                    |one: &AksCluster| one.cluster["id"].as_str().is_some_and(|id| id.eq_ignore_ascii_case(arn));
+                subscription.clusters.retain(|_, one| !is_it(one));
+            }
         }
         if let Subject::Kube { cluster, .. } = subject
             && let Some(puts) = self.puts.get_mut(cluster)

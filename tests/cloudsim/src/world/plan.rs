@@ -14,6 +14,19 @@ pub enum Home {
         /// ARN of the cluster.
         arn: String,
     },
+    /// Azure Kubernetes Service.
+    Aks {
+        /// UUID of the subscription.
+        subscription: String,
+        /// Region.
+        region: String,
+        /// Id in Azure Resource Manager.
+        id: String,
+        /// Whether it knows Entra ID.
+        entra: bool,
+        /// Whether its owner stopped it.
+        stopped: bool,
+    },
     /// A cluster of one's own, reached by kubeconfig.
     OnPremises,
 }
@@ -31,6 +44,8 @@ pub enum Access {
     Unmapped,
     /// The API cannot be reached from here.
     Unreachable,
+    /// The cloud does not tell this reader how to reach it.
+    NoCredential,
 }
 
 /// How often what occurs among a team's workloads, in percent, and how large it is.
@@ -86,7 +101,7 @@ impl Cluster {
     pub fn account(&self) -> Option<&str> {
         match &self.home {
             Home::Eks { account, .. } => Some(account),
-            Home::OnPremises => None,
+            Home::Aks { .. } | Home::OnPremises => None,
         }
     }
 
@@ -94,7 +109,7 @@ impl Cluster {
     pub fn region(&self) -> Option<&str> {
         match &self.home {
             Home::Eks { region, .. } => Some(region),
-            Home::OnPremises => None,
+            Home::Aks { .. } | Home::OnPremises => None,
         }
     }
 
@@ -102,7 +117,15 @@ impl Cluster {
     pub fn arn(&self) -> Option<&str> {
         match &self.home {
             Home::Eks { arn, .. } => Some(arn),
-            Home::OnPremises => None,
+            Home::Aks { .. } | Home::OnPremises => None,
+        }
+    }
+
+    /// What its cloud calls it: ARN or id in Azure Resource Manager.
+    pub fn native_id(&self) -> Option<&str> {
+        match &self.home {
+            Home::Aks { id, .. } => Some(id),
+            _ => self.arn(),
         }
     }
 
@@ -129,7 +152,7 @@ impl Cluster {
     pub fn git_version(&self) -> String {
         match self.home {
             Home::Eks { .. } => format!("v{}.4-eks-{}", self.version, self.seed.child("build").hex(7)),
-            Home::OnPremises => format!("v{}.4", self.version),
+            Home::Aks { .. } | Home::OnPremises => format!("v{}.4", self.version),
         }
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::json;
 
 use super::aws::{Account, Care, Registry, registry, repository};
+use super::azure::{self, Subscription};
 use super::kinds::Feature;
 use super::objects::images::{COMPONENTS, OWN};
 use super::plan::{Access, Cluster, Home, Mix, Space};
@@ -23,11 +24,15 @@ pub enum Preset {
     Clusters500,
     /// Ten EKS clusters with 100,000 objects, most of them large.
     Resources100k,
+    /// Two Azure subscriptions: six AKS clusters that are read, denied, stopped or refused in ways of their own, four
+    /// registries, a cluster connected through Arc.
+    Azure,
 }
 
 /// What a preset lays out.
 pub(super) struct Layout {
     pub(super) accounts: Vec<Account>,
+    pub(super) subscriptions: Vec<Subscription>,
     pub(super) clusters: Vec<Cluster>,
     /// By account and region.
     pub(super) registries: BTreeMap<(String, String), Registry>,
@@ -50,6 +55,7 @@ impl Preset {
             Self::Pods10k => pods_10k(seed),
             Self::Clusters500 => clusters_500(seed),
             Self::Resources100k => resources_100k(seed),
+            Self::Azure => subscriptions(seed),
         }
     }
 }
@@ -83,6 +89,17 @@ fn eks(world: Seed, account: &str, region: &str, name: &str) -> Cluster {
         operators: false,
         plants: false,
         care: Care::Mixed,
+    }
+}
+
+fn aks(world: Seed, subscription: &Subscription, registry: &str, name: &str) -> Cluster {
+    let id = subscription.id_of("clusters", "Microsoft.ContainerService/managedClusters", name);
+    let (subscription, region) = (subscription.id.clone(), "westeurope".to_owned());
+    Cluster {
+        seed: world.child("cluster").child(&subscription).child(name),
+        home: Home::Aks { subscription, region, id, entra: true, stopped: false },
+        registry: format!("{registry}.azurecr.io"),
+        ..eks(world, "", "", name)
     }
 }
 
@@ -166,7 +183,7 @@ fn demo(seed: Seed) -> Layout {
     place(MAIN, REGIONS[0], "sandbox/playground", Care::Weak);
     place(MAIN, REGIONS[0], "golden/base", Care::Sound);
     place(PARTNER, REGIONS[0], "exchange/api", Care::Mixed);
-    Layout { accounts, clusters, registries, planted }
+    Layout { accounts, subscriptions: Vec::new(), clusters, registries, planted }
 }
 
 fn organization(seed: Seed) -> Layout {
@@ -193,7 +210,7 @@ fn pods_10k(seed: Seed) -> Layout {
         ..eks(seed, MAIN, REGIONS[0], "big")
     };
     let registries = registries(&accounts);
-    Layout { accounts, clusters: vec![cluster], registries, planted: Vec::new() }
+    Layout { accounts, subscriptions: Vec::new(), clusters: vec![cluster], registries, planted: Vec::new() }
 }
 
 fn clusters_500(seed: Seed) -> Layout {
@@ -217,7 +234,7 @@ fn clusters_500(seed: Seed) -> Layout {
         let registry = registries.get_mut(&(MAIN.to_owned(), region.to_owned())).expect("made for every region above");
         registry.repositories.insert(name.clone(), repository(seed, MAIN, region, &name, Care::Mixed));
     }
-    Layout { accounts, clusters, registries, planted: Vec::new() }
+    Layout { accounts, subscriptions: Vec::new(), clusters, registries, planted: Vec::new() }
 }
 
 fn resources_100k(seed: Seed) -> Layout {
@@ -239,5 +256,35 @@ fn resources_100k(seed: Seed) -> Layout {
         })
         .collect();
     let registries = registries(&accounts);
-    Layout { accounts, clusters, registries, planted: Vec::new() }
+    Layout { accounts, subscriptions: Vec::new(), clusters, registries, planted: Vec::new() }
+}
+
+fn subscriptions(seed: Seed) -> Layout {
+    let (mut shop, mut lab) = (Subscription::new(seed, "Shop"), Subscription::new(seed, "Lab"));
+    let home = |cluster: Cluster, is_entra: bool, is_stopped: bool| match cluster.home {
+        Home::Aks { subscription, region, id, .. } => {
+            let home = Home::Aks { subscription, region, id, entra: is_entra, stopped: is_stopped };
+            Cluster { home, ..cluster }
+        }
+        _ => cluster,
+    };
+    let clusters = vec![
+        Cluster { plants: true, care: Care::Weak, ..aks(seed, &shop, "shopimages", "shop-prod") },
+        Cluster { care: Care::Sound, version: "1.34".to_owned(), ..aks(seed, &shop, "shopimages", "shop-test") },
+        Cluster { access: Access::NoRights, ..aks(seed, &shop, "shopimages", "shop-denied") },
+        home(aks(seed, &shop, "shopimages", "shop-paused"), true, true),
+        home(aks(seed, &lab, "labimages", "lab-local"), false, false),
+        Cluster { access: Access::NoCredential, ..aks(seed, &lab, "labimages", "lab-sealed") },
+    ];
+    let own = |team: &str| COMPONENTS[..OWN].iter().map(|component| format!("{team}/{component}")).collect::<Vec<_>>();
+    let teams: Vec<String> = TEAMS.iter().flat_map(|team| own(team)).collect();
+    for (name, care) in [("shopimages", Care::Weak), ("shopgolden", Care::Sound), ("shopempty", Care::Sound)] {
+        let repositories = if name == "shopimages" { &teams[..] } else { &[] };
+        let registry = azure::registry(seed, &shop, name, repositories, care);
+        shop.registries.insert(name.to_owned(), registry);
+    }
+    shop.connect(seed, "warehouse");
+    lab.registries.insert("labimages".to_owned(), azure::registry(seed, &lab, "labimages", &own("data"), Care::Mixed));
+    let (accounts, registries) = (Vec::new(), BTreeMap::new());
+    Layout { accounts, subscriptions: vec![shop, lab], clusters, registries, planted: Vec::new() }
 }

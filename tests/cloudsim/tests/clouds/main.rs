@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod aws;
+mod azure;
 mod kube;
 mod organizations;
 mod support;

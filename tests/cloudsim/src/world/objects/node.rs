@@ -9,6 +9,7 @@ pub(crate) fn name(cluster: &Cluster, index: u64) -> String {
     let (high, low) = (index / 250, index % 250 + 2);
     match &cluster.home {
         Home::Eks { region, .. } => format!("ip-10-0-{high}-{low}.{region}.compute.internal"),
+        Home::Aks { .. } => format!("aks-user-{}-vmss{index:06}", cluster.seed.child("pool").below(100_000_000)),
         Home::OnPremises if index == 0 => format!("{}-control-plane-1", cluster.name),
         Home::OnPremises => format!("{}-worker-{index}", cluster.name),
     }
@@ -39,15 +40,20 @@ pub(crate) fn objects(cluster: &Cluster, index: u64) -> [Object; 2] {
         })
         .collect();
     let eks = matches!(cluster.home, Home::Eks { .. });
-    let control_plane = !eks && index == 0;
+    let control_plane = cluster.home == Home::OnPremises && index == 0;
     let mut spec =
         json!({ "podCIDR": format!("10.{}.0.0/24", index % 200), "podCIDRs": [format!("10.{}.0.0/24", index % 200)] });
     if control_plane {
         spec["taints"] = json!([{ "key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule" }]);
     }
-    let region = cluster.region().unwrap_or("dc1");
+    let region = match &cluster.home {
+        Home::Eks { region, .. } | Home::Aks { region, .. } => region.as_str(),
+        Home::OnPremises => "dc1",
+    };
     if eks {
         spec["providerID"] = format!("aws:///{region}a/i-{}", seed.hex(17)).into();
+    } else if let Home::Aks { id, .. } = &cluster.home {
+        spec["providerID"] = format!("azure://{id}/virtualMachineScaleSets/aks-user/virtualMachines/{index}").into();
     }
     let body = json!({
         "spec": spec,
@@ -72,6 +78,8 @@ pub(crate) fn objects(cluster: &Cluster, index: u64) -> [Object; 2] {
     if eks {
         labels["eks.amazonaws.com/nodegroup"] = "workers".into();
         labels["node.kubernetes.io/instance-type"] = "m6i.2xlarge".into();
+    } else if matches!(cluster.home, Home::Aks { .. }) {
+        labels["kubernetes.azure.com/agentpool"] = "user".into();
     } else if control_plane {
         labels["node-role.kubernetes.io/control-plane"] = "".into();
     } else {
