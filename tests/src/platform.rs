@@ -31,8 +31,16 @@ impl Platform {
     /// # Panics
     /// When either does not start.
     pub async fn start() -> Self {
+        Self::of(Preset::Demo).await
+    }
+
+    /// A world and one replica.
+    ///
+    /// # Panics
+    /// When either does not start.
+    pub async fn of(preset: Preset) -> Self {
         rampart_chassis::install_crypto_provider();
-        let simulator = Simulator::start(WorldSpec { seed: 7, preset: Preset::Demo }).await.expect("the clouds start");
+        let simulator = Simulator::start(WorldSpec { seed: 7, preset }).await.expect("the clouds start");
         let keyring = Keyring::parse(&SecretString::from(format!("test:{}=", "A".repeat(43)))).expect("a key");
         let mut platform =
             Self { simulator, replicas: Vec::new(), database: database().await, keyring: Arc::new(keyring) };
@@ -51,7 +59,7 @@ impl Platform {
             aws_endpoint: Some(self.simulator.aws_endpoint().parse().expect("a URL")),
             aws_access_key_id: Some(keys.access_key_id),
             aws_secret_access_key: Some(SecretString::from(keys.secret_access_key)),
-            gcp_endpoint: None,
+            gcp_endpoint: Some(self.simulator.gcp_endpoint().parse().expect("a URL")),
             gcp_credentials: None,
             retention_days: 90,
         };

@@ -24,6 +24,12 @@ pub enum Target {
         /// Region of the credential scope.
         region: String,
     },
+    /// Calls of a Google API.
+    Gcp {
+        /// The permission that the call needs, or `<service>:<operation>` where it needs none:
+        /// `container.clusters.list`, `oauth2:token`.
+        operation: String,
+    },
     /// Calls of a Kubernetes API.
     Kube {
         /// Name of the cluster.
@@ -37,6 +43,11 @@ impl Target {
     /// All calls of an AWS operation in every region.
     pub fn aws(service: &str, operation: &str) -> Self {
         Self::Aws { service: service.to_owned(), operation: operation.to_owned(), region: "*".to_owned() }
+    }
+
+    /// All calls of a Google API.
+    pub fn gcp(operation: &str) -> Self {
+        Self::Gcp { operation: operation.to_owned() }
     }
 
     /// All calls of a path of a cluster.
@@ -73,19 +84,24 @@ pub enum FaultKind {
     HugeBody(usize),
     /// The first object of a list carries an annotation (on AWS: a tag) of this many bytes.
     HugeObject(usize),
+    /// Google: the API is not enabled in the project.
+    Disabled,
+    /// Google: the list of clusters lacks those of the last location, and says so.
+    MissingZones,
 }
 
 /// The call that faults are matched with.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Call<'a> {
     Aws { service: &'a str, operation: &'a str, region: &'a str, continues: bool },
+    Gcp { operation: &'a str, continues: bool },
     Kube { cluster: &'a str, path: &'a str, continues: bool },
 }
 
 impl Call<'_> {
     const fn continues(&self) -> bool {
         match self {
-            Self::Aws { continues, .. } | Self::Kube { continues, .. } => *continues,
+            Self::Aws { continues, .. } | Self::Gcp { continues, .. } | Self::Kube { continues, .. } => *continues,
         }
     }
 }
@@ -132,6 +148,7 @@ fn matches(target: &Target, call: Call<'_>) -> bool {
         (Target::Aws { service, operation, region }, Call::Aws { service: s, operation: o, region: r, .. }) => {
             glob(service, s) && glob(operation, o) && glob(region, r)
         }
+        (Target::Gcp { operation }, Call::Gcp { operation: o, .. }) => glob(operation, o),
         (Target::Kube { cluster, path }, Call::Kube { cluster: c, path: p, .. }) => glob(cluster, c) && glob(path, p),
         _ => false,
     }

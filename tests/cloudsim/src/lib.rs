@@ -1,7 +1,8 @@
-//! Simulated clouds: AWS over HTTP and Kubernetes APIs over TLS, served from a world that a seed decides.
+//! Simulated clouds: AWS and Google Cloud over HTTP and Kubernetes APIs over TLS, served from a world that a seed decides.
 //!
 //! ```text
 //! WorldSpec ─▶ World (pure) ─┬─▶ aws: EKS, ECR, STS, Account      ┐
+//!                            ├─▶ gcp: GKE, registry, projects, tokens ┤
 //!                            └─▶ kube: one API per cluster, own CA ┴─▶ faults ─▶ calls ─▶ loopback
 //! ```
 
@@ -9,9 +10,11 @@ mod answer;
 mod aws;
 mod calls;
 mod faults;
+mod gcp;
 mod kube;
 mod kubeconfig;
 pub mod models;
+pub mod schemas;
 mod shared;
 mod simulator;
 pub mod world;

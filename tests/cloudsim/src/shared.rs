@@ -5,6 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use crate::aws::identity::Identities;
 use crate::calls::Calls;
 use crate::faults::Faults;
+use crate::gcp::identity::GoogleIdentities;
 use crate::kube::snapshot::Snapshots;
 use crate::world::World;
 
@@ -19,10 +20,13 @@ pub(crate) struct Shared {
     pub(crate) faults: Faults,
     pub(crate) calls: Calls,
     pub(crate) identities: Identities,
+    pub(crate) google: GoogleIdentities,
     pub(crate) snapshots: Snapshots,
     pub(crate) ca_pem: String,
     /// Host and port of the AWS services.
     pub(crate) aws_host: String,
+    /// Host and port of the Google APIs.
+    pub(crate) gcp_host: String,
     /// Addresses of the Kubernetes APIs by cluster name.
     pub(crate) urls: HashMap<String, String>,
     /// Bearer tokens of clusters that are reached by kubeconfig, by cluster name.
@@ -33,6 +37,7 @@ pub(crate) struct Shared {
 pub(crate) struct Addresses {
     pub(crate) ca_pem: String,
     pub(crate) aws_host: String,
+    pub(crate) gcp_host: String,
     pub(crate) urls: HashMap<String, String>,
     pub(crate) tokens: HashMap<String, String>,
 }
@@ -45,9 +50,11 @@ impl Shared {
             faults: Faults::default(),
             calls: Calls::default(),
             identities: Identities::new(&world),
+            google: GoogleIdentities::default(),
             snapshots: Snapshots::default(),
             ca_pem: addresses.ca_pem,
             aws_host: addresses.aws_host,
+            gcp_host: addresses.gcp_host,
             urls: addresses.urls,
             tokens: addresses.tokens,
             world: RwLock::new(Arc::new(world)),

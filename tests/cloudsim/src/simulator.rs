@@ -40,7 +40,8 @@ impl Simulator {
     /// Serves a world; needs a Tokio runtime.
     pub fn serve(world: World) -> anyhow::Result<Self> {
         let authority = Authority::new()?;
-        let aws = listener()?;
+        let (aws, gcp) = (listener()?, listener()?);
+        let gcp_host = gcp.local_addr()?.to_string();
         let aws_host = aws.local_addr()?.to_string();
         let names: Vec<String> = world
             .clusters()
@@ -67,12 +68,14 @@ impl Simulator {
             .filter(|cluster| cluster.home == Home::OnPremises)
             .map(|cluster| (cluster.name.clone(), cluster.seed.child("token").hex(48)))
             .collect();
-        let addresses = Addresses { ca_pem: authority.ca_pem, aws_host, urls, tokens };
+        let addresses = Addresses { ca_pem: authority.ca_pem, aws_host, gcp_host, urls, tokens };
         let shared = Arc::new(Shared::new(world, addresses));
         let handle = Handle::new();
         let mut servers = JoinSet::new();
         let server = axum_server::from_tcp(aws)?.handle(handle.clone());
         servers.spawn(server.serve(crate::aws::router(Arc::clone(&shared)).into_make_service()));
+        let server = axum_server::from_tcp(gcp)?.handle(handle.clone());
+        servers.spawn(server.serve(crate::gcp::router(Arc::clone(&shared)).into_make_service()));
         for (listener, behind) in listeners {
             let router: Router = kube_router(Arc::clone(&shared), behind);
             let server = axum_server::from_tcp_rustls(listener, authority.server.clone())?.handle(handle.clone());
@@ -84,6 +87,31 @@ impl Simulator {
     /// Base URL of all AWS services.
     pub fn aws_endpoint(&self) -> String {
         format!("http://{}", self.shared.aws_host)
+    }
+
+    /// Base URL of all Google APIs.
+    pub fn gcp_endpoint(&self) -> String {
+        format!("http://{}", self.shared.gcp_host)
+    }
+
+    /// A key file of a service account, as Google issues it. It may be of an account that has no rights anywhere.
+    pub fn gcp_key(&self, service_account: &str) -> anyhow::Result<String> {
+        self.shared.google.issue_key(service_account)
+    }
+
+    /// Lets whoever is `member` (a service account, or the subject of a federated identity) act as a service account.
+    pub fn gcp_allow_acting(&self, member: &str, service_account: &str) {
+        self.shared.google.allow_acting(member, service_account);
+    }
+
+    /// Lets statements about `subject` that a key of `jwks` signed be exchanged at a provider of a workload identity pool.
+    pub fn gcp_federate(&self, provider: &str, jwks: &serde_json::Value, subject: &str) {
+        self.shared.google.federate(provider, jwks, subject);
+    }
+
+    /// Lets somebody read every project, as a role on the organisation does.
+    pub fn gcp_grant(&self, member: &str) {
+        self.shared.google.grant(member);
     }
 
     /// AWS accounts with their roles and static keys.
@@ -101,8 +129,9 @@ impl Simulator {
         self.shared.identities.trust(role_arn, external_id);
     }
 
-    /// Makes all temporary keys handed out so far worthless.
+    /// Makes all temporary keys and tokens handed out so far worthless.
     pub fn expire_sessions(&self) {
+        self.shared.google.expire_tokens();
         self.shared.identities.expire_sessions();
     }
 

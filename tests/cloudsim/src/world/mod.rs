@@ -4,6 +4,7 @@
 pub(crate) mod aws;
 pub(crate) mod draft;
 mod expected;
+pub(crate) mod gcp;
 pub mod kinds;
 mod mutate;
 pub(crate) mod objects;
@@ -18,6 +19,7 @@ use serde_json::Value;
 
 pub use aws::{Account, EksCluster, Registry, Repository};
 pub use expected::{Expected, Status, Subject};
+pub use gcp::{GcpProject, GcpRepository};
 pub use kinds::{Feature, KindKey, Scoped};
 pub use plan::{Access, Cluster, Home};
 pub use presets::Preset;
@@ -45,6 +47,7 @@ pub struct World {
     eks: BTreeMap<String, EksCluster>,
     registries: BTreeMap<(String, String), Registry>,
     planted: Vec<(String, String, String, Care)>,
+    projects: Vec<GcpProject>,
     rounds: Vec<Round>,
     deleted: HashSet<Subject>,
     reads: AtomicU64,
@@ -59,6 +62,7 @@ impl Clone for World {
             eks: self.eks.clone(),
             registries: self.registries.clone(),
             planted: self.planted.clone(),
+            projects: self.projects.clone(),
             rounds: self.rounds.clone(),
             deleted: self.deleted.clone(),
             reads: AtomicU64::new(self.reads.load(Ordering::Relaxed)),
@@ -81,7 +85,8 @@ enum Unit {
 impl World {
     /// Lays out the world. Objects inside clusters are made when they are asked for.
     pub fn new(spec: WorldSpec) -> Self {
-        let presets::Layout { accounts, clusters, registries, planted } = spec.preset.layout(Seed::new(spec.seed));
+        let presets::Layout { accounts, clusters, registries, planted, projects } =
+            spec.preset.layout(Seed::new(spec.seed));
         let eks = clusters
             .iter()
             .filter_map(|cluster| Some((cluster.arn()?.to_owned(), aws::cluster(cluster, cluster.care)?)))
@@ -93,6 +98,7 @@ impl World {
             eks,
             registries,
             planted,
+            projects,
             rounds: Vec::new(),
             deleted: HashSet::new(),
             reads: AtomicU64::new(0),
@@ -109,10 +115,15 @@ impl World {
         &self.accounts
     }
 
+    /// Google Cloud projects.
+    pub fn projects(&self) -> &[GcpProject] {
+        &self.projects
+    }
+
     /// Clusters that were not deleted.
     pub fn clusters(&self) -> impl Iterator<Item = &Cluster> {
-        self.clusters.iter().filter(|cluster| match cluster.arn() {
-            Some(arn) => !self.deleted.contains(&Subject::Native(arn.to_owned())),
+        self.clusters.iter().filter(|cluster| match cluster.native_id() {
+            Some(id) => !self.deleted.contains(&Subject::Native(id)),
             None => true,
         })
     }
@@ -170,13 +181,16 @@ impl World {
         self.rounds.push(Round { fraction, seed: Seed::new(seed).child("mutate") });
     }
 
-    /// Takes a thing out of the world: an object of a cluster, or an EKS cluster or ECR repository by ARN.
+    /// Takes a thing out of the world: an object of a cluster, or a cluster or repository of a cloud by its native id.
     pub fn delete(&mut self, subject: &Subject) {
         if let Subject::Native(arn) = subject {
             for registry in self.registries.values_mut() {
                 registry.repositories.retain(|_, repository| repository.repository["repositoryArn"] != arn.as_str());
             }
             self.eks.remove(arn);
+            for project in &mut self.projects {
+                project.repositories.retain(|name, _| format!("//artifactregistry.googleapis.com/{name}") != *arn);
+            }
         }
         self.deleted.insert(subject.clone());
     }

@@ -14,6 +14,13 @@ pub enum Home {
         /// ARN of the cluster.
         arn: String,
     },
+    /// Google Kubernetes Engine.
+    Gke {
+        /// Id of the project.
+        project: String,
+        /// Region or zone.
+        location: String,
+    },
     /// A cluster of one's own, reached by kubeconfig.
     OnPremises,
 }
@@ -86,14 +93,14 @@ impl Cluster {
     pub fn account(&self) -> Option<&str> {
         match &self.home {
             Home::Eks { account, .. } => Some(account),
-            Home::OnPremises => None,
+            Home::Gke { .. } | Home::OnPremises => None,
         }
     }
 
-    /// Region, for EKS clusters.
+    /// Region, for clusters of a cloud.
     pub fn region(&self) -> Option<&str> {
         match &self.home {
-            Home::Eks { region, .. } => Some(region),
+            Home::Eks { region, .. } | Home::Gke { location: region, .. } => Some(region),
             Home::OnPremises => None,
         }
     }
@@ -102,6 +109,26 @@ impl Cluster {
     pub fn arn(&self) -> Option<&str> {
         match &self.home {
             Home::Eks { arn, .. } => Some(arn),
+            Home::Gke { .. } | Home::OnPremises => None,
+        }
+    }
+
+    /// Project and location, for GKE clusters.
+    pub fn gke_place(&self) -> Option<(&str, &str)> {
+        match &self.home {
+            Home::Gke { project, location } => Some((project, location)),
+            Home::Eks { .. } | Home::OnPremises => None,
+        }
+    }
+
+    /// What the cloud calls the cluster; `None` on premises.
+    pub fn native_id(&self) -> Option<String> {
+        match &self.home {
+            Home::Eks { arn, .. } => Some(arn.clone()),
+            Home::Gke { project, location } => {
+                let path = format!("projects/{project}/locations/{location}/clusters/{}", self.name);
+                Some(format!("//container.googleapis.com/{path}"))
+            }
             Home::OnPremises => None,
         }
     }
@@ -129,6 +156,7 @@ impl Cluster {
     pub fn git_version(&self) -> String {
         match self.home {
             Home::Eks { .. } => format!("v{}.4-eks-{}", self.version, self.seed.child("build").hex(7)),
+            Home::Gke { .. } => format!("v{}.4-gke.1000{:03}", self.version, self.seed.child("build").below(1_000)),
             Home::OnPremises => format!("v{}.4", self.version),
         }
     }

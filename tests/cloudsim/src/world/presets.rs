@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::json;
 
 use super::aws::{Account, Care, Registry, registry, repository};
+use super::gcp::GcpProject;
 use super::kinds::Feature;
 use super::objects::images::{COMPONENTS, OWN};
 use super::plan::{Access, Cluster, Home, Mix, Space};
@@ -21,6 +22,9 @@ pub enum Preset {
     Clusters500,
     /// Ten EKS clusters with 100,000 objects, most of them large.
     Resources100k,
+    /// One Google Cloud project in two locations with four GKE clusters, of which one is private, one does not know the
+    /// reader and one is mostly private to its team; and a project marked for deletion.
+    GoogleCloud,
 }
 
 /// What a preset lays out.
@@ -31,6 +35,7 @@ pub(super) struct Layout {
     pub(super) registries: BTreeMap<(String, String), Registry>,
     /// Repositories whose verdicts are known: account, region, name and care.
     pub(super) planted: Vec<(String, String, String, Care)>,
+    pub(super) projects: Vec<GcpProject>,
 }
 
 const MAIN: &str = "111122223333";
@@ -47,6 +52,7 @@ impl Preset {
             Self::Pods10k => pods_10k(seed),
             Self::Clusters500 => clusters_500(seed),
             Self::Resources100k => resources_100k(seed),
+            Self::GoogleCloud => google_cloud(seed),
         }
     }
 }
@@ -163,7 +169,40 @@ fn demo(seed: Seed) -> Layout {
     place(MAIN, REGIONS[0], "sandbox/playground", Care::Weak);
     place(MAIN, REGIONS[0], "golden/base", Care::Sound);
     place(PARTNER, REGIONS[0], "exchange/api", Care::Mixed);
-    Layout { accounts, clusters, registries, planted }
+    Layout { accounts, clusters, registries, planted, projects: Vec::new() }
+}
+
+fn gke(world: Seed, project: &str, location: &str, name: &str) -> Cluster {
+    Cluster {
+        home: Home::Gke { project: project.to_owned(), location: location.to_owned() },
+        registry: format!("europe-docker.pkg.dev/{project}/apps"),
+        seed: world.child("cluster").child(project).child(location).child(name),
+        ..eks(world, "", "", name)
+    }
+}
+
+fn google_cloud(seed: Seed) -> Layout {
+    const PROJECT: &str = "shop-prod-4711";
+    let clusters = vec![
+        Cluster {
+            care: Care::Sound,
+            version: "1.34".to_owned(),
+            ..gke(seed, PROJECT, "europe-west1", "checkout-prod")
+        },
+        Cluster { care: Care::Weak, plants: true, ..gke(seed, PROJECT, "us-east4", "legacy-prod") },
+        Cluster { access: Access::Unmapped, ..gke(seed, PROJECT, "europe-west1", "sealed") },
+        Cluster { access: Access::Unreachable, ..gke(seed, PROJECT, "us-east4", "hidden") },
+    ];
+    let own: Vec<String> = TEAMS
+        .iter()
+        .flat_map(|team| COMPONENTS[..OWN].iter().map(move |component| format!("{team}/{component}")))
+        .collect();
+    let project = GcpProject::new(seed, PROJECT, &["europe", "europe-west1", "us-east4"])
+        .with_repository(seed, "europe", "apps", &own, Care::Sound)
+        .with_repository(seed, "us-east4", "sandbox", &["playground".to_owned()], Care::Weak)
+        .with_repository(seed, "europe-west1", "gcr.io", &[], Care::Mixed);
+    let projects = vec![project, GcpProject::new(seed, "shop-retired-42", &["europe-west1"]).deleted()];
+    Layout { accounts: Vec::new(), clusters, registries: BTreeMap::new(), planted: Vec::new(), projects }
 }
 
 fn pods_10k(seed: Seed) -> Layout {
@@ -177,7 +216,7 @@ fn pods_10k(seed: Seed) -> Layout {
         ..eks(seed, MAIN, REGIONS[0], "big")
     };
     let registries = registries(&accounts);
-    Layout { accounts, clusters: vec![cluster], registries, planted: Vec::new() }
+    Layout { accounts, clusters: vec![cluster], registries, planted: Vec::new(), projects: Vec::new() }
 }
 
 fn clusters_500(seed: Seed) -> Layout {
@@ -201,7 +240,7 @@ fn clusters_500(seed: Seed) -> Layout {
         let registry = registries.get_mut(&(MAIN.to_owned(), region.to_owned())).expect("made for every region above");
         registry.repositories.insert(name.clone(), repository(seed, MAIN, region, &name, Care::Mixed));
     }
-    Layout { accounts, clusters, registries, planted: Vec::new() }
+    Layout { accounts, clusters, registries, planted: Vec::new(), projects: Vec::new() }
 }
 
 fn resources_100k(seed: Seed) -> Layout {
@@ -223,5 +262,5 @@ fn resources_100k(seed: Seed) -> Layout {
         })
         .collect();
     let registries = registries(&accounts);
-    Layout { accounts, clusters, registries, planted: Vec::new() }
+    Layout { accounts, clusters, registries, planted: Vec::new(), projects: Vec::new() }
 }

@@ -2,5 +2,6 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod aws;
+mod gcp;
 mod kube;
 mod support;

@@ -9,6 +9,7 @@ pub(crate) fn name(cluster: &Cluster, index: u64) -> String {
     let (high, low) = (index / 250, index % 250 + 2);
     match &cluster.home {
         Home::Eks { region, .. } => format!("ip-10-0-{high}-{low}.{region}.compute.internal"),
+        Home::Gke { .. } => format!("gke-{}-default-pool-{:04x}", cluster.name, index),
         Home::OnPremises if index == 0 => format!("{}-control-plane-1", cluster.name),
         Home::OnPremises => format!("{}-worker-{index}", cluster.name),
     }
@@ -39,7 +40,7 @@ pub(crate) fn objects(cluster: &Cluster, index: u64) -> [Object; 2] {
         })
         .collect();
     let eks = matches!(cluster.home, Home::Eks { .. });
-    let control_plane = !eks && index == 0;
+    let control_plane = cluster.home == Home::OnPremises && index == 0;
     let mut spec =
         json!({ "podCIDR": format!("10.{}.0.0/24", index % 200), "podCIDRs": [format!("10.{}.0.0/24", index % 200)] });
     if control_plane {
@@ -48,6 +49,9 @@ pub(crate) fn objects(cluster: &Cluster, index: u64) -> [Object; 2] {
     let region = cluster.region().unwrap_or("dc1");
     if eks {
         spec["providerID"] = format!("aws:///{region}a/i-{}", seed.hex(17)).into();
+    }
+    if let Some((project, location)) = cluster.gke_place() {
+        spec["providerID"] = format!("gce://{project}/{location}-b/{name}").into();
     }
     let body = json!({
         "spec": spec,
