@@ -63,7 +63,7 @@ impl Platform {
             azure_managed_identity: None,
             aws_access_key_id: Some(keys.access_key_id),
             aws_secret_access_key: Some(SecretString::from(keys.secret_access_key)),
-            gcp_endpoint: None,
+            gcp_endpoint: Some(self.simulator.gcp_endpoint().parse().expect("a URL")),
             gcp_credentials: None,
             retention_days: 90,
             unknown_after: 24,

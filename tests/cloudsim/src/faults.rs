@@ -33,6 +33,12 @@ pub enum Target {
         /// Directory, subscription or registry.
         account: String,
     },
+    /// Calls of a Google API.
+    Gcp {
+        /// The permission that the call needs, or `<service>:<operation>` where it needs none:
+        /// `container.clusters.list`, `oauth2:token`.
+        operation: String,
+    },
     /// Calls of a Kubernetes API.
     Kube {
         /// Name of the cluster.
@@ -51,6 +57,10 @@ impl Target {
     /// All calls of an operation of Azure in every subscription.
     pub fn azure(service: &str, operation: &str) -> Self {
         Self::Azure { service: service.to_owned(), operation: operation.to_owned(), account: "*".to_owned() }
+    }
+    /// All calls of a Google API.
+    pub fn gcp(operation: &str) -> Self {
+        Self::Gcp { operation: operation.to_owned() }
     }
 
     /// All calls of a path of a cluster.
@@ -87,6 +97,10 @@ pub enum FaultKind {
     HugeBody(usize),
     /// The first object of a list carries an annotation (on AWS: a tag) of this many bytes.
     HugeObject(usize),
+    /// Google: the API is not enabled in the project.
+    Disabled,
+    /// Google: the list of clusters lacks those of the last location, and says so.
+    MissingZones,
 }
 
 /// The call that faults are matched with.
@@ -94,13 +108,17 @@ pub enum FaultKind {
 pub(crate) enum Call<'a> {
     Aws { service: &'a str, operation: &'a str, region: &'a str, continues: bool },
     Azure { service: &'a str, operation: &'a str, account: &'a str, continues: bool },
+    Gcp { operation: &'a str, continues: bool },
     Kube { cluster: &'a str, path: &'a str, continues: bool },
 }
 
 impl Call<'_> {
     const fn continues(&self) -> bool {
         match self {
-            Self::Aws { continues, .. } | Self::Azure { continues, .. } | Self::Kube { continues, .. } => *continues,
+            Self::Aws { continues, .. }
+            | Self::Azure { continues, .. }
+            | Self::Gcp { continues, .. }
+            | Self::Kube { continues, .. } => *continues,
         }
     }
 }
@@ -150,6 +168,7 @@ fn matches(target: &Target, call: Call<'_>) -> bool {
         (Target::Azure { service, operation, account }, Call::Azure { service: s, operation: o, account: a, .. }) => {
             glob(service, s) && glob(operation, o) && glob(account, a)
         }
+        (Target::Gcp { operation }, Call::Gcp { operation: o, .. }) => glob(operation, o),
         (Target::Kube { cluster, path }, Call::Kube { cluster: c, path: p, .. }) => glob(cluster, c) && glob(path, p),
         _ => false,
     }

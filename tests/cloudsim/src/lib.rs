@@ -1,8 +1,10 @@
-//! Simulated clouds: AWS and Azure over HTTP and Kubernetes APIs over TLS, served from a world that a seed decides.
+//! Simulated clouds: AWS, Azure and Google Cloud over HTTP and Kubernetes APIs over TLS, served from a world that a seed
+//! decides.
 //!
 //! ```text
-//! WorldSpec ─▶ World (pure) ─┬─▶ aws: EKS, ECR, STS, Account      ┐
-//!                            ├─▶ azure: Entra ID, ARM, registries ┤
+//! WorldSpec ─▶ World (pure) ─┬─▶ aws: EKS, ECR, STS, Account          ┐
+//!                            ├─▶ azure: Entra ID, ARM, registries     ┤
+//!                            ├─▶ gcp: GKE, registry, projects, tokens ┤
 //!                            └─▶ kube: one API per cluster, own CA ┴─▶ faults ─▶ calls ─▶ loopback
 //! ```
 
@@ -13,10 +15,12 @@ mod calls;
 mod edit;
 mod faults;
 mod federation;
+mod gcp;
 mod kube;
 mod kubeconfig;
 pub mod models;
 pub mod openapi;
+pub mod schemas;
 mod shared;
 mod simulator;
 pub mod world;

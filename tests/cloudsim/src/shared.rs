@@ -7,6 +7,7 @@ use crate::aws::identity::Identities;
 use crate::azure::Directory;
 use crate::calls::Calls;
 use crate::faults::Faults;
+use crate::gcp::identity::GoogleIdentities;
 use crate::kube::log::{Logged, Logs};
 use crate::kube::snapshot::Snapshots;
 use crate::world::{FIRST_VERSION, World};
@@ -25,12 +26,15 @@ pub(crate) struct Shared {
     pub(crate) calls: Calls,
     pub(crate) identities: Identities,
     pub(crate) directory: Directory,
+    pub(crate) google: GoogleIdentities,
     pub(crate) snapshots: Snapshots,
     /// What watches are told.
     pub(crate) logs: Logs,
     pub(crate) ca_pem: String,
     /// Host and port of the AWS services.
     pub(crate) aws_host: String,
+    /// Host and port of the Google APIs.
+    pub(crate) gcp_host: String,
     /// Addresses of the Kubernetes APIs by cluster name.
     pub(crate) urls: HashMap<String, String>,
     /// Bearer tokens of service accounts, by cluster name.
@@ -41,6 +45,7 @@ pub(crate) struct Shared {
 pub(crate) struct Addresses {
     pub(crate) ca_pem: String,
     pub(crate) aws_host: String,
+    pub(crate) gcp_host: String,
     pub(crate) urls: HashMap<String, String>,
     pub(crate) tokens: HashMap<String, String>,
 }
@@ -62,10 +67,12 @@ impl Shared {
             calls: Calls::default(),
             identities: Identities::new(&world),
             directory: Directory::default(),
+            google: GoogleIdentities::default(),
             snapshots: Snapshots::default(),
             logs: Logs::default(),
             ca_pem: addresses.ca_pem,
             aws_host: addresses.aws_host,
+            gcp_host: addresses.gcp_host,
             urls: addresses.urls,
             tokens: addresses.tokens,
             world: RwLock::new(Arc::new(world)),

@@ -42,7 +42,8 @@ impl Simulator {
     /// Serves a world; needs a Tokio runtime.
     pub fn serve(world: World) -> anyhow::Result<Self> {
         let authority = Authority::new()?;
-        let aws = listener()?;
+        let (aws, gcp) = (listener()?, listener()?);
+        let gcp_host = gcp.local_addr()?.to_string();
         let aws_host = aws.local_addr()?.to_string();
         let azure = listener()?;
         let azure_host = azure.local_addr()?.to_string();
@@ -66,11 +67,9 @@ impl Simulator {
             urls.extend(names.into_iter().map(|name| (name.clone(), format!("https://{address}/c/{name}"))));
             listeners.push((listener, Behind::Prefixed));
         }
-        let tokens = world
-            .clusters()
-            .map(|cluster| (cluster.name.clone(), cluster.seed.child("token").hex(48)))
-            .collect();
-        let addresses = Addresses { ca_pem: authority.ca_pem, aws_host, urls, tokens };
+        let tokens =
+            world.clusters().map(|cluster| (cluster.name.clone(), cluster.seed.child("token").hex(48))).collect();
+        let addresses = Addresses { ca_pem: authority.ca_pem, aws_host, gcp_host, urls, tokens };
         let shared = Arc::new(Shared::new(world, addresses));
         let handle = Handle::new();
         let mut servers = JoinSet::new();
@@ -78,6 +77,8 @@ impl Simulator {
         servers.spawn(server.serve(crate::aws::router(Arc::clone(&shared)).into_make_service()));
         let server = axum_server::from_tcp(azure)?.handle(handle.clone());
         servers.spawn(server.serve(crate::azure::router(Arc::clone(&shared)).into_make_service()));
+        let server = axum_server::from_tcp(gcp)?.handle(handle.clone());
+        servers.spawn(server.serve(crate::gcp::router(Arc::clone(&shared)).into_make_service()));
         for (listener, behind) in listeners {
             let router: Router = kube_router(Arc::clone(&shared), behind);
             let server = axum_server::from_tcp_rustls(listener, authority.server.clone())?.handle(handle.clone());
@@ -99,6 +100,30 @@ impl Simulator {
     /// Azure subscriptions with the applications that may read them.
     pub fn subscriptions(&self) -> Vec<Subscription> {
         self.world().subscriptions().to_vec()
+    }
+    /// Base URL of all Google APIs.
+    pub fn gcp_endpoint(&self) -> String {
+        format!("http://{}", self.shared.gcp_host)
+    }
+
+    /// A key file of a service account, as Google issues it. It may be of an account that has no rights anywhere.
+    pub fn gcp_key(&self, service_account: &str) -> anyhow::Result<String> {
+        self.shared.google.issue_key(service_account)
+    }
+
+    /// Lets whoever is `member` (a service account, or the subject of a federated identity) act as a service account.
+    pub fn gcp_allow_acting(&self, member: &str, service_account: &str) {
+        self.shared.google.allow_acting(member, service_account);
+    }
+
+    /// Lets statements about `subject` that a key of `jwks` signed be exchanged at a provider of a workload identity pool.
+    pub fn gcp_federate(&self, provider: &str, jwks: &serde_json::Value, subject: &str) {
+        self.shared.google.federate(provider, jwks, subject);
+    }
+
+    /// Lets somebody read every project, as a role on the organisation does.
+    pub fn gcp_grant(&self, member: &str) {
+        self.shared.google.grant(member);
     }
 
     /// AWS accounts with their roles and static keys.
@@ -124,6 +149,7 @@ impl Simulator {
 
     /// Makes all temporary keys and tokens handed out so far worthless.
     pub fn expire_sessions(&self) {
+        self.shared.google.expire_tokens();
         self.shared.identities.expire_sessions();
         self.shared.directory.expire();
     }

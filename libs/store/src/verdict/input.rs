@@ -322,11 +322,11 @@ pub async fn neighbours(
         Row,
         "select resource_id, native_id, kind, name, cloud, account, region, cluster_id, namespace, labels, managed_by,
              owner_id, active, config, revision
-         from resources where tenant_id = $1 and (unit_id = $2 or unit_id = any($3)) and kind = any($4)
+         from resources where tenant_id = $1 and (unit_id = $2 or unit_id = $3) and kind = any($4)
          order by kind, namespace nulls first, name",
         tenant,
         unit.0,
-        &accounts,
+        account,
         &kinds as _
     )
     .fetch_all(tx.conn())

@@ -51,6 +51,13 @@ pub(crate) fn authenticate(shared: &Shared, cluster: &Cluster, headers: &HeaderM
     if let Home::Aks { subscription, entra: true, .. } = &cluster.home {
         return directory(shared, cluster, subscription, token);
     }
+    if cluster.gke_place().is_some() {
+        let name = shared.google.bearer(token, Utc::now()).ok_or_else(Failure::unauthorized)?;
+        if !cluster.maps_reader() {
+            return Err(Failure::unauthorized());
+        }
+        return Ok(Caller { name, access: cluster.access, anonymous: false });
+    }
     let encoded = token.strip_prefix("k8s-aws-v1.").ok_or_else(Failure::unauthorized)?;
     let principal = presigned(shared, cluster, encoded, Utc::now()).ok_or_else(Failure::unauthorized)?;
     if !is_mapped(shared, cluster, &principal) {

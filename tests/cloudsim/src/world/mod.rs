@@ -5,6 +5,7 @@ pub(crate) mod aws;
 pub(crate) mod azure;
 pub(crate) mod draft;
 mod expected;
+pub(crate) mod gcp;
 pub mod kinds;
 mod mutate;
 pub(crate) mod objects;
@@ -20,6 +21,7 @@ use serde_json::Value;
 pub use aws::{Account, EksCluster, Organization, OrganizationAccount, OrganizationUnit, Registry, Repository};
 pub use azure::{AksCluster, AzureRegistry, AzureRepository, Subscription};
 pub use expected::{Expected, Status, Subject};
+pub use gcp::{GcpProject, GcpRepository};
 pub use kinds::{Feature, KindKey, Scoped};
 pub use plan::{Access, Cluster, Home};
 pub use presets::Preset;
@@ -49,6 +51,7 @@ pub struct World {
     eks: BTreeMap<String, EksCluster>,
     registries: BTreeMap<(String, String), Registry>,
     planted: Vec<(String, String, String, Care)>,
+    projects: Vec<GcpProject>,
     rounds: Vec<Round>,
     deleted: HashSet<Subject>,
     /// By cluster: objects that were put there by hand, each with the number of rounds before it.
@@ -70,6 +73,7 @@ impl Clone for World {
             eks: self.eks.clone(),
             registries: self.registries.clone(),
             planted: self.planted.clone(),
+            projects: self.projects.clone(),
             rounds: self.rounds.clone(),
             deleted: self.deleted.clone(),
             puts: self.puts.clone(),
@@ -93,7 +97,7 @@ enum Unit {
 impl World {
     /// Lays out the world. Objects inside clusters are made when they are asked for.
     pub fn new(spec: WorldSpec) -> Self {
-        let presets::Layout { accounts, mut subscriptions, clusters, registries, planted } =
+        let presets::Layout { accounts, mut subscriptions, clusters, registries, planted, projects } =
             spec.preset.layout(Seed::new(spec.seed));
         let eks = clusters
             .iter()
@@ -111,6 +115,7 @@ impl World {
             eks,
             registries,
             planted,
+            projects,
             rounds: Vec::new(),
             deleted: HashSet::new(),
             puts: HashMap::new(),
@@ -143,10 +148,15 @@ impl World {
         &self.subscriptions
     }
 
+    /// Google Cloud projects.
+    pub fn projects(&self) -> &[GcpProject] {
+        &self.projects
+    }
+
     /// Clusters that were not deleted.
     pub fn clusters(&self) -> impl Iterator<Item = &Cluster> {
         self.clusters.iter().filter(|cluster| match cluster.native_id() {
-            Some(id) => !self.deleted.contains(&Subject::Native(id.to_owned())),
+            Some(id) => !self.deleted.contains(&Subject::Native(id)),
             None => true,
         })
     }
@@ -240,8 +250,7 @@ impl World {
             .filter(move |object| last.is_some_and(|round| mutate::chosen(round, &cluster.name, object).is_some()))
     }
 
-    /// Takes a thing out of the world: an object of a cluster, an EKS cluster or ECR repository by ARN, or an AKS cluster
-    /// by its id.
+    /// Takes a thing out of the world: an object of a cluster, or a cluster or repository of a cloud by its native id.
     pub fn delete(&mut self, subject: &Subject) {
         if let Subject::Native(arn) = subject {
             for registry in self.registries.values_mut() {
@@ -252,6 +261,9 @@ impl World {
                 let is_it =
                     |one: &AksCluster| one.cluster["id"].as_str().is_some_and(|id| id.eq_ignore_ascii_case(arn));
                 subscription.clusters.retain(|_, one| !is_it(one));
+            }
+            for project in &mut self.projects {
+                project.repositories.retain(|name, _| format!("//artifactregistry.googleapis.com/{name}") != *arn);
             }
         }
         if let Subject::Kube { cluster, .. } = subject

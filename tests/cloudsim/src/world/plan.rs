@@ -27,6 +27,13 @@ pub enum Home {
         /// Whether its owner stopped it.
         stopped: bool,
     },
+    /// Google Kubernetes Engine.
+    Gke {
+        /// Id of the project.
+        project: String,
+        /// Region or zone.
+        location: String,
+    },
     /// A cluster of one's own, reached by kubeconfig.
     OnPremises,
 }
@@ -101,14 +108,14 @@ impl Cluster {
     pub fn account(&self) -> Option<&str> {
         match &self.home {
             Home::Eks { account, .. } => Some(account),
-            Home::Aks { .. } | Home::OnPremises => None,
+            Home::Aks { .. } | Home::Gke { .. } | Home::OnPremises => None,
         }
     }
 
-    /// Region, for EKS clusters.
+    /// Region, for clusters of a cloud.
     pub fn region(&self) -> Option<&str> {
         match &self.home {
-            Home::Eks { region, .. } => Some(region),
+            Home::Eks { region, .. } | Home::Gke { location: region, .. } => Some(region),
             Home::Aks { .. } | Home::OnPremises => None,
         }
     }
@@ -117,15 +124,28 @@ impl Cluster {
     pub fn arn(&self) -> Option<&str> {
         match &self.home {
             Home::Eks { arn, .. } => Some(arn),
-            Home::Aks { .. } | Home::OnPremises => None,
+            Home::Aks { .. } | Home::Gke { .. } | Home::OnPremises => None,
         }
     }
 
-    /// What its cloud calls it: ARN or id in Azure Resource Manager.
-    pub fn native_id(&self) -> Option<&str> {
+    /// Project and location, for GKE clusters.
+    pub fn gke_place(&self) -> Option<(&str, &str)> {
         match &self.home {
-            Home::Aks { id, .. } => Some(id),
-            _ => self.arn(),
+            Home::Gke { project, location } => Some((project, location)),
+            _ => None,
+        }
+    }
+
+    /// What its cloud calls it: ARN, id in Azure Resource Manager, or full resource name; `None` on premises.
+    pub fn native_id(&self) -> Option<String> {
+        match &self.home {
+            Home::Eks { arn, .. } => Some(arn.clone()),
+            Home::Aks { id, .. } => Some(id.clone()),
+            Home::Gke { project, location } => {
+                let path = format!("projects/{project}/locations/{location}/clusters/{}", self.name);
+                Some(format!("//container.googleapis.com/{path}"))
+            }
+            Home::OnPremises => None,
         }
     }
 
@@ -152,6 +172,7 @@ impl Cluster {
     pub fn git_version(&self) -> String {
         match self.home {
             Home::Eks { .. } => format!("v{}.4-eks-{}", self.version, self.seed.child("build").hex(7)),
+            Home::Gke { .. } => format!("v{}.4-gke.1000{:03}", self.version, self.seed.child("build").below(1_000)),
             Home::Aks { .. } | Home::OnPremises => format!("v{}.4", self.version),
         }
     }

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::aws::{Account, Care, Registry, registry, repository};
 use super::azure::{self, Subscription};
+use super::gcp::GcpProject;
 use super::kinds::Feature;
 use super::objects::images::{COMPONENTS, OWN};
 use super::plan::{Access, Cluster, Home, Mix, Space};
@@ -27,9 +28,13 @@ pub enum Preset {
     /// Two Azure subscriptions: six AKS clusters that are read, denied, stopped or refused in ways of their own, four
     /// registries, a cluster connected through Arc.
     Azure,
+    /// One Google Cloud project in two locations with four GKE clusters, of which one is private, one does not know the
+    /// reader and one is mostly private to its team; and a project marked for deletion.
+    GoogleCloud,
 }
 
 /// What a preset lays out.
+#[derive(Default)]
 pub(super) struct Layout {
     pub(super) accounts: Vec<Account>,
     pub(super) subscriptions: Vec<Subscription>,
@@ -38,6 +43,7 @@ pub(super) struct Layout {
     pub(super) registries: BTreeMap<(String, String), Registry>,
     /// Repositories whose verdicts are known: account, region, name and care.
     pub(super) planted: Vec<(String, String, String, Care)>,
+    pub(super) projects: Vec<GcpProject>,
 }
 
 const MAIN: &str = "111122223333";
@@ -56,6 +62,7 @@ impl Preset {
             Self::Clusters500 => clusters_500(seed),
             Self::Resources100k => resources_100k(seed),
             Self::Azure => subscriptions(seed),
+            Self::GoogleCloud => google_cloud(seed),
         }
     }
 }
@@ -183,7 +190,7 @@ fn demo(seed: Seed) -> Layout {
     place(MAIN, REGIONS[0], "sandbox/playground", Care::Weak);
     place(MAIN, REGIONS[0], "golden/base", Care::Sound);
     place(PARTNER, REGIONS[0], "exchange/api", Care::Mixed);
-    Layout { accounts, subscriptions: Vec::new(), clusters, registries, planted }
+    Layout { accounts, clusters, registries, planted, ..Layout::default() }
 }
 
 fn organization(seed: Seed) -> Layout {
@@ -196,7 +203,40 @@ fn organization(seed: Seed) -> Layout {
         registry.repositories.insert(name.clone(), repository(seed, account, region, &name, Care::Weak));
     }
     let shop = Cluster { nodes: 1, spaces: spaces(1, 2, &["prod"]), ..eks(seed, "222200000003", region, "shop") };
-    Layout { accounts, clusters: vec![shop], registries, planted: Vec::new() }
+    Layout { accounts, clusters: vec![shop], registries, ..Layout::default() }
+}
+
+fn gke(world: Seed, project: &str, location: &str, name: &str) -> Cluster {
+    Cluster {
+        home: Home::Gke { project: project.to_owned(), location: location.to_owned() },
+        registry: format!("europe-docker.pkg.dev/{project}/apps"),
+        seed: world.child("cluster").child(project).child(location).child(name),
+        ..eks(world, "", "", name)
+    }
+}
+
+fn google_cloud(seed: Seed) -> Layout {
+    const PROJECT: &str = "shop-prod-4711";
+    let clusters = vec![
+        Cluster {
+            care: Care::Sound,
+            version: "1.34".to_owned(),
+            ..gke(seed, PROJECT, "europe-west1", "checkout-prod")
+        },
+        Cluster { care: Care::Weak, plants: true, ..gke(seed, PROJECT, "us-east4", "legacy-prod") },
+        Cluster { access: Access::Unmapped, ..gke(seed, PROJECT, "europe-west1", "sealed") },
+        Cluster { access: Access::Unreachable, ..gke(seed, PROJECT, "us-east4", "hidden") },
+    ];
+    let own: Vec<String> = TEAMS
+        .iter()
+        .flat_map(|team| COMPONENTS[..OWN].iter().map(move |component| format!("{team}/{component}")))
+        .collect();
+    let project = GcpProject::new(seed, PROJECT, &["europe", "europe-west1", "us-east4"])
+        .with_repository(seed, "europe", "apps", &own, Care::Sound)
+        .with_repository(seed, "us-east4", "sandbox", &["playground".to_owned()], Care::Weak)
+        .with_repository(seed, "europe-west1", "gcr.io", &[], Care::Mixed);
+    let projects = vec![project, GcpProject::new(seed, "shop-retired-42", &["europe-west1"]).deleted()];
+    Layout { clusters, projects, ..Layout::default() }
 }
 
 fn pods_10k(seed: Seed) -> Layout {
@@ -210,7 +250,7 @@ fn pods_10k(seed: Seed) -> Layout {
         ..eks(seed, MAIN, REGIONS[0], "big")
     };
     let registries = registries(&accounts);
-    Layout { accounts, subscriptions: Vec::new(), clusters: vec![cluster], registries, planted: Vec::new() }
+    Layout { accounts, clusters: vec![cluster], registries, ..Layout::default() }
 }
 
 fn clusters_500(seed: Seed) -> Layout {
@@ -234,7 +274,7 @@ fn clusters_500(seed: Seed) -> Layout {
         let registry = registries.get_mut(&(MAIN.to_owned(), region.to_owned())).expect("made for every region above");
         registry.repositories.insert(name.clone(), repository(seed, MAIN, region, &name, Care::Mixed));
     }
-    Layout { accounts, subscriptions: Vec::new(), clusters, registries, planted: Vec::new() }
+    Layout { accounts, clusters, registries, ..Layout::default() }
 }
 
 fn resources_100k(seed: Seed) -> Layout {
@@ -256,7 +296,7 @@ fn resources_100k(seed: Seed) -> Layout {
         })
         .collect();
     let registries = registries(&accounts);
-    Layout { accounts, subscriptions: Vec::new(), clusters, registries, planted: Vec::new() }
+    Layout { accounts, clusters, registries, ..Layout::default() }
 }
 
 fn subscriptions(seed: Seed) -> Layout {
@@ -285,6 +325,5 @@ fn subscriptions(seed: Seed) -> Layout {
     }
     shop.connect(seed, "warehouse");
     lab.registries.insert("labimages".to_owned(), azure::registry(seed, &lab, "labimages", &own("data"), Care::Mixed));
-    let (accounts, registries) = (Vec::new(), BTreeMap::new());
-    Layout { accounts, subscriptions: vec![shop, lab], clusters, registries, planted: Vec::new() }
+    Layout { subscriptions: vec![shop, lab], clusters, ..Layout::default() }
 }

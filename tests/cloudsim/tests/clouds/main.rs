@@ -3,6 +3,7 @@
 
 mod aws;
 mod azure;
+mod gcp;
 mod kube;
 mod organizations;
 mod support;

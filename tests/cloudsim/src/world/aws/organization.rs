@@ -88,7 +88,7 @@ impl Organization {
                 members.last_mut()?.state = "SUSPENDED";
                 &UNITS[..]
             }
-            Preset::Pods10k | Preset::Clusters500 | Preset::Resources100k => return None,
+            _ => return None,
         };
         let unit = |(id, name, parent): &(&str, &str, &str)| OrganizationUnit {
             id: (*id).to_owned(),

@@ -10,6 +10,7 @@ pub(crate) fn name(cluster: &Cluster, index: u64) -> String {
     match &cluster.home {
         Home::Eks { region, .. } => format!("ip-10-0-{high}-{low}.{region}.compute.internal"),
         Home::Aks { .. } => format!("aks-user-{}-vmss{index:06}", cluster.seed.child("pool").below(100_000_000)),
+        Home::Gke { .. } => format!("gke-{}-default-pool-{:04x}", cluster.name, index),
         Home::OnPremises if index == 0 => format!("{}-control-plane-1", cluster.name),
         Home::OnPremises => format!("{}-worker-{index}", cluster.name),
     }
@@ -47,13 +48,16 @@ pub(crate) fn objects(cluster: &Cluster, index: u64) -> [Object; 2] {
         spec["taints"] = json!([{ "key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule" }]);
     }
     let region = match &cluster.home {
-        Home::Eks { region, .. } | Home::Aks { region, .. } => region.as_str(),
+        Home::Eks { region, .. } | Home::Aks { region, .. } | Home::Gke { location: region, .. } => region.as_str(),
         Home::OnPremises => "dc1",
     };
     if eks {
         spec["providerID"] = format!("aws:///{region}a/i-{}", seed.hex(17)).into();
     } else if let Home::Aks { id, .. } = &cluster.home {
         spec["providerID"] = format!("azure://{id}/virtualMachineScaleSets/aks-user/virtualMachines/{index}").into();
+    }
+    if let Some((project, location)) = cluster.gke_place() {
+        spec["providerID"] = format!("gce://{project}/{location}-b/{name}").into();
     }
     let body = json!({
         "spec": spec,
