@@ -93,6 +93,7 @@ pub struct Filter {
 /// Asks for a scan now. A scan that waits already is returned instead of a second one.
 pub async fn request(tx: &mut TenantTx, connector: ConnectorId) -> Result<Scan, StoreError> {
     let tenant = tx.tenant_uuid();
+    work::lock(tx, WorkKind::Scan, connector.0).await?;
     // The lock makes two requests at once agree on one row.
     let state = sqlx::query!(
         r#"select deleting, retired_at is not null as "retired!" from connectors
