@@ -1,6 +1,7 @@
 //! Connectors: onboarded accounts and clusters, and their sealed credentials.
 
 mod azure;
+mod credential;
 mod gcp;
 
 use std::collections::BTreeMap;
@@ -12,13 +13,14 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::keyring::{Keyring, Label, Sealed};
+use crate::keyring::Keyring;
 use crate::organization::Selection;
 use crate::page::{Listed, Page};
 use crate::work::{self, WorkKind};
-use crate::{Store, StoreError, TenantTx, collector, organization, watch};
+use crate::{StoreError, TenantTx, collector, organization, watch};
 
 pub use azure::{AzureAuth, AzureSettings};
+pub use credential::{credentials, reseal};
 pub use gcp::{GcpAuth, GcpSettings};
 
 /// Everything about a source that is not secret.
@@ -357,7 +359,7 @@ pub async fn create(tx: &mut TenantTx, keyring: &Keyring, new: &NewConnector) ->
     .execute(tx.conn())
     .await
     .map_err(|error| StoreError::on_conflict(error, "connector", &new.name))?;
-    seal_all(tx, keyring, ConnectorId(id), &new.credentials).await?;
+    credential::seal_all(tx, keyring, ConnectorId(id), &new.credentials).await?;
     work::schedule(tx, WorkKind::Scan, &[id], Some(interval(new.interval_minutes))).await?;
     get(tx, ConnectorId(id)).await
 }
@@ -510,8 +512,8 @@ pub async fn update(
     .await
     .map_err(|error| StoreError::on_conflict(error, "connector", name))?;
     if let Some(credentials) = &change.credentials {
-        clear_credentials(tx, connector).await?;
-        seal_all(tx, keyring, connector, credentials).await?;
+        credential::clear(tx, connector).await?;
+        credential::seal_all(tx, keyring, connector, credentials).await?;
     }
     let after = get(tx, connector).await?;
     let is_rescheduled = (after.interval_minutes, after.paused) != (current.interval_minutes, current.paused);
@@ -559,7 +561,7 @@ pub async fn delete(tx: &mut TenantTx, connector: ConnectorId, version: Option<i
     )
     .execute(tx.conn())
     .await?;
-    clear_credentials(tx, connector).await?;
+    credential::clear(tx, connector).await?;
     collector::revoke(tx, connector).await?;
     watch::stop(tx, connector).await?;
     for kind in [WorkKind::Scan, WorkKind::Preflight, WorkKind::Preview] {
@@ -567,101 +569,4 @@ pub async fn delete(tx: &mut TenantTx, connector: ConnectorId, version: Option<i
     }
     work::request(tx, WorkKind::Delete, connector.0).await?;
     get(tx, connector).await
-}
-
-async fn clear_credentials(tx: &mut TenantTx, connector: ConnectorId) -> Result<(), StoreError> {
-    let tenant = tx.tenant_uuid();
-    sqlx::query!("delete from credentials where tenant_id = $1 and connector_id = $2", tenant, connector.0)
-        .execute(tx.conn())
-        .await?;
-    Ok(())
-}
-
-async fn seal_all(
-    tx: &mut TenantTx,
-    keyring: &Keyring,
-    connector: ConnectorId,
-    credentials: &BTreeMap<String, SecretString>,
-) -> Result<(), StoreError> {
-    for (field, value) in credentials {
-        let sealed = keyring.seal(&Label { tenant: tx.tenant(), connector, field }, value)?;
-        let tenant = tx.tenant_uuid();
-        sqlx::query!(
-            "insert into credentials (tenant_id, connector_id, field, key_id, sealed) values ($1, $2, $3, $4, $5)",
-            tenant,
-            connector.0,
-            field,
-            sealed.key_id,
-            sealed.bytes
-        )
-        .execute(tx.conn())
-        .await?;
-    }
-    Ok(())
-}
-
-/// Opens every secret of a connector, by field. An account of an organisation is read with the organisation's.
-pub async fn credentials(
-    tx: &mut TenantTx,
-    keyring: &Keyring,
-    connector: ConnectorId,
-) -> Result<BTreeMap<String, SecretString>, StoreError> {
-    let (tenant, tenant_id) = (tx.tenant_uuid(), tx.tenant());
-    let rows = sqlx::query!(
-        "select c.connector_id, field, key_id, sealed from credentials c
-         join connectors o on o.tenant_id = c.tenant_id and c.connector_id = coalesce(o.parent_id, o.connector_id)
-         where o.tenant_id = $1 and o.connector_id = $2",
-        tenant,
-        connector.0
-    )
-    .fetch_all(tx.conn())
-    .await?;
-    rows.into_iter()
-        .map(|row| {
-            let label = Label { tenant: tenant_id, connector: row.connector_id.into(), field: &row.field };
-            let value = keyring.open(&label, &Sealed { key_id: row.key_id, bytes: row.sealed })?;
-            Ok((row.field, value))
-        })
-        .collect()
-}
-
-/// Seals everything again that an earlier key sealed. Returns how many values that were.
-pub async fn reseal(store: &Store, keyring: &Keyring) -> Result<u64, StoreError> {
-    let mut resealed = 0;
-    for tenant in crate::tenant::all(store).await? {
-        let mut tx = store.tenant(tenant).await?;
-        resealed += reseal_tenant(&mut tx, keyring).await?;
-        tx.commit().await?;
-    }
-    Ok(resealed)
-}
-
-async fn reseal_tenant(tx: &mut TenantTx, keyring: &Keyring) -> Result<u64, StoreError> {
-    let (tenant, tenant_id) = (tx.tenant_uuid(), tx.tenant());
-    let rows = sqlx::query!(
-        "select connector_id, field, key_id, sealed from credentials
-         where tenant_id = $1 and key_id <> $2 order by connector_id, field for update",
-        tenant,
-        keyring.active()
-    )
-    .fetch_all(tx.conn())
-    .await?;
-    let count = rows.len() as u64;
-    for row in rows {
-        let label = Label { tenant: tenant_id, connector: row.connector_id.into(), field: &row.field };
-        let value = keyring.open(&label, &Sealed { key_id: row.key_id, bytes: row.sealed })?;
-        let sealed = keyring.seal(&label, &value)?;
-        sqlx::query!(
-            "update credentials set key_id = $4, sealed = $5
-             where tenant_id = $1 and connector_id = $2 and field = $3",
-            tenant,
-            row.connector_id,
-            row.field,
-            sealed.key_id,
-            sealed.bytes
-        )
-        .execute(tx.conn())
-        .await?;
-    }
-    Ok(count)
 }

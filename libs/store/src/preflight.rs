@@ -52,6 +52,7 @@ pub struct Preflight {
 /// Asks for a permission check now. One that waits already is returned instead of a second one.
 pub async fn request(tx: &mut TenantTx, connector: ConnectorId) -> Result<Preflight, StoreError> {
     let tenant = tx.tenant_uuid();
+    work::lock(tx, WorkKind::Preflight, connector.0).await?;
     let state = sqlx::query!(
         r#"select deleting, retired_at is not null as "retired!" from connectors
            where tenant_id = $1 and connector_id = $2 for no key update"#,

@@ -102,6 +102,7 @@ pub(crate) async fn pushed(tx: &mut TenantTx, connector: ConnectorId) -> Result<
 
 async fn enqueue(tx: &mut TenantTx, connector: ConnectorId, trigger: &str) -> Result<Scan, StoreError> {
     let tenant = tx.tenant_uuid();
+    work::lock(tx, WorkKind::Scan, connector.0).await?;
     // The lock makes two requests at once agree on one row.
     let state = sqlx::query!(
         r#"select deleting, retired_at is not null as "retired!" from connectors
