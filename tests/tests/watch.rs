@@ -87,7 +87,7 @@ async fn privileged_finding(client: &Client, resource: &str) -> Option<Value> {
     findings.into_iter().find(|finding| finding["control_id"] == PRIVILEGED)
 }
 
-const PRIVILEGED: &str = "workload.privileged_container";
+const PRIVILEGED: &str = "k8s.pod.privileged";
 
 /// A scan finds nothing that the watch had not told.
 async fn nothing_was_missed(platform: &Platform, client: &Client) {
@@ -166,8 +166,13 @@ async fn what_a_watch_cannot_tell_is_listed_and_what_it_may_not_see_is_left_to_s
     let id = resource(&client, "k8s.deployment", &object).await.expect("the scan found it");
     let deployments = format!("{CLUSTER} GET /apis/apps/v1/deployments");
     let lists = platform.simulator.calls().of(&deployments);
+    // The connection breaks, and before it is back the server has forgotten what came between.
+    let away = Target::kube(CLUSTER, "*?watch");
+    platform.simulator.faults().inject(Fault { target: away, kind: FaultKind::Status(503), times: None });
+    platform.simulator.cut_watches(CLUSTER);
     set_privileged(&platform, &subject, true);
     platform.simulator.compact(CLUSTER);
+    platform.simulator.faults().clear();
     let found = async || privileged_finding(&client, &id).await;
     eventually("the finding after a 410", SOON, found).await;
     assert!(platform.simulator.calls().of(&deployments) > lists, "what came between was listed");
