@@ -144,12 +144,11 @@ pub async fn rotate(
             )
             .fetch_optional(tx.conn())
             .await?;
-            match waiting {
-                Some(row) => (row.key_id, row.signs_from),
-                None => {
-                    let signs_from = now + ANNOUNCED_FOR;
-                    (create(&mut tx, keyring, now, signs_from).await?, signs_from)
-                }
+            if let Some(row) = waiting {
+                (row.key_id, row.signs_from)
+            } else {
+                let signs_from = now + ANNOUNCED_FOR;
+                (create(&mut tx, keyring, now, signs_from).await?, signs_from)
             }
         }
     };
