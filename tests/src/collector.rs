@@ -85,8 +85,7 @@ impl Collector {
 
     /// Sends bytes as a batch.
     pub async fn send(&self, client: &Client, bytes: &[u8]) -> (u16, Value) {
-        let (status, answer) =
-            client.send(&format!("/v1/connectors/{}/batches", self.connector), bytes.to_vec()).await;
+        let (status, answer) = client.send(&format!("/v1/connectors/{}/batches", self.connector), bytes.to_vec()).await;
         (status.as_u16(), answer)
     }
 }

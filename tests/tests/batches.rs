@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use platform_tests::{Client, Collector, Platform};
-use rampart_batch::{CollectorToken, FRAME_LIMIT, FORMAT, Frame, Header, Manifest, Message, Packer, SigningKey};
+use rampart_batch::{CollectorToken, FORMAT, FRAME_LIMIT, Frame, Header, Manifest, Message, Packer, SigningKey};
 use rampart_domain::Kind;
 use reqwest::Method;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -85,7 +85,11 @@ async fn only_the_whole_truth_of_the_collector_is_taken() {
     bent[at] ^= 1;
     check(&collector.send(&client, &bent).await, 403, "invalid_signature");
     let renamed = String::from_utf8_lossy(&first[..200]).replace("\"sequence\":0", "\"sequence\":7");
-    let renamed = [renamed.split_once('\n').expect("a header").0.as_bytes(), &first[first.iter().position(|b| *b == b'\n').expect("a line")..]].concat();
+    let renamed = [
+        renamed.split_once('\n').expect("a header").0.as_bytes(),
+        &first[first.iter().position(|b| *b == b'\n').expect("a line")..],
+    ]
+    .concat();
     check(&collector.send(&client, &renamed).await, 403, "invalid_signature");
     check(&beside.send(&client, &first).await, 403, "invalid_signature");
     check(&collector.send(&client, &first[..first.len() - 10]).await, 400, "malformed_body");
@@ -147,7 +151,14 @@ async fn a_collector_speaks_of_its_own_cluster_only() {
 
     // A body that is no gzip, rightly signed.
     let session = Session::of(&collector, good.started_at + TimeDelta::minutes(6));
-    let header = Header { session: session.id, sequence: 0, last: true, started_at: session.started_at, length: 0, signature: String::new() };
+    let header = Header {
+        session: session.id,
+        sequence: 0,
+        last: true,
+        started_at: session.started_at,
+        length: 0,
+        signature: String::new(),
+    };
     let frame = Frame { header: header.sign(b"plain", &session.key), body: b"plain" };
     check(&collector.send(&client, &frame.to_bytes()).await, 202, "");
     assert!(state(&platform, &client, &session).await.1.contains("gzip"));
@@ -156,7 +167,8 @@ async fn a_collector_speaks_of_its_own_cluster_only() {
     let rotated = client.post("/v1/connectors/pushed/collector", &json!({})).await;
     let late = Session::of(&collector, good.started_at + TimeDelta::minutes(7));
     check(&collector.send(&client, &late.batch(0, true, &whole)).await, 403, "invalid_signature");
-    let token = CollectorToken::parse(&SecretString::from(rotated["token"].as_str().expect("shown once"))).expect("a token");
+    let token =
+        CollectorToken::parse(&SecretString::from(rotated["token"].as_str().expect("shown once"))).expect("a token");
     let session = Session { key: token.key, ..late };
     let rebuilt = [vec![begin(foreign)], namespaces(foreign)].concat();
     check(&collector.send(&client, &session.batch(0, true, &rebuilt)).await, 202, "");
@@ -187,7 +199,9 @@ async fn a_collectors_token_does_one_thing() {
         let (status, _) = own.request(Method::GET, &format!("/v1/connectors/{name}/{place}"), None).await;
         assert_eq!(status, 404, "{name}");
     }
-    for path in ["/v1/resources?limit=1", "/v1/connectors?limit=1", "/v1/connectors/pushed", "/v1/tenant", "/v1/tokens?limit=1"] {
+    for path in
+        ["/v1/resources?limit=1", "/v1/connectors?limit=1", "/v1/connectors/pushed", "/v1/tenant", "/v1/tokens?limit=1"]
+    {
         let (status, problem) = own.request(Method::GET, path, None).await;
         assert_eq!((status.as_u16(), &problem["code"]), (403, &json!("forbidden")), "{path}");
     }

@@ -24,8 +24,7 @@ fn path() -> PathBuf {
 /// Names of everything that a collector calls, on whatever cloud.
 fn permissions() -> Vec<String> {
     let access = StaticAccess::from_token("https://192.0.2.1", SecretString::from("t"), None).unwrap();
-    let identity =
-        KubeIdentity { native_id: None, name: "c".into(), cloud: Cloud::Aws, account: None, region: None };
+    let identity = KubeIdentity { native_id: None, name: "c".into(), cloud: Cloud::Aws, account: None, region: None };
     let caller = Caller::new(Limits::default(), CancellationToken::new());
     let connector =
         KubeConnector::new(identity, Arc::new(access), EgressPolicy::default(), Options::new([0; 32]), caller);
@@ -104,7 +103,10 @@ fn the_pod_is_restricted() {
     assert_eq!(containers.len(), 1);
     let container = &containers[0];
     let context = &container["securityContext"];
-    assert_eq!((&context["allowPrivilegeEscalation"], &context["readOnlyRootFilesystem"]), (&json!(false), &json!(true)));
+    assert_eq!(
+        (&context["allowPrivilegeEscalation"], &context["readOnlyRootFilesystem"]),
+        (&json!(false), &json!(true))
+    );
     assert_eq!(context["capabilities"], json!({"drop": ["ALL"]}));
     for kind in ["requests", "limits"] {
         let amounts = &container["resources"][kind];
@@ -120,7 +122,8 @@ fn the_arguments_are_ones_that_the_binary_takes() {
     let job = document("CronJob");
     let pod = &job["spec"]["jobTemplate"]["spec"]["template"]["spec"];
     let args = pod["containers"][0]["args"].as_array().unwrap();
-    let help = std::process::Command::new(env!("CARGO_BIN_EXE_rampart-under-test")).args(["collect", "--help"]).output();
+    let help =
+        std::process::Command::new(env!("CARGO_BIN_EXE_rampart-under-test")).args(["collect", "--help"]).output();
     let help = String::from_utf8(help.unwrap().stdout).unwrap();
     for arg in args.iter().filter_map(Value::as_str).filter(|arg| arg.starts_with("--")) {
         assert!(help.contains(&format!("{arg} ")) || help.contains(&format!("{arg}\n")), "{arg}");

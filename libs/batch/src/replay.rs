@@ -128,7 +128,8 @@ impl Replay {
     }
 
     fn listing(&self, kind: Kind) -> Result<Listing, ConnectorError> {
-        let cluster = self.cluster.as_ref().ok_or_else(|| refused("the session does not say which cluster it is about"))?;
+        let cluster =
+            self.cluster.as_ref().ok_or_else(|| refused("the session does not say which cluster it is about"))?;
         if kind.family() != Family::Kubernetes && kind != Kind::RunningImage {
             return Err(refused(format!("{kind} is not read from a cluster")));
         }
@@ -188,13 +189,16 @@ impl Replay {
     pub fn rest(&mut self) -> Result<Vec<Event>, ConnectorError> {
         let open = std::mem::take(&mut self.open);
         let held = open.into_iter().filter(|(kind, held)| self.wants(*kind) && !held.resources.is_empty());
-        held.map(|(kind, held)| Ok(Event::Page { listing: self.listing(kind)?, resources: held.resources, remaining: None }))
-            .collect()
+        held.map(|(kind, held)| {
+            Ok(Event::Page { listing: self.listing(kind)?, resources: held.resources, remaining: None })
+        })
+        .collect()
     }
 
     /// The resource, when it lies in the session's own cluster.
     fn own(&self, kind: Kind, item: Item) -> Result<Resource, ConnectorError> {
-        let cluster = self.cluster.as_ref().ok_or_else(|| refused("the session does not say which cluster it is about"))?;
+        let cluster =
+            self.cluster.as_ref().ok_or_else(|| refused("the session does not say which cluster it is about"))?;
         let id = item.id.as_str();
         let fits = match kind {
             Kind::K8sCluster => item.id == cluster.native_id,

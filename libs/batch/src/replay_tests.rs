@@ -80,7 +80,10 @@ fn the_platform_says_where_the_cluster_is() {
     let events = replay.line(br#"{"finished":["k8s.cluster","complete"]}"#).unwrap();
     let Event::Page { resources, .. } = &events[0] else { panic!("a page") };
     let resource = &resources[0];
-    assert_eq!((resource.name.as_str(), resource.cloud, resource.region.as_deref()), ("floor", Cloud::OnPremises, Some("r")));
+    assert_eq!(
+        (resource.name.as_str(), resource.cloud, resource.region.as_deref()),
+        ("floor", Cloud::OnPremises, Some("r"))
+    );
     assert_eq!(replay.uid(), Some(UID));
 }
 
@@ -105,8 +108,12 @@ fn what_is_not_the_collectors_is_refused() {
     check(&[json!({"session": {"format": 2, "cluster_uid": UID, "agent": "x"}})], Err("format 2"));
     check(&[json!({"session": {"format": 1, "cluster_uid": "a/b", "agent": "x"}})], Err("malformed"));
     check(&[json!({"failed": {"kind": "unauthorized", "api": "GET /version", "message": "401"}})], Err("401"));
-    let image = json!({"id": "image://sha256:00@other", "name": "i", "managed_by": "customer", "active": true, "config": {}});
-    check(&[session(), json!({"started": "image.running"}), json!({"resource": ["image.running", image]})], Err("outside"));
+    let image =
+        json!({"id": "image://sha256:00@other", "name": "i", "managed_by": "customer", "active": true, "config": {}});
+    check(
+        &[session(), json!({"started": "image.running"}), json!({"resource": ["image.running", image]})],
+        Err("outside"),
+    );
     let known = Place { uid: Some("another".into()), ..place() };
     let refusal = run(&mut Replay::new(known, true), &[session()]).unwrap_err();
     assert!(refusal.contains("rotate the collector token"), "{refusal}");

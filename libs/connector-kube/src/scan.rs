@@ -210,7 +210,8 @@ impl Scan<'_> {
     {
         let mut last = None;
         for source in candidates(self.groups.as_ref().ok(), entry) {
-            let mut pager = Pager::new(self.api, source.path(entry.plural), entry.accept, self.connector.options.page.max(1));
+            let mut pager =
+                Pager::new(self.api, source.path(entry.plural), entry.accept, self.connector.options.page.max(1));
             match pager.next(make(source)).await {
                 Ok(read) => return Ok((pager, source, read)),
                 Err(error) if error.kind == ErrorKind::NotFound => last = Some(error),

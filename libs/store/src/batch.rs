@@ -40,15 +40,8 @@ pub enum SessionState {
 }
 
 impl SessionState {
-    const ALL: [Self; 7] = [
-        Self::Open,
-        Self::Closed,
-        Self::Abandoned,
-        Self::Taking,
-        Self::Applied,
-        Self::Failed,
-        Self::Superseded,
-    ];
+    const ALL: [Self; 7] =
+        [Self::Open, Self::Closed, Self::Abandoned, Self::Taking, Self::Applied, Self::Failed, Self::Superseded];
 
     /// The one spelling.
     pub const fn as_str(self) -> &'static str {
@@ -437,12 +430,7 @@ pub async fn body(tx: &mut TenantTx, session: Uuid, sequence: i32) -> Result<Opt
 }
 
 /// Ends a session that was taken up by `scan`, well or with the `error`; its batches go.
-pub async fn taken(
-    tx: &mut TenantTx,
-    session: &Session,
-    scan: ScanId,
-    error: Option<&str>,
-) -> Result<(), StoreError> {
+pub async fn taken(tx: &mut TenantTx, session: &Session, scan: ScanId, error: Option<&str>) -> Result<(), StoreError> {
     let tenant = tx.tenant_uuid();
     let state = if error.is_some() { SessionState::Failed } else { SessionState::Applied };
     sqlx::query!(

@@ -127,7 +127,8 @@ impl Client {
         let seconds = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
         let bytes = read_capped(api, BodyDataStream::new(response.into_body()), ANSWER).await?;
         if status.is_success() {
-            let malformed = |_| ConnectorError::new(ErrorKind::Permanent, api, "the answer is not that of a Rampart API");
+            let malformed =
+                |_| ConnectorError::new(ErrorKind::Permanent, api, "the answer is not that of a Rampart API");
             return serde_json::from_slice(&bytes).map_err(malformed);
         }
         let problem: Problem = serde_json::from_slice(&bytes).unwrap_or_default();

@@ -76,7 +76,8 @@ impl<'a, D: Destination> Writer<'a, D> {
     fn note(&mut self, message: Message) -> Message {
         let message = match message {
             Message::Finished(kind, Ended::Complete) if self.cut.contains(&kind) => {
-                let error = ConnectorError::new(ErrorKind::TooLarge, kind.as_str(), "an object is too large to be sent");
+                let error =
+                    ConnectorError::new(ErrorKind::TooLarge, kind.as_str(), "an object is too large to be sent");
                 Message::Finished(kind, Ended::Incomplete(Failure::from(error)))
             }
             message => message,

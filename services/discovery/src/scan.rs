@@ -304,7 +304,8 @@ impl Reading<'_> {
         cluster: Option<ClusterSeen>,
     ) -> Result<Result<Found, ConnectorError>, Failure> {
         let (sink, events) = Sink::new(BACKLOG);
-        let pipeline = Pipeline::new(&self.discovery.store, self.lease, self.progress, phase, cluster).as_of(self.read_at);
+        let pipeline =
+            Pipeline::new(&self.discovery.store, self.lease, self.progress, phase, cluster).as_of(self.read_at);
         let consumer = pipeline::spawn(pipeline, events);
         let scanned = connector.scan(&self.cx, &sink).await;
         drop(sink);

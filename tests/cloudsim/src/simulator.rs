@@ -62,10 +62,8 @@ impl Simulator {
             urls.extend(names.into_iter().map(|name| (name.clone(), format!("https://{address}/c/{name}"))));
             listeners.push((listener, Behind::Prefixed));
         }
-        let tokens = world
-            .clusters()
-            .map(|cluster| (cluster.name.clone(), cluster.seed.child("token").hex(48)))
-            .collect();
+        let tokens =
+            world.clusters().map(|cluster| (cluster.name.clone(), cluster.seed.child("token").hex(48))).collect();
         let addresses = Addresses { ca_pem: authority.ca_pem, aws_host, urls, tokens };
         let shared = Arc::new(Shared::new(world, addresses));
         let handle = Handle::new();

@@ -170,14 +170,8 @@ async fn take(
         return Err(ApiError::new(Code::InvalidBody, format!("the session is older than {days} days: collect again")));
     }
     let sequence = i32::try_from(header.sequence).map_err(|_| refusal(FrameError::Header))?;
-    let new = NewBatch {
-        session: header.session,
-        sequence,
-        last: header.last,
-        started_at: header.started_at,
-        digest,
-        body,
-    };
+    let new =
+        NewBatch { session: header.session, sequence, last: header.last, started_at: header.started_at, digest, body };
     let detail = match batch::accept(tx, connector, &new).await? {
         Accepted::Stored(session) => return Ok(session),
         Accepted::OutOfOrder { expected } => {

@@ -249,7 +249,11 @@ impl KubernetesSource {
                 "give `kubeconfig` (and `context`), or `server` and `token` (and `ca_pem`)",
             ),
             Delivery::Push => {
-                errors.check(by_none && !by_name, "/source", "a cluster that is pushed has no address and no credentials");
+                errors.check(
+                    by_none && !by_name,
+                    "/source",
+                    "a cluster that is pushed has no address and no credentials",
+                );
             }
         }
         let small = |secret: &SecretString| secret.expose_secret().len() <= 512 * 1024;

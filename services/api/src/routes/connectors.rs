@@ -10,8 +10,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use super::{check_name, collectors};
 use super::connector_source::{Source, SourceView};
+use super::{check_name, collectors};
 use crate::App;
 use crate::document::{IdempotencyHeader, IfMatchHeader};
 use crate::http::{
@@ -134,11 +134,8 @@ async fn create_connector(
         return Ok(earlier);
     }
     let row = connector::create(&mut tx, app.keyring(), &new).await?;
-    let collector_token = if row.settings.is_pushed() {
-        Some(collectors::issue(&app, &mut tx, row.id, &row.name).await?)
-    } else {
-        None
-    };
+    let collector_token =
+        if row.settings.is_pushed() { Some(collectors::issue(&app, &mut tx, row.id, &row.name).await?) } else { None };
     let (place, version) = (format!("/v1/connectors/{}", row.id), row.version);
     let view = ConnectorView { collector_token, ..ConnectorView::from(row) };
     let answer = Answer::created(place, view).version(version);
