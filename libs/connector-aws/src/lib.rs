@@ -32,6 +32,6 @@ pub use config::{
     AwsAuth, AwsConfig, AwsConfigError, Federation, Regions, StaticKeys, WEB_IDENTITY_AUDIENCE, default_limits,
 };
 pub use connector::AwsConnector;
-pub use organization::AwsOrganization;
+pub use organization::{AwsOrganization, organization_permissions};
 pub use partition::{Partition, UnknownPartition};
 pub use permissions::permissions;

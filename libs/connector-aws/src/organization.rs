@@ -27,6 +27,12 @@ const DEPTH: usize = 16;
 /// What reading the membership uses.
 const ACTIONS: [&str; 5] = [DESCRIBE_ORGANIZATION, LIST_ACCOUNTS, LIST_ROOTS, LIST_UNITS, LIST_ACCOUNTS_OF_PARENT];
 
+/// Every action that reading an AWS Organization uses.
+pub fn organization_permissions() -> Vec<Permission> {
+    let permission = |name: &str| Permission { name: name.to_owned(), kinds: vec![Kind::AwsOrganization] };
+    ACTIONS.into_iter().map(permission).collect()
+}
+
 /// Reads an AWS Organization with the rights of its management account or of a delegated administrator.
 #[derive(Debug)]
 pub struct AwsOrganization {
@@ -54,8 +60,7 @@ impl AwsOrganization {
 #[async_trait]
 impl Organization for AwsOrganization {
     fn permissions(&self) -> Vec<Permission> {
-        let permission = |name: &str| Permission { name: name.to_owned(), kinds: vec![Kind::AwsOrganization] };
-        ACTIONS.into_iter().map(permission).collect()
+        organization_permissions()
     }
 
     async fn members(&self, cx: &ScanContext) -> Result<Membership, ConnectorError> {

@@ -35,4 +35,5 @@ pub use certificate::CertificateError;
 pub use cloud::{AzureCloud, UnknownCloud};
 pub use config::{AzureAuth, AzureConfig, AzureConfigError, AzureIdentity, LocalAccounts, default_limits};
 pub use connector::AzureConnector;
-pub use organization::{AzureOrganization, AzureRoot};
+pub use organization::{AzureOrganization, AzureRoot, organization_permissions};
+pub use permissions::permissions;

@@ -61,15 +61,20 @@ impl AzureOrganization {
     }
 }
 
+/// Every action that reading a directory or management group uses.
+pub fn organization_permissions() -> Vec<Permission> {
+    let of = |name: &str, kind| Permission { name: name.to_owned(), kinds: vec![kind] };
+    vec![
+        of(GROUP, Kind::AzureManagementGroup),
+        of(DESCENDANTS, Kind::AzureManagementGroup),
+        of(SUBSCRIPTION, Kind::AzureSubscription),
+    ]
+}
+
 #[async_trait]
 impl Organization for AzureOrganization {
     fn permissions(&self) -> Vec<Permission> {
-        let of = |name: &str, kind| Permission { name: name.to_owned(), kinds: vec![kind] };
-        vec![
-            of(GROUP, Kind::AzureManagementGroup),
-            of(DESCENDANTS, Kind::AzureManagementGroup),
-            of(SUBSCRIPTION, Kind::AzureSubscription),
-        ]
+        organization_permissions()
     }
 
     async fn members(&self, cx: &ScanContext) -> Result<Membership, ConnectorError> {

@@ -63,7 +63,7 @@ const ACTIONS: &[(&str, &[Kind])] = &[
 ];
 
 /// The actions that a scan uses, by the names that roles are made of.
-pub(crate) fn permissions() -> Vec<Permission> {
+pub fn permissions() -> Vec<Permission> {
     ACTIONS.iter().map(|(name, kinds)| Permission { name: (*name).to_owned(), kinds: kinds.to_vec() }).collect()
 }
 

@@ -12,7 +12,7 @@ use crate::calls::Calls;
 use crate::config::{GcpConfig, GcpConfigError};
 use crate::http::Http;
 use crate::normalize::Place;
-use crate::permissions::{KINDS, permissions};
+use crate::permissions::{KINDS, permissions_of};
 use crate::{gke, preflight, project, registry};
 
 /// Reads one Google Cloud project.
@@ -59,7 +59,7 @@ impl GcpConnector {
 #[async_trait]
 impl Connector for GcpConnector {
     fn permissions(&self) -> Vec<Permission> {
-        permissions(&self.config)
+        permissions_of(&self.config)
     }
 
     async fn scan(&self, cx: &ScanContext, sink: &Sink) -> Result<(), ConnectorError> {

@@ -31,3 +31,4 @@ pub use auth::{InvalidKey, ServiceAccountKey};
 pub use config::{GcpAuth, GcpConfig, GcpConfigError, Login, Parent};
 pub use connector::{GcpConnector, GcpSetupError};
 pub use organization::GcpOrganization;
+pub use permissions::{organization_permissions, permissions};

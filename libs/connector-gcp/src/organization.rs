@@ -10,7 +10,6 @@ use futures::{StreamExt, TryStreamExt, stream};
 use rampart_connector::{
     Caller, ConnectorError, ErrorKind, Member, MemberState, Membership, Organization, Permission, ScanContext,
 };
-use rampart_domain::Kind;
 use serde_json::Value;
 
 use crate::auth::Tokens;
@@ -19,6 +18,7 @@ use crate::config::{Login, Parent};
 use crate::connector::GcpSetupError;
 use crate::http::Http;
 use crate::normalize;
+use crate::permissions::organization_permissions;
 
 /// Folders whose content is listed side by side.
 const FOLDERS_AT_ONCE: usize = 4;
@@ -71,12 +71,8 @@ impl GcpOrganization {
 #[async_trait]
 impl Organization for GcpOrganization {
     fn permissions(&self) -> Vec<Permission> {
-        let of = |name: &str, kind| Permission { name: name.to_owned(), kinds: vec![kind] };
-        vec![
-            of(self.get_root(), Kind::GcpFolder),
-            of(api::LIST_FOLDERS, Kind::GcpFolder),
-            of(api::LIST_PROJECTS, Kind::GcpProject),
-        ]
+        let other = if self.root.is_organization() { api::GET_FOLDER } else { api::GET_ORGANIZATION };
+        organization_permissions().into_iter().filter(|permission| permission.name != other).collect()
     }
 
     async fn members(&self, cx: &ScanContext) -> Result<Membership, ConnectorError> {

@@ -24,13 +24,35 @@ const ACTIONS: &[(&str, &[Kind])] = &[
     (api::LIST_IMAGES, &[Kind::GcpArtifactRegistryImage]),
 ];
 
+/// Every permission that a scan of a project uses, on the project.
+pub fn permissions() -> Vec<Permission> {
+    ACTIONS.iter().map(declared).collect()
+}
+
+/// Every permission that reading an organisation or folder uses, on it.
+pub fn organization_permissions() -> Vec<Permission> {
+    let folders: &[Kind] = &[Kind::GcpFolder];
+    [
+        (api::GET_ORGANIZATION, folders),
+        (api::GET_FOLDER, folders),
+        (api::LIST_FOLDERS, folders),
+        (api::LIST_PROJECTS, &[Kind::GcpProject]),
+    ]
+    .iter()
+    .map(declared)
+    .collect()
+}
+
+fn declared((name, kinds): &(&str, &[Kind])) -> Permission {
+    Permission { name: (*name).to_owned(), kinds: kinds.to_vec() }
+}
+
 /// The permissions that a scan of this configuration uses. Acting as a service account is one on that account, all others
 /// are on the project.
-pub(crate) fn permissions(config: &GcpConfig) -> Vec<Permission> {
-    let of = |(name, kinds): &(&str, &[Kind])| Permission { name: (*name).to_owned(), kinds: kinds.to_vec() };
-    let acting = config.login.impersonates().map(|_| of(&(IMPERSONATE, &KINDS)));
+pub(crate) fn permissions_of(config: &GcpConfig) -> Vec<Permission> {
+    let acting = config.login.impersonates().map(|_| declared(&(IMPERSONATE, &KINDS)));
     let used = ACTIONS.iter().filter(|(name, _)| *name != api::LIST_LOCATIONS || config.locations.is_none());
-    acting.into_iter().chain(used.map(of)).collect()
+    acting.into_iter().chain(used.map(declared)).collect()
 }
 
 #[cfg(test)]

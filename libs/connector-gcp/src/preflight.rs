@@ -10,10 +10,10 @@ use serde_json::Value;
 use crate::auth::IMPERSONATE;
 use crate::calls::{self as api, Calls, PageOf, TEST_PERMISSIONS};
 use crate::config::GcpConfig;
-use crate::permissions::permissions;
+use crate::permissions::permissions_of;
 
 pub(crate) async fn run(config: &GcpConfig, calls: &Calls) -> Result<Vec<PermissionCheck>, ConnectorError> {
-    let permissions = permissions(config);
+    let permissions = permissions_of(config);
     let project = &config.project_id;
     if let Err(error) = calls.sign_in().await {
         return if error.kind == ErrorKind::Cancelled {

@@ -26,6 +26,7 @@ use rampart_store::{Store, issuer_key};
 
 pub use app::App;
 pub use document::openapi;
+pub use routes::template_permissions;
 
 /// Options of the API.
 #[derive(Debug, Clone, clap::Args)]

@@ -2,9 +2,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use anyhow::{Context as _, ensure};
-use rampart_connector_aws::Regions;
-use rampart_domain::Cloud;
-use rampart_onboarding::{DOCUMENTS, Fill, Permissions, render};
+use rampart_api::template_permissions;
+use rampart_onboarding::{DOCUMENTS, Fill, render};
 
 use crate::workspace::root;
 
@@ -16,18 +15,8 @@ pub(crate) struct TemplatesArgs {
     check: bool,
 }
 
-/// What the connectors declare, as the API declares it to its templates.
-fn permissions() -> Permissions {
-    Permissions {
-        aws: rampart_connector_aws::permissions(&Regions::Enabled),
-        kubernetes: rampart_connector_kube::permissions(Cloud::OnPremises),
-        eks: rampart_connector_kube::permissions(Cloud::Aws),
-        ..Permissions::default()
-    }
-}
-
 pub(crate) fn templates(args: &TemplatesArgs) -> anyhow::Result<()> {
-    let permissions = permissions();
+    let permissions = template_permissions();
     let mut stale = Vec::new();
     for document in DOCUMENTS.iter().filter(|document| permissions.has(document.cloud)) {
         let name = format!("infra/onboarding/{}/{}", document.cloud, document.file);

@@ -33,6 +33,8 @@ mod tokens;
 
 use utoipa_axum::router::OpenApiRouter;
 
+pub use templates::permissions as template_permissions;
+
 use crate::App;
 
 /// Every operation.

@@ -17,12 +17,16 @@ pub(super) fn router() -> OpenApiRouter<App> {
 }
 
 /// What the connectors declare: what the templates grant.
-fn permissions() -> Permissions {
+pub fn permissions() -> Permissions {
     Permissions {
         aws: rampart_connector_aws::permissions(&Regions::Enabled),
+        aws_organization: rampart_connector_aws::organization_permissions(),
+        azure: rampart_connector_azure::permissions(),
+        azure_organization: rampart_connector_azure::organization_permissions(),
+        gcp: rampart_connector_gcp::permissions(),
+        gcp_organization: rampart_connector_gcp::organization_permissions(),
         kubernetes: rampart_connector_kube::permissions(Cloud::OnPremises),
         eks: rampart_connector_kube::permissions(Cloud::Aws),
-        ..Permissions::default()
     }
 }
 
