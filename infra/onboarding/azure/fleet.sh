@@ -1,0 +1,76 @@
+#!/usr/bin/env bash
+# Rights of Rampart inside every AKS cluster of some subscriptions that authorises by Azure RBAC: nothing is written to a
+# cluster. Clusters that do not are named at the end; bind the ClusterRole of the Kubernetes manifest there.
+#   ./fleet.sh <principal-id> <subscription-id>...
+set -euo pipefail
+principal=$1
+shift
+
+for subscription in "$@"; do
+  role="Rampart cluster reader ($subscription)"
+  definition=$(cat <<JSON
+{
+  "Name": "$role",
+  "IsCustom": true,
+  "Description": "What Rampart reads inside clusters. Secrets are not among it.",
+  "Actions": ["Microsoft.ContainerService/managedClusters/listClusterUserCredential/action"],
+  "NotActions": [],
+  "DataActions": [
+    "Microsoft.ContainerService/managedClusters/admissionregistration.k8s.io/mutatingwebhookconfigurations/read",
+    "Microsoft.ContainerService/managedClusters/admissionregistration.k8s.io/validatingadmissionpolicies/read",
+    "Microsoft.ContainerService/managedClusters/admissionregistration.k8s.io/validatingadmissionpolicybindings/read",
+    "Microsoft.ContainerService/managedClusters/admissionregistration.k8s.io/validatingwebhookconfigurations/read",
+    "Microsoft.ContainerService/managedClusters/apiextensions.k8s.io/customresourcedefinitions/read",
+    "Microsoft.ContainerService/managedClusters/apis/read",
+    "Microsoft.ContainerService/managedClusters/apps/daemonsets/read",
+    "Microsoft.ContainerService/managedClusters/apps/deployments/read",
+    "Microsoft.ContainerService/managedClusters/apps/replicasets/read",
+    "Microsoft.ContainerService/managedClusters/apps/statefulsets/read",
+    "Microsoft.ContainerService/managedClusters/batch/cronjobs/read",
+    "Microsoft.ContainerService/managedClusters/batch/jobs/read",
+    "Microsoft.ContainerService/managedClusters/cilium.io/ciliumclusterwidenetworkpolicies/read",
+    "Microsoft.ContainerService/managedClusters/cilium.io/ciliumnetworkpolicies/read",
+    "Microsoft.ContainerService/managedClusters/crd.projectcalico.org/globalnetworkpolicies/read",
+    "Microsoft.ContainerService/managedClusters/crd.projectcalico.org/networkpolicies/read",
+    "Microsoft.ContainerService/managedClusters/discovery.k8s.io/endpointslices/read",
+    "Microsoft.ContainerService/managedClusters/gateway.networking.k8s.io/gatewayclasses/read",
+    "Microsoft.ContainerService/managedClusters/gateway.networking.k8s.io/gateways/read",
+    "Microsoft.ContainerService/managedClusters/gateway.networking.k8s.io/grpcroutes/read",
+    "Microsoft.ContainerService/managedClusters/gateway.networking.k8s.io/httproutes/read",
+    "Microsoft.ContainerService/managedClusters/gateway.networking.k8s.io/tcproutes/read",
+    "Microsoft.ContainerService/managedClusters/gateway.networking.k8s.io/tlsroutes/read",
+    "Microsoft.ContainerService/managedClusters/limitranges/read",
+    "Microsoft.ContainerService/managedClusters/namespaces/read",
+    "Microsoft.ContainerService/managedClusters/networking.k8s.io/ingresses/read",
+    "Microsoft.ContainerService/managedClusters/networking.k8s.io/networkpolicies/read",
+    "Microsoft.ContainerService/managedClusters/nodes/read",
+    "Microsoft.ContainerService/managedClusters/persistentvolumes/read",
+    "Microsoft.ContainerService/managedClusters/pods/read",
+    "Microsoft.ContainerService/managedClusters/policy.networking.k8s.io/adminnetworkpolicies/read",
+    "Microsoft.ContainerService/managedClusters/policy.networking.k8s.io/baselineadminnetworkpolicies/read",
+    "Microsoft.ContainerService/managedClusters/rbac.authorization.k8s.io/clusterrolebindings/read",
+    "Microsoft.ContainerService/managedClusters/rbac.authorization.k8s.io/clusterroles/read",
+    "Microsoft.ContainerService/managedClusters/rbac.authorization.k8s.io/rolebindings/read",
+    "Microsoft.ContainerService/managedClusters/rbac.authorization.k8s.io/roles/read",
+    "Microsoft.ContainerService/managedClusters/replicationcontrollers/read",
+    "Microsoft.ContainerService/managedClusters/resourcequotas/read",
+    "Microsoft.ContainerService/managedClusters/serviceaccounts/read",
+    "Microsoft.ContainerService/managedClusters/services/read",
+    "Microsoft.ContainerService/managedClusters/storage.k8s.io/storageclasses/read",
+    "Microsoft.ContainerService/managedClusters/version/read"
+  ],
+  "NotDataActions": [],
+  "AssignableScopes": ["/subscriptions/$subscription"]
+}
+JSON
+)
+  if [ -z "$(az role definition list --name "$role" --scope "/subscriptions/$subscription" --query '[].id' -o tsv)" ]; then
+    az role definition create --role-definition "$definition" --output none
+  else
+    az role definition update --role-definition "$definition" --output none
+  fi
+  az role assignment create --assignee-object-id "$principal" --assignee-principal-type ServicePrincipal \
+    --role "$role" --scope "/subscriptions/$subscription" --output none
+  az aks list --subscription "$subscription" \
+    --query '[?!(aadProfile.enableAzureRbac)].join(``, [`without Azure RBAC: `, id])' -o tsv
+done
