@@ -95,7 +95,11 @@ async fn an_operator_can_rotate_gently_and_at_once() {
     assert_eq!(again.0, next, "one that waits is not followed by another");
     assert_eq!(published(&db, now).await, [first[0].clone(), next]);
     let (fresh, _) = issuer_key::rotate(&db.store, &ring, Takeover::AtOnce, now).await.unwrap();
-    assert_eq!(published(&db, now).await, [fresh.clone()], "what is not secret any more is not trusted any more");
+    assert_eq!(
+        published(&db, now).await,
+        std::slice::from_ref(&fresh),
+        "what is not secret any more is not trusted any more"
+    );
     assert_eq!(issuer_key::signing(&db.store, &ring, now).await.unwrap().key_id, fresh);
 }
 

@@ -45,7 +45,7 @@ pub(crate) struct ServeArgs {
 #[derive(Debug, clap::Args)]
 #[group(skip)]
 struct CloudArgs {
-    /// URL under which clouds reach this installation's API as an OIDC issuer, such as https://rampart.example.com;
+    /// URL under which clouds reach this installation's API as an OIDC issuer, such as `https://rampart.example.com`;
     /// without it, workload-identity federation is off.
     #[arg(long, env = "RAMPART_ISSUER_URL", value_name = "URL")]
     issuer_url: Option<IssuerUrl>,
