@@ -134,12 +134,14 @@ async fn create_connector(
         return Ok(earlier);
     }
     let row = connector::create(&mut tx, app.keyring(), &new).await?;
+    let pushed = row.settings.is_pushed();
     let collector_token =
-        if row.settings.is_pushed() { Some(collectors::issue(&app, &mut tx, row.id, &row.name).await?) } else { None };
+        if pushed { Some(collectors::issue(&app, &mut tx, row.id, &row.name).await?) } else { None };
     let (place, version) = (format!("/v1/connectors/{}", row.id), row.version);
     let view = ConnectorView { collector_token, ..ConnectorView::from(row) };
     let answer = Answer::created(place, view).version(version);
-    submission.keep(&mut tx, &answer.clone().without("collector_token")).await?;
+    let kept = if pushed { answer.clone().without("collector_token") } else { answer.clone() };
+    submission.keep(&mut tx, &kept).await?;
     tx.commit().await?;
     Ok(answer)
 }
