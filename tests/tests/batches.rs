@@ -84,12 +84,9 @@ async fn only_the_whole_truth_of_the_collector_is_taken() {
     let at = bent.len() - 5;
     bent[at] ^= 1;
     check(&collector.send(&client, &bent).await, 403, "invalid_signature");
-    let renamed = String::from_utf8_lossy(&first[..200]).replace("\"sequence\":0", "\"sequence\":7");
-    let renamed = [
-        renamed.split_once('\n').expect("a header").0.as_bytes(),
-        &first[first.iter().position(|b| *b == b'\n').expect("a line")..],
-    ]
-    .concat();
+    let (header, body) = first.split_at(first.iter().position(|byte| *byte == b'\n').expect("a header line"));
+    let renamed = String::from_utf8_lossy(header).replace("\"sequence\":0", "\"sequence\":7");
+    let renamed = [renamed.as_bytes(), body].concat();
     check(&collector.send(&client, &renamed).await, 403, "invalid_signature");
     check(&beside.send(&client, &first).await, 403, "invalid_signature");
     check(&collector.send(&client, &first[..first.len() - 10]).await, 400, "malformed_body");

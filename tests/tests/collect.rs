@@ -140,7 +140,7 @@ async fn a_file_is_uploaded_from_where_it_was_broken_off() {
     collector.write(&file).await;
     let bytes = std::fs::read(&file).expect("the file is there");
     let frames = batches(&bytes);
-    assert!(frames.len() > 5, "{}", frames.len());
+    assert!(frames.len() > 2, "{}", frames.len());
 
     let half = frames[..frames.len() / 2].concat();
     let (status, session) = collector.send(&client, &half).await;

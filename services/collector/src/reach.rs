@@ -19,7 +19,7 @@ use crate::Args;
 /// Where Kubernetes puts a pod's identity.
 const SERVICE_ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 /// Objects asked for at once.
-const PAGE: usize = 100;
+const PAGE: usize = 50;
 /// Largest answer that is read; a list whose page is larger is asked for in smaller ones.
 const LARGEST_ANSWER: usize = 8 << 20;
 /// The kubelet rotates the token's file; it is read again after this long.
@@ -53,8 +53,8 @@ pub(crate) async fn connector(
     let everywhere = EgressPolicy { allow: vec![Ipv4Net::default().into(), Ipv6Net::default().into()] };
     let options = Options { page: PAGE, lists_at_once: 1, ..Options::new(token.redaction_key) };
     let limits = Limits {
-        rate: 20.0,
-        burst: 20,
+        rate: 40.0,
+        burst: 40,
         concurrency: 1,
         attempt_timeout: Duration::from_mins(1),
         max_body: LARGEST_ANSWER,

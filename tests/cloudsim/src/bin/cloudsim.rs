@@ -87,7 +87,8 @@ fn description(simulator: &Simulator) -> Value {
         .clusters()
         .map(|cluster| {
             json!({ "name": cluster.name, "arn": cluster.arn(), "on_premises": cluster.home == Home::OnPremises,
-                    "url": simulator.cluster_url(&cluster.name), "kubeconfig": simulator.kubeconfig(&cluster.name) })
+                    "url": simulator.cluster_url(&cluster.name), "kubeconfig": simulator.kubeconfig(&cluster.name),
+                    "inside_kubeconfig": simulator.inside_kubeconfig(&cluster.name) })
         })
         .collect();
     json!({
