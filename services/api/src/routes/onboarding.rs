@@ -147,9 +147,9 @@ async fn create_connectors(
     let mut taken: BTreeSet<String> = connector::taken(&mut tx, &names).await?.into_iter().collect();
     let mut items = Vec::with_capacity(names.len());
     for (name, wanted) in names.into_iter().zip(body.connectors) {
-        let new = wanted.parse().and_then(|new| match taken.insert(name.clone()) {
-            true => Ok(new),
-            false => Err(StoreError::Exists { what: "connector", name: name.clone() }.into()),
+        let new = wanted.parse().and_then(|new| {
+            let is_free = taken.insert(name.clone());
+            is_free.then_some(new).ok_or_else(|| StoreError::Exists { what: "connector", name: name.clone() }.into())
         });
         items.push(match new {
             Ok(new) => {
