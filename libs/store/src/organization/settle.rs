@@ -42,11 +42,11 @@ pub async fn settle(tx: &mut TenantTx, organization: ConnectorId, now: DateTime<
     let accounts = |wanted: &dyn Fn(&Member, Decision) -> bool| -> Vec<String> {
         decided.iter().filter(|(m, d, _)| wanted(m, *d)).map(|(m, ..)| m.account.clone()).collect()
     };
-    let new = accounts(&|m, d| read(d) && m.connector.is_none());
+    let fresh = accounts(&|m, d| read(d) && m.connector.is_none());
     let back = accounts(&|m, d| read(d) && m.retired_at.is_some());
     let over = accounts(&|m, d| !read(d) && m.connector.is_some() && m.retired_at.is_none());
     Ok(Settled {
-        added: add(tx, &parent, &new).await?,
+        added: add(tx, &parent, &fresh).await?,
         revived: revive(tx, &parent, &back).await?,
         retired: retire(tx, organization, &over, now).await?,
     })

@@ -85,7 +85,8 @@ async fn create_connector(
     }
     let (onboarded, version) = onboard(&app, &mut tx, &new).await?;
     let answer = Answer::accepted(onboarded.preflight.location.clone(), onboarded).version(version);
-    submission.keep(&mut tx, &answer.clone().without("collector_token")).await?;
+    let kept = if new.settings.is_pushed() { answer.clone().without("collector_token") } else { answer.clone() };
+    submission.keep(&mut tx, &kept).await?;
     tx.commit().await?;
     Ok(answer)
 }
@@ -164,9 +165,9 @@ async fn create_connectors(
     let mut taken: BTreeSet<String> = connector::taken(&mut tx, &names).await?.into_iter().collect();
     let mut items = Vec::with_capacity(names.len());
     for (name, wanted) in names.into_iter().zip(body.connectors) {
-        let new = wanted.parse().and_then(|new| alone(&app, new)).and_then(|new| match taken.insert(name.clone()) {
-            true => Ok(new),
-            false => Err(StoreError::Exists { what: "connector", name: name.clone() }.into()),
+        let new = wanted.parse().and_then(|new| alone(&app, new)).and_then(|new| {
+            let is_free = taken.insert(name.clone());
+            is_free.then_some(new).ok_or_else(|| StoreError::Exists { what: "connector", name: name.clone() }.into())
         });
         items.push(match new {
             Ok(new) => {

@@ -140,7 +140,9 @@ impl World {
 
     /// Changes who belongs to the organisation.
     pub fn reorganize(&mut self, change: impl FnOnce(&mut Organization)) {
-        self.organization.as_mut().map(change);
+        if let Some(organization) = &mut self.organization {
+            change(organization);
+        }
     }
 
     /// Azure subscriptions.
