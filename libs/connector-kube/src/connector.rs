@@ -40,6 +40,8 @@ pub struct Options {
     pub list_secret_names: bool,
     /// Read the names of config maps. As with secrets, the right to list them grants their content.
     pub list_config_map_names: bool,
+    /// Whether the cluster is to be watched between scans: then the right to watch is among the permissions.
+    pub watch: bool,
     /// Objects asked for at once; at least 1. Memory holds a few pages.
     pub page: usize,
     /// Lists that are read side by side; at least 1.
@@ -47,9 +49,16 @@ pub struct Options {
 }
 
 impl Options {
-    /// The default: no names of secrets or config maps, large pages, a few lists side by side.
+    /// The default: no names of secrets or config maps, no watch, large pages, a few lists side by side.
     pub const fn new(redaction_key: [u8; 32]) -> Self {
-        Self { redaction_key, list_secret_names: false, list_config_map_names: false, page: 500, lists_at_once: 4 }
+        Self {
+            redaction_key,
+            list_secret_names: false,
+            list_config_map_names: false,
+            watch: false,
+            page: 500,
+            lists_at_once: 4,
+        }
     }
 }
 
@@ -58,13 +67,14 @@ impl fmt::Debug for Options {
         f.debug_struct("Options")
             .field("list_secret_names", &self.list_secret_names)
             .field("list_config_map_names", &self.list_config_map_names)
+            .field("watch", &self.watch)
             .finish_non_exhaustive()
     }
 }
 
 /// Reads one cluster through its API server.
 ///
-/// Permissions are named `list <plural>[.<group>]`, `get namespaces/kube-system`, `get configmaps/aws-auth`,
+/// Permissions are named `list <plural>[.<group>]`, `watch <plural>[.<group>]`, `get namespaces/kube-system`, `get configmaps/aws-auth`,
 /// `get /version` and `get /apis`.
 pub struct KubeConnector {
     pub(crate) identity: KubeIdentity,

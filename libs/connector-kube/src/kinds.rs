@@ -221,12 +221,12 @@ pub(crate) fn needs(options: &Options, aws: Aws) -> Vec<Need> {
         let access = object("configmaps", "kube-system", "aws-auth");
         needs.push(need("get configmaps/aws-auth", vec![Kind::K8sConfigMap], access));
     }
-    needs.extend(entries(options).map(|entry| {
-        let group = entry.sources[0].group;
-        let name = if group.is_empty() { entry.plural.to_owned() } else { format!("{}.{group}", entry.plural) };
-        let access = Access::Resource { verb: "list", group, resource: entry.plural, object: None };
-        need(&format!("list {name}"), lost_with(entry.kind), access)
-    }));
+    needs.extend(entries(options).map(|entry| on_all("list", entry, lost_with(entry.kind))));
+    if options.watch {
+        // What is not watched is read by scans: nothing is lost, only late.
+        let watched = entries(options).filter(|entry| watched(entry.kind).is_some());
+        needs.extend(watched.map(|entry| on_all("watch", entry, Vec::new())));
+    }
     needs
 }
 
@@ -241,6 +241,12 @@ impl Aws {
     pub(crate) fn of(cloud: Cloud) -> Self {
         if cloud == Cloud::Aws { Self::Yes } else { Self::No }
     }
+/// A verb on all objects of a kind.
+fn on_all(verb: &'static str, entry: &Entry, lost: Vec<Kind>) -> Need {
+    let group = entry.sources[0].group;
+    let name = if group.is_empty() { entry.plural.to_owned() } else { format!("{}.{group}", entry.plural) };
+    let access = Access::Resource { verb, group, resource: entry.plural, object: None };
+    need(&format!("{verb} {name}"), lost, access)
 }
 
 /// Whether the cluster is on AWS, where identities may be mapped in a config map.
@@ -315,6 +321,9 @@ mod tests {
         let all = names(&everything(), Aws::No);
         assert!(all.contains("list secrets") && all.contains("list configmaps"));
         assert!(!all.contains("get configmaps/aws-auth"));
+        let watching = names(&Options { watch: true, ..everything() }, Aws::No);
+        assert!(watching.contains("watch deployments.apps") && watching.is_superset(&all));
+        assert!(!watching.contains("watch secrets") && !watching.contains("watch configmaps"));
         assert_eq!(all.len(), needs(&everything(), Aws::No).len(), "names of permissions are distinct");
     }
 }

@@ -78,7 +78,7 @@ where
         let patience = if claimed == CLAIM { Duration::from_millis(100) } else { POLL };
         let wait = async {
             match &mut announcements {
-                Some(listener) if claimed < CLAIM => listener.wait(patience).await,
+                Some(listener) if claimed < CLAIM => listener.wait(&[options.kind], patience).await,
                 _ => {
                     tokio::time::sleep(patience).await;
                     Ok(())

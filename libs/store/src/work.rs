@@ -427,11 +427,16 @@ impl Store {
 pub struct Announcements(PgListener);
 
 impl Announcements {
-    /// Returns at the next announcement or after `patience`. Reconnects by itself.
-    pub async fn wait(&mut self, patience: Duration) -> Result<(), StoreError> {
-        match tokio::time::timeout(patience, self.0.recv()).await {
-            Ok(Ok(_)) | Err(_) => Ok(()),
-            Ok(Err(error)) => Err(error.into()),
-        }
+    /// Returns at the next announcement of one of `kinds` or after `patience`. Reconnects by itself.
+    pub async fn wait(&mut self, kinds: &[WorkKind], patience: Duration) -> Result<(), StoreError> {
+        let announced = async {
+            loop {
+                let announcement = self.0.recv().await?;
+                if kinds.iter().any(|kind| kind.as_str() == announcement.payload()) {
+                    return Ok(());
+                }
+            }
+        };
+        tokio::time::timeout(patience, announced).await.unwrap_or(Ok(()))
     }
 }

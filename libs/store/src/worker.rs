@@ -69,7 +69,7 @@ where
         let patience = POLL * 2u32.pow(trouble.min(5));
         tokio::select! {
             () = cancel.cancelled() => {}
-            () = wait(&mut announcements, patience) => {}
+            () = wait(&mut announcements, &options.kinds, patience) => {}
         }
     }
     tasks.close();
@@ -79,10 +79,10 @@ where
     Ok(())
 }
 
-async fn wait(announcements: &mut Option<work::Announcements>, patience: Duration) {
+async fn wait(announcements: &mut Option<work::Announcements>, kinds: &[WorkKind], patience: Duration) {
     match announcements {
         Some(listener) => {
-            if listener.wait(patience).await.is_err() {
+            if listener.wait(kinds, patience).await.is_err() {
                 *announcements = None;
             }
         }

@@ -129,7 +129,11 @@ pub(crate) fn source(
                 region: kubernetes.region.clone(),
             };
             let seen = seen(kubernetes);
-            Ok(Source::Cluster { connector: Box::new(kube(discovery, tenant, identity, access, cancel)), seen })
+            let mut options = options(discovery, tenant);
+            options.watch = row.watch;
+            let caller = discovery.caller.with_cancel(cancel);
+            let connector = KubeConnector::new(identity, access, discovery.egress.clone(), options, caller);
+            Ok(Source::Cluster { connector: Box::new(connector), seen })
         }
     }
 }
@@ -172,19 +176,13 @@ pub(crate) fn cluster(
         account: found.account.clone(),
         region: found.region.clone(),
     };
-    kube(discovery, tenant, identity, found.access.clone(), cancel)
+    let (options, caller) = (options(discovery, tenant), discovery.caller.with_cancel(cancel));
+    KubeConnector::new(identity, found.access.clone(), discovery.egress.clone(), options, caller)
 }
 
-fn kube(
-    discovery: &Discovery,
-    tenant: TenantId,
-    identity: KubeIdentity,
-    access: Arc<dyn ClusterAccess>,
-    cancel: CancellationToken,
-) -> KubeConnector {
+fn options(discovery: &Discovery, tenant: TenantId) -> Options {
     // Hashes of literal values are comparable inside a tenant and useless outside it.
-    let options = Options::new(discovery.keyring.redaction_key(tenant));
-    KubeConnector::new(identity, access, discovery.egress.clone(), options, discovery.caller.with_cancel(cancel))
+    Options::new(discovery.keyring.redaction_key(tenant))
 }
 
 fn aws_config(

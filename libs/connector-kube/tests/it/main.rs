@@ -4,4 +4,5 @@
 
 mod conformance;
 mod scan;
+mod watch;
 mod world;

@@ -13,7 +13,7 @@ use super::write::{Writer, placed};
 /// Tells from all stored pods which images run, as the end of a scan does. One pod alone cannot: others may run the same
 /// image under other names, or go on running it.
 pub(super) async fn tell(writer: &Writer<'_>) -> Result<(), Trouble> {
-    let _slot = writer.watcher.writes.acquire().await.expect("the semaphore is never closed");
+    let _turn = writer.watcher.turn(writer.lease.tenant).await;
     let unit = UnitId::from(writer.place.id);
     let tenant = writer.lease.tenant;
     let at = Utc::now();

@@ -18,12 +18,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rampart_connector::{Connector, ConnectorError};
-use rampart_domain::{ClusterId, ConnectorId, Gap};
+use rampart_domain::{ClusterId, ConnectorId, Gap, TenantId};
 use rampart_store::StoreError;
 use rampart_store::hold::{self, Ended, Options};
 use rampart_store::watch::{self, State};
 use rampart_store::work::{Lease, WorkKind};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use crate::Discovery;
@@ -32,6 +32,8 @@ use crate::gap::gap_of;
 
 /// Batches written at once: few, so that scans and the API get their connections.
 const WRITES: usize = 6;
+/// Of these for one tenant: a busy one leaves room for the others.
+const WRITES_PER_TENANT: usize = 3;
 /// Kinds listed anew at once, as many as scans read clusters: each holds pages in memory.
 const LISTS: usize = 4;
 /// Waits between attempts to reach a cluster.
@@ -43,6 +45,7 @@ const RETRY_LONGEST: Duration = Duration::from_mins(5);
 struct Watcher {
     discovery: Discovery,
     writes: Arc<Semaphore>,
+    tenants: Arc<Mutex<HashMap<TenantId, Arc<Semaphore>>>>,
     lists: Arc<Semaphore>,
     accounts: Arc<Mutex<HashMap<ConnectorId, Account>>>,
 }
@@ -86,6 +89,7 @@ pub(crate) async fn run(discovery: &Discovery, cancel: &CancellationToken) -> Re
     let watcher = Watcher {
         discovery: discovery.clone(),
         writes: Arc::new(Semaphore::new(WRITES)),
+        tenants: Arc::default(),
         lists: Arc::new(Semaphore::new(LISTS)),
         accounts: Arc::default(),
     };
@@ -141,6 +145,17 @@ impl Watcher {
                 return Ended::Told;
             }
         }
+    }
+
+    /// Waits until a tenant may write; the turn ends when this is dropped.
+    async fn turn(&self, tenant: TenantId) -> (OwnedSemaphorePermit, OwnedSemaphorePermit) {
+        let own = {
+            let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(tenants.entry(tenant).or_insert_with(|| Arc::new(Semaphore::new(WRITES_PER_TENANT))))
+        };
+        let own = own.acquire_owned().await.expect("the semaphore is never closed");
+        let any = Arc::clone(&self.writes).acquire_owned().await.expect("the semaphore is never closed");
+        (own, any)
     }
 
     async fn tell_failure(&self, lease: &Lease, trouble: &Trouble) -> Result<(), StoreError> {

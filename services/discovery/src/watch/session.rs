@@ -40,6 +40,9 @@ struct Session<'a> {
     kube: KubeConnector,
     streams: SelectAll<BoxStream<'static, (Kind, Step)>>,
     status: Status,
+    /// Kinds that the connector reads; empty for all.
+    wanted: Vec<Kind>,
+    followed: BTreeSet<Kind>,
     batch: Batch,
     saved_at: Instant,
     /// Kinds to be listed, and when.
@@ -100,6 +103,8 @@ pub(super) async fn run(
         kube,
         streams: SelectAll::new(),
         status: Status::default(),
+        wanted: row.settings.kinds().to_vec(),
+        followed: BTreeSet::new(),
         batch: Batch::default(),
         saved_at: Instant::now(),
         lists: BTreeSet::new(),
@@ -108,7 +113,7 @@ pub(super) async fn run(
         images_at: None,
         unseen: BTreeMap::new(),
     };
-    session.begin(wanted, row.settings.kinds());
+    session.begin(wanted);
     session.go_on().await
 }
 
@@ -120,10 +125,11 @@ enum Next {
 }
 
 impl Session<'_> {
-    /// Opens the watch of every kind that was listed once.
-    fn begin(&mut self, wanted: Watch, kinds: &[Kind]) {
-        for (kind, position) in wanted.positions {
-            if kinds.is_empty() || kinds.contains(&kind) {
+    /// Opens the watch of every kind that was listed once and is not followed yet.
+    fn begin(&mut self, watch: Watch) {
+        for (kind, position) in watch.positions {
+            let wanted = self.wanted.is_empty() || self.wanted.contains(&kind);
+            if wanted && self.followed.insert(kind) {
                 self.status.unopened.insert(kind);
                 self.streams.push(follow(&self.writer.watch, kind, position));
             }
@@ -155,6 +161,12 @@ impl Session<'_> {
             }
             if self.batch.due().is_none() && now.duration_since(self.saved_at) >= SAVE_EVERY {
                 self.write_batch().await?;
+                // A scan may have come upon kinds that were not served before.
+                let mut tx = self.writer.watcher.discovery.store.tenant(self.writer.lease.tenant).await?;
+                match watch::get(&mut tx, self.writer.place.id).await? {
+                    Some(watch) => self.begin(watch),
+                    None => return Ok(Over::NotWanted),
+                }
             }
             self.tell().await?;
         }
@@ -198,7 +210,7 @@ impl Session<'_> {
         if batch.positions.is_empty() && batch.first.is_none() {
             return Ok(());
         }
-        let _slot = self.writer.watcher.writes.acquire().await.expect("the semaphore is never closed");
+        let _turn = self.writer.watcher.turn(self.writer.lease.tenant).await;
         let touches_pods = batch.puts.values().any(|put| put.kind == Kind::K8sPod)
             || batch.gone.iter().any(|gone| gone.native_id.as_str().contains("//Pod/"));
         let now = Instant::now();

@@ -240,3 +240,76 @@ async fn it_stops_when_told() {
     simulator.shutdown().await.unwrap();
     assert!(kube.send("/version").await.is_err());
 }
+
+/// The lines of a watch until it ends.
+async fn lines(answer: reqwest::Response) -> Vec<Value> {
+    let text = answer.text().await.unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+async fn watch(kube: &Kube, from: &str) -> reqwest::Response {
+    let query = format!("watch=true&allowWatchBookmarks=true&timeoutSeconds=1&resourceVersion={from}");
+    let request = kube.client.get(format!("{}/apis/apps/v1/deployments?{query}", kube.url));
+    request.bearer_auth(kube.token.as_ref().unwrap()).send().await.unwrap()
+}
+
+#[tokio::test]
+async fn a_watch_tells_what_changed_after_a_list_and_in_which_order() {
+    let simulator = simulator(Preset::Demo).await;
+    simulator.set_bookmarks(std::time::Duration::from_millis(300));
+    let kube = Kube::on_premises(&simulator);
+    let (_, list) = kube.get("/apis/apps/v1/deployments").await;
+    let from = list["metadata"]["resourceVersion"].as_str().unwrap().to_owned();
+    let metadata = &list["items"][0]["metadata"];
+    let text = |field: &str| metadata[field].as_str().unwrap().to_owned();
+    let subject = Subject::Kube {
+        cluster: "factory-floor".to_owned(),
+        kind: kinds::DEPLOYMENT,
+        namespace: Some(text("namespace")),
+        name: text("name"),
+    };
+    assert!(simulator.patch(&subject, &serde_json::json!({ "spec": { "replicas": 7 } })));
+    let before = simulator.object(&subject).unwrap();
+    simulator.delete(&subject);
+    let mut again = before.clone();
+    again["metadata"]["uid"] = Value::from("another");
+    simulator.put("factory-floor", kinds::DEPLOYMENT, again);
+
+    let told = lines(watch(&kube, &from).await).await;
+    let sorts: Vec<&str> = told.iter().map(|line| line["type"].as_str().unwrap()).collect();
+    assert_eq!(sorts[..4], ["MODIFIED", "DELETED", "ADDED", "BOOKMARK"], "{told:?}");
+    assert_eq!(told[0]["object"]["spec"]["replicas"], 7);
+    assert_eq!(
+        (&told[1]["object"]["metadata"]["uid"], &told[2]["object"]["metadata"]["uid"]),
+        (&metadata["uid"], &"another".into())
+    );
+    let version =
+        |line: &Value| line["object"]["metadata"]["resourceVersion"].as_str().unwrap().parse::<u64>().unwrap();
+    assert!(version(&told[0]) > from.parse().unwrap());
+    assert!(told[..4].windows(2).all(|pair| version(&pair[0]) < version(&pair[1])), "{told:?}");
+    let (_, list) = kube.get("/apis/apps/v1/deployments").await;
+    assert!(list["items"].as_array().unwrap().iter().any(|item| item["metadata"]["uid"] == "another"));
+    let resumed = lines(watch(&kube, &version(&told[1]).to_string()).await).await;
+    assert_eq!(resumed[0], told[2], "a watch goes on where another ended");
+
+    simulator.compact("factory-floor");
+    let refused = watch(&kube, &from).await;
+    assert_eq!(refused.status(), 410);
+    assert_eq!(refused.json::<Value>().await.unwrap()["reason"], "Expired");
+}
+
+#[tokio::test]
+async fn an_open_watch_is_told_of_a_round_of_changes_and_of_its_end() {
+    let simulator = simulator(Preset::Demo).await;
+    let kube = Kube::on_premises(&simulator);
+    let (_, list) = kube.get("/apis/apps/v1/deployments").await;
+    let from = list["metadata"]["resourceVersion"].as_str().unwrap();
+    let open = watch(&kube, from).await;
+    simulator.mutate(1.0, 3);
+    let told = lines(open).await;
+    assert_eq!(told.len(), list["items"].as_array().unwrap().len(), "every deployment changed");
+    let open = watch(&kube, from).await;
+    simulator.compact("factory-floor");
+    let told = lines(open).await;
+    assert_eq!(told.last().unwrap()["object"]["code"], 410, "{told:?}");
+}

@@ -7,6 +7,7 @@ mod estate;
 mod first_summary;
 mod measure;
 mod third_party;
+mod watch;
 
 use clap::ValueEnum;
 use cloudsim::world::Preset;
@@ -37,6 +38,8 @@ enum Figure {
     Collect,
     /// 100,000 resources with every control: from nothing, 1 % changed, nothing changed.
     Resources,
+    /// From a changed object to its new finding, with 500 watched clusters.
+    Watch,
     /// From `cargo xtask demo --once` to its summary, once built.
     Demo,
 }
@@ -52,6 +55,7 @@ pub(crate) async fn bench(args: BenchArgs) -> anyhow::Result<()> {
             Figure::Pods => estate::measure(&binary, "pods", Preset::Pods10k, &[estate::UNCHANGED]).await?,
             Figure::Collect => collect::measure(&binary).await?,
             Figure::Resources => assessment::measure().await?,
+            Figure::Watch => watch::measure(&binary).await?,
             Figure::Demo => first_summary::measure()?,
         }
     }

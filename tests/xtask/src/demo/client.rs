@@ -24,6 +24,19 @@ pub(crate) struct List<T> {
     pub(crate) items: Vec<T>,
 }
 
+#[derive(Debug, Deserialize)]
+struct Page<T> {
+    items: Vec<T>,
+    next_cursor: Option<String>,
+}
+
+/// A finding, as far as its time matters.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Finding {
+    pub(crate) resource_native_id: Option<String>,
+    pub(crate) changed_at: chrono::DateTime<chrono::Utc>,
+}
+
 /// An onboarded account or cluster.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Connector {
@@ -206,6 +219,35 @@ impl Client {
                 return Ok(());
             }
             tokio::time::sleep(POLL).await;
+        }
+    }
+
+    /// Switches watching on for a connector, whatever its version.
+    pub(crate) async fn watch(&self, connector: &str) -> anyhow::Result<()> {
+        let request = self.request(Method::PATCH, &format!("/v1/connectors/{connector}")).header("if-match", "*");
+        let _: Value = self.send(request.json(&json!({ "watch": true }))).await?;
+        Ok(())
+    }
+
+    /// How many clusters are watched.
+    pub(crate) async fn watched(&self) -> anyhow::Result<usize> {
+        let clusters: Vec<Value> = self.every_page("/v1/clusters?limit=500").await?;
+        Ok(clusters.iter().filter(|cluster| cluster["watch"]["state"] == "watching").count())
+    }
+
+    /// Findings of a control that changed since a moment.
+    pub(crate) async fn findings_since(&self, control: &str, since: &str) -> anyhow::Result<Vec<Finding>> {
+        let since = since.replace('+', "%2B");
+        self.every_page(&format!("/v1/findings?control={control}&changed_since={since}&limit=500")).await
+    }
+
+    async fn every_page<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<Vec<T>> {
+        let mut items = Vec::new();
+        let mut page: Page<T> = self.get(path).await?;
+        loop {
+            items.append(&mut page.items);
+            let Some(cursor) = page.next_cursor else { return Ok(items) };
+            page = self.get(&format!("{path}&cursor={cursor}")).await?;
         }
     }
 

@@ -32,6 +32,8 @@ pub(crate) struct World {
     pub(crate) broken: Option<(String, Fault)>,
     /// Answers to be given once instead, by path and in order: status and body.
     pub(crate) once: Mutex<Vec<(String, u16, Value)>>,
+    /// What watches are answered, by path and in order; further ones never are.
+    pub(crate) watches: Mutex<Vec<(&'static str, Script)>>,
     /// Lists whose pages are never longer than this, whatever is asked for, because longer ones are answered too large.
     pub(crate) longest_page: Option<usize>,
     /// Reviews that are refused, by verb and resource.
@@ -40,6 +42,16 @@ pub(crate) struct World {
     pub(crate) seen: Mutex<Vec<String>>,
     /// Every authorization header.
     pub(crate) tokens: Mutex<Vec<String>>,
+}
+
+/// What a watch is answered.
+pub(crate) enum Script {
+    /// These bytes; then it ends as a server ends it.
+    Ends(String),
+    /// These bytes; then the connection breaks.
+    Breaks(String),
+    /// A status instead.
+    Refused(u16, Value),
 }
 
 impl World {

@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
-use super::{TOKEN, World, status};
+use super::{Script, TOKEN, World, status};
 
 /// The API's certificate, which is its own authority.
 pub(crate) struct Certificate {
@@ -83,6 +83,8 @@ enum Reply {
     Json(u16, Value, Option<&'static str>),
     Bytes(Vec<u8>),
     Cut(Vec<u8>),
+    /// A body in chunks, whole or broken off.
+    Chunks(String, bool),
     Never,
 }
 
@@ -132,6 +134,13 @@ async fn send(stream: &mut (impl AsyncWriteExt + Unpin), reply: Reply) -> std::i
         Reply::Json(code, body, extra) => (code, serde_json::to_vec(&body)?, extra.unwrap_or_default(), false),
         Reply::Bytes(body) => (200, body, "", false),
         Reply::Cut(body) => (200, body, "", true),
+        Reply::Chunks(body, whole) => {
+            let head = "HTTP/1.1 200 x\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n";
+            let end = if whole { "0\r\n\r\n" } else { "" };
+            stream.write_all(format!("{head}{:x}\r\n{body}\r\n{end}", body.len()).as_bytes()).await?;
+            stream.flush().await?;
+            return if whole { Ok(()) } else { Err(std::io::ErrorKind::ConnectionAborted.into()) };
+        }
         Reply::Never => {
             tokio::time::sleep(Duration::from_hours(1)).await;
             return Ok(());
@@ -150,6 +159,9 @@ fn answer(world: &World, calls: &Mutex<HashMap<String, usize>>, method: &str, ta
     let path = url.path();
     if method == "POST" {
         return review(world, body);
+    }
+    if url.query_pairs().any(|(name, value)| name == "watch" && value == "true") {
+        return watch(world, path);
     }
     let mut once = world.once.lock().unwrap();
     if let Some(at) = once.iter().position(|(wanted, _, _)| wanted == path) {
@@ -179,6 +191,16 @@ fn answer(world: &World, calls: &Mutex<HashMap<String, usize>>, method: &str, ta
         Fault::Oversized => Reply::Bytes(vec![b' '; (2 << 20) + 1]),
         Fault::Unsupported => Reply::Json(404, status(404, "NotFound", "the server could not find the resource"), None),
         Fault::Hang => Reply::Never,
+    }
+}
+
+fn watch(world: &World, path: &str) -> Reply {
+    let mut scripts = world.watches.lock().unwrap();
+    let Some(at) = scripts.iter().position(|(wanted, _)| *wanted == path) else { return Reply::Never };
+    match scripts.remove(at).1 {
+        Script::Ends(body) => Reply::Chunks(body, true),
+        Script::Breaks(body) => Reply::Chunks(body, false),
+        Script::Refused(code, body) => Reply::Json(code, body, None),
     }
 }
 
