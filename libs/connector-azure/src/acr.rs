@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::aks::children;
 use crate::arm_id::Located;
-use crate::connector::Run;
+use crate::connector::{Run, lost};
 use crate::draft::{ACR_VERSION, Acr};
 use crate::errors::is_unregistered;
 use crate::normalize::{self, text};
@@ -85,7 +85,7 @@ impl<'a> AcrScan<'a> {
         let first = match self.acr.registries(REGISTRIES, version) {
             Ok(draft) => draft.url,
             Err(error) => {
-                self.run.lost(&self.listers(), &error);
+                lost(&self.listers(), &error);
                 return true;
             }
         };
@@ -101,7 +101,7 @@ impl<'a> AcrScan<'a> {
                     if withdrawn && number == 0 && !is_last {
                         return false;
                     }
-                    self.run.lost(&self.listers(), &error);
+                    lost(&self.listers(), &error);
                 }
             }
         }
@@ -122,7 +122,7 @@ impl<'a> AcrScan<'a> {
     async fn children(&self, registry: &Resource, id: &str) {
         let at = match Located::parse(REGISTRIES, id) {
             Ok(at) => at,
-            Err(error) => return self.run.lost(&self.listers()[1..5], &error),
+            Err(error) => return lost(&self.listers()[1..5], &error),
         };
         let (run, place, acr) = (self.run, &self.run.place, &self.acr);
         tokio::join!(

@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use crate::access::AksAccess;
 use crate::arm_id::Located;
-use crate::connector::Run;
+use crate::connector::{Run, lost};
 use crate::draft::{Aks, Draft};
 use crate::normalize::{self, text};
 use crate::permissions::{AGENT_POOLS, CLUSTERS, MAINTENANCE, TRUSTED_ACCESS};
@@ -61,7 +61,7 @@ impl<'a> AksScan<'a> {
     async fn read(&self) {
         let first = match self.aks.clusters(CLUSTERS) {
             Ok(draft) => draft.url,
-            Err(error) => return self.run.lost(&self.listers(), &error),
+            Err(error) => return lost(&self.listers(), &error),
         };
         let mut pages = pin!(self.run.arm.pages(CLUSTERS, first));
         while let Some(page) = pages.next().await {
@@ -69,7 +69,7 @@ impl<'a> AksScan<'a> {
                 Ok(listed) => {
                     stream::iter(listed).for_each_concurrent(CLUSTERS_AT_ONCE, |one| self.cluster(one)).await;
                 }
-                Err(error) => self.run.lost(&self.listers(), &error),
+                Err(error) => lost(&self.listers(), &error),
             }
         }
     }
@@ -88,7 +88,7 @@ impl<'a> AksScan<'a> {
         }
         let at = match at {
             Ok(at) => at,
-            Err(error) => return self.run.lost(&self.listers()[1..], &error),
+            Err(error) => return lost(&self.listers()[1..], &error),
         };
         let (run, cluster) = (self.run, &cluster);
         tokio::join!(
@@ -148,14 +148,14 @@ pub(crate) async fn children(
     let mut pages = pin!(run.arm.pages(api, first));
     while let Some(page) = pages.next().await {
         match page {
-            Ok(listed) => {
+            Ok(items) => {
                 lister.succeed(api);
-                for one in listed {
+                for one in items {
                     lister.push(api, normalize(one)).await;
                 }
             }
             Err(error) if error.kind == rampart_connector::ErrorKind::NotFound => return,
-            Err(error) => return run.lost(&[lister], &error),
+            Err(error) => return lost(&[lister], &error),
         }
     }
 }

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::aks::children;
 use crate::arm_id::Located;
-use crate::connector::Run;
+use crate::connector::{Run, lost};
 use crate::draft::Draft;
 use crate::normalize::{self, text};
 use crate::permissions::{CONNECTED_CLUSTERS, EXTENSIONS};
@@ -30,7 +30,7 @@ pub(crate) async fn read(run: &Run, kinds: &[Kind], sink: &Sink) {
                     let each = |one| cluster(run, one, [&clusters, &extensions]);
                     stream::iter(listed).for_each_concurrent(CLUSTERS_AT_ONCE, each).await;
                 }
-                Err(error) => run.lost(&[&clusters, &extensions], &error),
+                Err(error) => lost(&[&clusters, &extensions], &error),
             }
         }
     }

@@ -73,16 +73,16 @@ impl Run {
         let path = format!("/subscriptions/{}", self.place.subscription);
         self.arm.get(SUBSCRIPTION, self.arm.address(&path, SUBSCRIPTION_VERSION)).await
     }
+}
 
-    /// Notes what a failed listing means for these kinds. A service that the subscription never switched on has nothing to
-    /// list; every other failure leaves something unread.
-    pub(crate) fn lost(&self, listers: &[&Lister<'_>], error: &ConnectorError) {
-        for lister in listers {
-            if is_unregistered(error) {
-                lister.not_applicable(error.message.clone());
-            } else {
-                lister.fail(error.clone());
-            }
+/// Notes what a failed listing means for these kinds. A service that the subscription never switched on has nothing to
+/// list; every other failure leaves something unread.
+pub(crate) fn lost(listers: &[&Lister<'_>], error: &ConnectorError) {
+    for lister in listers {
+        if is_unregistered(error) {
+            lister.not_applicable(error.message.clone());
+        } else {
+            lister.fail(error.clone());
         }
     }
 }

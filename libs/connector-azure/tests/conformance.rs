@@ -11,14 +11,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use rampart_connector::conformance::{self, Expected, Fault, Harness, record};
 use rampart_connector::{
-    Caller, Connector, DiscoveredCluster, EgressPolicy, ErrorKind, Event, Limits, Listing, MemberState, Organization,
-    Outcome, Permission, PermissionState, ScanContext, Sink,
+    Caller, Connector, ConnectorError, DiscoveredCluster, EgressPolicy, ErrorKind, Event, Limits, Listing, MemberState,
+    Organization, Outcome, Permission, PermissionState, ScanContext, Sink, WorkloadIdentity,
 };
 use rampart_connector_azure::{
     AzureAuth, AzureCloud, AzureConfig, AzureConnector, AzureIdentity, AzureOrganization, AzureRoot, LocalAccounts,
 };
 use rampart_domain::{Cloud, CoverageState, Kind, Resource, Scope};
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use tokio_util::sync::CancellationToken;
 use world::{CLIENT, EXPECTED, OTHER, REGISTRIES, SECRET, SUBSCRIPTION, TENANT, Twist, World};
 
@@ -167,6 +167,38 @@ async fn refused_credentials_end_the_scan_with_their_reason() {
     let checks = stranger.preflight(&context(Vec::new())).await.unwrap();
     assert_eq!(checks.len(), stranger.permissions().len());
     assert!(checks.iter().all(|check| matches!(check.state, PermissionState::Unproven(_))));
+}
+
+/// An issuer that states what it was asked for.
+struct Issuer;
+
+#[async_trait]
+impl WorkloadIdentity for Issuer {
+    async fn token(&self, audience: &str) -> Result<SecretString, ConnectorError> {
+        Ok(format!("statement for {audience}").into())
+    }
+}
+
+#[tokio::test]
+async fn every_way_of_proving_the_identity_opens_the_subscription() {
+    let world = World::start(None).await;
+    let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).unwrap();
+    let certificate = rcgen::CertificateParams::new(vec!["rampart".to_owned()]).unwrap().self_signed(&key).unwrap();
+    let machine = format!("{}/metadata/identity/oauth2/token", world.url);
+    for auth in [
+        AzureAuth::Federated { client_id: CLIENT.into(), identity: Arc::new(Issuer) },
+        AzureAuth::Certificate { client_id: CLIENT.into(), pem: (certificate.pem() + &key.serialize_pem()).into() },
+        AzureAuth::Managed { client_id: None, endpoint: machine.parse().unwrap() },
+    ] {
+        let name = format!("{auth:?}");
+        let identity = AzureIdentity { auth, ..identity(&world.url, SECRET) };
+        let local_accounts = LocalAccounts::Refused;
+        let config = AzureConfig { identity, subscription_id: SUBSCRIPTION.into(), local_accounts };
+        let connector = AzureConnector::new(config, caller(), EgressPolicy::default()).unwrap();
+        let (found, _) = collect(&connector, vec![Kind::AzureSubscription]).await;
+        assert_eq!(found.len(), 1, "{name}");
+    }
+    assert_eq!((world.calls("token"), world.calls("machine token")), (2, 1));
 }
 
 #[tokio::test]

@@ -241,6 +241,8 @@ impl Aws {
     pub(crate) fn of(cloud: Cloud) -> Self {
         if cloud == Cloud::Aws { Self::Yes } else { Self::No }
     }
+}
+
 /// A verb on all objects of a kind.
 fn on_all(verb: &'static str, entry: &Entry, lost: Vec<Kind>) -> Need {
     let group = entry.sources[0].group;

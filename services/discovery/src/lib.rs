@@ -76,8 +76,8 @@ pub struct Config {
     /// the service that it is for. For tests and private gateways.
     #[arg(long, env = "RAMPART_AZURE_ENDPOINT")]
     pub azure_endpoint: Option<Url>,
-    /// Let connectors use the managed identity of this machine, which this URL hands out tokens of, such as
-    /// http://169.254.169.254/metadata/identity/oauth2/token. Every tenant of this installation can then use it.
+    /// Let connectors use the managed identity of this machine, whose tokens this URL hands out: on a virtual machine,
+    /// /metadata/identity/oauth2/token of 169.254.169.254. Every tenant of this installation can then use it.
     #[arg(long, env = "RAMPART_AZURE_MANAGED_IDENTITY")]
     pub azure_managed_identity: Option<Url>,
     /// Ask this URL instead of Google Cloud, for every Google API. For tests and private gateways.

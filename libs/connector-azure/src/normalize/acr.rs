@@ -17,7 +17,7 @@ pub(crate) fn replication(place: &Place, registry: &Resource, listed: Value) -> 
 
 /// A webhook; disabled ones are not active.
 pub(crate) fn webhook(place: &Place, registry: &Resource, listed: Value) -> Option<Resource> {
-    enabled(child(place, Kind::AzureAcrWebhook, registry, listed)?)
+    child(place, Kind::AzureAcrWebhook, registry, listed).map(enabled)
 }
 
 /// A token with the names of its passwords.
@@ -27,7 +27,7 @@ pub(crate) fn token(place: &Place, registry: &Resource, mut listed: Value) -> Op
     for password in passwords.into_iter().flatten().filter_map(Value::as_object_mut) {
         password.remove("value");
     }
-    enabled(child(place, Kind::AzureAcrToken, registry, listed)?)
+    child(place, Kind::AzureAcrToken, registry, listed).map(enabled)
 }
 
 /// A scope map; those that every registry comes with are the platform's.
@@ -84,9 +84,9 @@ fn child(place: &Place, kind: Kind, registry: &Resource, listed: Value) -> Optio
     Some(Resource { owner: Some(registry.native_id.clone()), region, ..resource })
 }
 
-fn enabled(resource: Resource) -> Option<Resource> {
+fn enabled(resource: Resource) -> Resource {
     let active = text(&resource.config["properties"], "status") != Some("disabled");
-    Some(Resource { active, ..resource })
+    Resource { active, ..resource }
 }
 
 #[cfg(test)]

@@ -6,6 +6,8 @@ use super::Twist;
 use super::server::{Reply, Request};
 
 pub(crate) const SUBSCRIPTION: &str = "0a0a0a0a-1111-2222-3333-444444444444";
+/// What the issuer states for the audience of the commercial cloud.
+pub(crate) const STATEMENT: &str = "statement for api://AzureADTokenExchange";
 /// A subscription that was disabled.
 pub(crate) const OTHER: &str = "0a0a0a0a-5555-2222-3333-444444444444";
 pub(crate) const TENANT: &str = "0b0b0b0b-1111-2222-3333-444444444444";
@@ -36,6 +38,8 @@ pub(crate) const EXPECTED: [(Kind, usize); 14] = [
 pub(crate) struct Call {
     pub(crate) api: &'static str,
     host: String,
+    /// Whether the request says that no browser was tricked into making it.
+    metadata: bool,
     path: Vec<String>,
     query: Vec<(String, String)>,
     form: Vec<(String, String)>,
@@ -65,11 +69,13 @@ pub(crate) fn route(request: &Request) -> Option<Call> {
     let form = Url::parse(&format!("https://x/?{}", request.body)).map(|url| pairs(&url)).unwrap_or_default();
     let words: Vec<&str> = path.iter().map(String::as_str).collect();
     let api = match host.as_str() {
+        _ if words == ["metadata", "identity", "oauth2", "token"] => "machine token",
         "login.microsoftonline.com" => "token",
         "management.azure.com" => arm(&words)?,
         _ => data_plane(&words)?,
     };
-    Some(Call { api, host, query: pairs(&url), path, form })
+    let metadata = request.headers.get("metadata").is_some_and(|value| value == "true");
+    Some(Call { api, host, metadata, query: pairs(&url), path, form })
 }
 
 fn arm(path: &[&str]) -> Option<&'static str> {
@@ -138,6 +144,7 @@ fn data_plane(path: &[&str]) -> Option<&'static str> {
 pub(crate) fn answer(call: &Call, twist: &Twist, next_token: impl FnOnce() -> usize) -> Reply {
     match call.api {
         "token" => token(call, next_token),
+        "machine token" => machine_token(call, next_token),
         "exchange" | "registry token" => registry_token(call, twist),
         _ if call.is_data_plane() => contents(call),
         "Microsoft.Management/managementGroups/read" => reply(&group(TENANT, None)),
@@ -160,13 +167,25 @@ pub(crate) fn answer(call: &Call, twist: &Twist, next_token: impl FnOnce() -> us
 }
 
 fn token(call: &Call, next_token: impl FnOnce() -> usize) -> Reply {
+    let of_jwt = call.of("client_assertion_type") == "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+    let assertion = call.of("client_assertion");
+    // A statement of the issuer, or of the application's own key: told apart by their form only.
+    let stated = of_jwt && (assertion == STATEMENT || assertion.split('.').count() == 3);
     let known = call.path == [TENANT, "oauth2", "v2.0", "token"]
         && call.of("client_id") == CLIENT
-        && call.of("client_secret") == SECRET;
+        && (call.of("client_secret") == SECRET || stated);
     if !known {
         return Reply::new(401, "{\"error\":\"invalid_client\",\"error_description\":\"AADSTS7000215: no\"}");
     }
     reply(&json!({"token_type": "Bearer", "expires_in": 3599, "access_token": format!("entra-{}", next_token())}))
+}
+
+/// What a machine's identity service says to those who know how to ask.
+fn machine_token(call: &Call, next_token: impl FnOnce() -> usize) -> Reply {
+    if !call.metadata || call.of("resource") != "https://management.azure.com" {
+        return Reply::new(400, "{\"error\":\"invalid_request\",\"error_description\":\"no\"}");
+    }
+    reply(&json!({"expires_in": "86399", "access_token": format!("entra-{}", next_token())}))
 }
 
 /// A registry takes the token of Azure Resource Manager, and hands out one per scope.

@@ -72,10 +72,9 @@ pub(crate) fn answer(shared: &Shared, received: &Received<'_>) -> Result<Answer,
     if operation == "subscriptions" {
         return Ok(ok(&subscription.value()));
     }
-    let items = match items(subscription, operation, &received.path) {
-        Some(items) => items,
+    let Some(items) = items(subscription, operation, &received.path) else {
         // The providers of children tell it in a shape of their own.
-        None => return Ok(AzureError::not_found("NotFound").flat()),
+        return Ok(AzureError::not_found("NotFound").flat());
     };
     page(received, items).map(|body| ok(&body))
 }

@@ -103,9 +103,9 @@ async fn handle(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Re
         (Service::Entra, Some(error)) => error.entra(),
         (Service::Arm, Some(error)) => error.arm(),
         (Service::Acr(_), Some(error)) => error.registry(),
-        (Service::Entra, None) => entra::answer(&shared, &received).unwrap_or_else(|error| error.entra()),
-        (Service::Arm, None) => arm::answer(&shared, &received).unwrap_or_else(|error| error.arm()),
-        (Service::Acr(name), None) => acr::answer(&shared, name, &received).unwrap_or_else(|error| error.registry()),
+        (Service::Entra, None) => entra::answer(&shared, &received).unwrap_or_else(AzureError::entra),
+        (Service::Arm, None) => arm::answer(&shared, &received).unwrap_or_else(AzureError::arm),
+        (Service::Acr(name), None) => acr::answer(&shared, name, &received).unwrap_or_else(AzureError::registry),
     };
     answer.into_response(&faults)
 }

@@ -104,7 +104,9 @@ impl World {
             .filter_map(|cluster| Some((cluster.arn()?.to_owned(), aws::cluster(cluster, cluster.care)?)))
             .collect();
         for subscription in &mut subscriptions {
-            clusters.iter().for_each(|cluster| subscription.place(cluster));
+            for cluster in &clusters {
+                subscription.place(cluster);
+            }
         }
         Self {
             spec,
