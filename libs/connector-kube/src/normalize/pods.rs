@@ -254,7 +254,7 @@ pub(super) struct Component {
     pub(super) id: NativeId,
     name: String,
     pool: String,
-    component: String,
+    part: String,
 }
 
 impl Component {
@@ -265,12 +265,12 @@ impl Component {
         let component = pod.name.strip_suffix(node_name).and_then(|name| name.strip_suffix('-')).unwrap_or(&pod.name);
         let name = format!("{pool}:{component}");
         let id = cluster.id("", "StaticPod", pod.namespace.as_deref(), &name);
-        Some(Self { id, name, pool, component: component.to_owned() })
+        Some(Self { id, name, pool, part: component.to_owned() })
     }
 
     /// The component as one of its pods shows it.
     pub(super) fn resource(&self, cluster: &Cluster, pod: &Resource) -> Resource {
-        let config = templated("v1", "Pod", &self.component, pod);
+        let config = templated("v1", "Pod", &self.part, pod);
         let mut resource = cluster.resource(Kind::K8sStaticPod, self.id.clone(), self.name.clone(), config);
         resource.config["metadata"]["nodePool"] = self.pool.as_str().into();
         inherit(&mut resource, pod);
