@@ -104,7 +104,7 @@ fn what_is_not_the_collectors_is_refused() {
     check(&[session(), start.clone(), start.clone()], Err("begins twice"));
     check(&[session(), session()], Err("begins twice"));
     check(&[session(), json!({"finished": ["k8s.pod", "complete"]})], Err("unbegun"));
-    check(&[start.clone()], Err("which cluster"));
+    check(std::slice::from_ref(&start), Err("which cluster"));
     check(&[json!({"session": {"format": 2, "cluster_uid": UID, "agent": "x"}})], Err("format 2"));
     check(&[json!({"session": {"format": 1, "cluster_uid": "a/b", "agent": "x"}})], Err("malformed"));
     check(&[json!({"failed": {"kind": "unauthorized", "api": "GET /version", "message": "401"}})], Err("401"));

@@ -77,7 +77,7 @@ impl Connector for GcpConnector {
             return Ok(());
         }
         let run = Run { config: &self.config, calls, place, kinds: &cx.kinds, sink, cancel };
-        tokio::join!(project::read(&run), gke::read(&run), registry::read(&run));
+        tokio::join!(project::read(&run), gke::read(&run), Box::pin(registry::read(&run)));
         Ok(())
     }
 

@@ -17,10 +17,9 @@ pub(crate) async fn read(run: &Run<'_>) {
     let node_pools = start(Kind::GcpGkeNodePool).await;
     let scan = Gke { run, clusters, node_pools };
     let inside = run.kinds.is_empty() || run.kinds.iter().any(|kind| kind.family() == Family::Kubernetes);
-    if inside || scan.clusters.is_open() || scan.node_pools.is_open() {
-        if let Err(error) = scan.read().await {
-            scan.fail(&error);
-        }
+    let wanted = inside || scan.clusters.is_open() || scan.node_pools.is_open();
+    if wanted && let Err(error) = scan.read().await {
+        scan.fail(&error);
     }
     scan.clusters.finish(Outcome::Complete).await;
     scan.node_pools.finish(Outcome::Complete).await;

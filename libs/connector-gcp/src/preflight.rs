@@ -24,7 +24,7 @@ pub(crate) async fn run(config: &GcpConfig, calls: &Calls) -> Result<Vec<Permiss
     }
     let on_project: Vec<_> =
         permissions.iter().map(|it| it.name.as_str()).filter(|name| *name != IMPERSONATE).collect();
-    let (held, of_project, clusters, locations) = tokio::join!(
+    let (held, described, clusters, locations) = tokio::join!(
         calls.test_permissions(project, &on_project),
         calls.project(project),
         calls.clusters(project, Some("clusters(name)")),
@@ -37,7 +37,7 @@ pub(crate) async fn run(config: &GcpConfig, calls: &Calls) -> Result<Vec<Permiss
     let check = |permission: Permission| {
         let state = match permission.name.as_str() {
             IMPERSONATE => PermissionState::Granted,
-            api::GET_PROJECT => tried(&permission.name, &of_project),
+            api::GET_PROJECT => tried(&permission.name, &described),
             api::LIST_CLUSTERS => tried(&permission.name, &clusters),
             api::LIST_LOCATIONS => tried(&permission.name, &locations),
             // An API that is not enabled answers nobody, whatever the permissions are.

@@ -65,23 +65,19 @@ async fn once(
     cancel: &CancellationToken,
 ) -> anyhow::Result<Collected> {
     let started_at = Utc::now();
-    match &args.output {
-        Some(path) => {
-            let mut writer = Writer::new(&token.key, started_at, args.batch_bytes, FileWriter::create(path).await?);
-            let outcome = read(args, connector, &mut writer, started_at, cancel).await?;
-            writer.into_destination().finish().await?;
-            tracing::info!(path = %path.display(), "written: bring it to where `rampart collect --upload` reaches the API");
-            outcome
-        }
-        None => {
-            let client = Client::new(args, token, cancel).await?;
-            let mut writer = Writer::new(&token.key, started_at, args.batch_bytes, client);
-            let outcome = read(args, connector, &mut writer, started_at, cancel).await?;
-            let session = writer.session();
-            settle(&writer.into_destination(), session, cancel).await?;
-            outcome
-        }
+    if let Some(path) = &args.output {
+        let mut writer = Writer::new(&token.key, started_at, args.batch_bytes, FileWriter::create(path).await?);
+        let outcome = read(args, connector, &mut writer, started_at, cancel).await?;
+        writer.into_destination().finish().await?;
+        tracing::info!(path = %path.display(), "written: bring it to where `rampart collect --upload` reaches the API");
+        return outcome;
     }
+    let client = Client::new(args, token, cancel).await?;
+    let mut writer = Writer::new(&token.key, started_at, args.batch_bytes, client);
+    let outcome = read(args, connector, &mut writer, started_at, cancel).await?;
+    let session = writer.session();
+    settle(&writer.into_destination(), session, cancel).await?;
+    outcome
 }
 
 /// Reads the cluster into a session and closes it. The inner error is that nothing could be read: it is delivered too.

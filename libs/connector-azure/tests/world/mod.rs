@@ -18,17 +18,20 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// What a test has the world do besides, or instead of, a fault of the suite.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Twist {
+pub(crate) enum Twist {
+    /// Nothing.
+    #[default]
+    Straight,
     /// A token of Azure Resource Manager is refused from this call on, until another one comes.
-    pub(crate) revoked_after: Option<usize>,
+    RevokedAfter(usize),
     /// Arc was never switched on in the subscription.
-    pub(crate) without_arc: bool,
+    WithoutArc,
     /// The next page of the clusters is told to be elsewhere.
-    pub(crate) next_page_elsewhere: bool,
+    NextPageElsewhere,
     /// Previews of the registry API are withdrawn.
-    pub(crate) without_previews: bool,
+    WithoutPreviews,
     /// The first registry keeps this caller out.
-    pub(crate) registry_closed: bool,
+    RegistryClosed,
 }
 
 /// A world that answers until it is dropped.
@@ -111,7 +114,7 @@ impl State {
         let bearer = request.headers.get("authorization").and_then(|value| value.strip_prefix("Bearer entra-"));
         let number = bearer.and_then(|number| number.parse::<usize>().ok());
         let calls: usize = self.calls.lock().unwrap().values().sum();
-        let revoked = self.twist.revoked_after.is_some_and(|after| calls > after && number == Some(1));
+        let revoked = matches!(self.twist, Twist::RevokedAfter(after) if calls > after && number == Some(1));
         let good = number.is_some_and(|number| number <= tokens) && !revoked;
         (!good).then(|| answers::error(401, "ExpiredAuthenticationToken"))
     }

@@ -29,7 +29,7 @@ impl Tokens {
         let remedy = format!(
             "Check that the service account {email} and this key of it exist and are enabled; else supply a new key."
         );
-        issued(OAUTH, answer.map_err(|error| advised(error, remedy))?)
+        issued(OAUTH, &answer.map_err(|error| advised(error, remedy))?)
     }
 
     /// The token of a federated identity: Rampart's statement about itself, exchanged at the customer's pool.
@@ -52,7 +52,7 @@ impl Tokens {
             "Check that {provider} exists, trusts Rampart's issuer, keeps the default audience, and that its condition lets \
              the subject of this connector in."
         );
-        issued(STS, answer.map_err(|error| advised(error, remedy))?)
+        issued(STS, &answer.map_err(|error| advised(error, remedy))?)
     }
 
     /// The token of the machine that Rampart runs on.
@@ -61,7 +61,7 @@ impl Tokens {
         let answer = self.ask(METADATA, Service::Metadata, path, Body::None, None).await;
         let remedy = "Rampart has no Google identity of its own here: run it with a service account on Google Cloud, or give \
             it a key with RAMPART_GCP_CREDENTIALS.";
-        issued(METADATA, answer.map_err(|error| error.with_remedy(remedy))?)
+        issued(METADATA, &answer.map_err(|error| error.with_remedy(remedy))?)
     }
 
     /// A token of `account`, for whoever holds `base`.
@@ -101,7 +101,7 @@ fn advised(error: ConnectorError, remedy: String) -> ConnectorError {
 }
 
 /// The answer of a token endpoint.
-fn issued(api: &str, answer: Value) -> Result<BearerToken, ConnectorError> {
+fn issued(api: &str, answer: &Value) -> Result<BearerToken, ConnectorError> {
     let lifetime = answer["expires_in"].as_i64().and_then(TimeDelta::try_seconds);
     let (Some(token), Some(lifetime)) = (answer["access_token"].as_str(), lifetime) else {
         return Err(ConnectorError::new(ErrorKind::Permanent, api, "the answer has no token"));

@@ -116,7 +116,7 @@ fn answer(shared: &Shared, asked: &Asked<'_>, parts: &Parts) -> Result<Value, Go
         return Err(GoogleError::denied(operation, if of_project { project } else { "organizations" }));
     }
     match operation.split('.').next() {
-        Some("container") => container::answer(shared, &world, asked),
+        Some("container") => Ok(container::answer(shared, &world, asked)),
         Some("artifactregistry") => registry::answer(&world, asked),
         _ => resource_manager::answer(&world, asked),
     }

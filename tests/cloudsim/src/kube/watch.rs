@@ -168,7 +168,9 @@ impl Watching {
         let version = self.shared.view(&self.cluster).version;
         // What came since the last look is told first.
         if let Read::Events(events) = self.shared.logs.read(&self.cluster, self.key, self.version, self.cuts) {
-            events.iter().for_each(|event| self.tell(event));
+            for event in &events {
+                self.tell(event);
+            }
             self.version = self.version.max(version);
             let object = json!({ "kind": self.key.kind, "apiVersion": self.key.api_version(),
                                  "metadata": { "resourceVersion": self.version.to_string() } });
