@@ -77,11 +77,11 @@ impl Connector for GcpConnector {
             return Ok(());
         }
         let run = Run { config: &self.config, calls, place, kinds: &cx.kinds, sink, cancel };
-        tokio::join!(project::read(&run), gke::read(&run), Box::pin(registry::read(&run)));
+        tokio::join!(project::read(&run), gke::read(&run), registry::read(&run));
         Ok(())
     }
 
     async fn preflight(&self, cx: &ScanContext) -> Result<Vec<PermissionCheck>, ConnectorError> {
-        preflight::run(&self.config, &self.calls.until(cx.cancel.child_token())).await
+        Box::pin(preflight::run(&self.config, &self.calls.until(cx.cancel.child_token()))).await
     }
 }

@@ -69,7 +69,7 @@ impl Pipeline {
 
     /// The same for what was read at an earlier time, as by a collector.
     #[must_use]
-    pub(crate) fn as_of(self, read_at: Option<DateTime<Utc>>) -> Self {
+    pub(crate) fn read_at(self, read_at: Option<DateTime<Utc>>) -> Self {
         Self { read_at, ..self }
     }
 

@@ -124,12 +124,12 @@ impl Connector for Pushed {
     async fn scan(&self, cx: &ScanContext, sink: &Sink) -> Result<(), ConnectorError> {
         let mut replay = Replay::new(self.place.clone(), self.is_whole());
         for sequence in 0..self.session.next_sequence {
-            let body = self.body(sequence).await.map_err(stored)?;
+            let body = self.body(sequence).await.map_err(|error| stored(&error))?;
             let (sink, cancel) = (sink.clone(), cx.cancel.clone());
             let handle = Handle::current();
             let read = tokio::task::spawn_blocking(move || {
                 let (mut lines, mut line) = (Unpacker::new(&body), Vec::new());
-                while lines.next_line(&mut line).map_err(unreadable)? {
+                while lines.next_line(&mut line).map_err(|error| unreadable(&error))? {
                     for event in replay.line(&line)? {
                         handle.block_on(sink.send(event)).map_err(|_| stopped())?;
                     }
@@ -139,9 +139,9 @@ impl Connector for Pushed {
                 }
                 Ok(replay)
             });
-            replay = read.await.map_err(|_| unreadable("reading the batch panicked"))??;
+            replay = read.await.map_err(|_| unreadable(&"reading the batch panicked"))??;
             if sequence == 0 {
-                self.pin(&replay).await.map_err(stored)?;
+                self.pin(&replay).await.map_err(|error| stored(&error))?;
             }
         }
         for event in replay.rest()? {
@@ -155,11 +155,11 @@ impl Connector for Pushed {
     }
 }
 
-fn stored(error: StoreError) -> ConnectorError {
+fn stored(error: &StoreError) -> ConnectorError {
     ConnectorError::new(ErrorKind::Transient, "pushed session", error.to_string())
 }
 
-fn unreadable(error: impl ToString) -> ConnectorError {
+fn unreadable(error: &impl ToString) -> ConnectorError {
     ConnectorError::new(ErrorKind::Permanent, "pushed session", error.to_string())
 }
 

@@ -393,7 +393,7 @@ impl Reading<'_> {
         self.counting.declare(connector.permissions());
         let (sink, events) = Sink::new(BACKLOG);
         let pipeline =
-            Pipeline::new(&self.discovery.store, self.lease, self.progress, phase, cluster).as_of(self.read_at);
+            Pipeline::new(&self.discovery.store, self.lease, self.progress, phase, cluster).read_at(self.read_at);
         let consumer = pipeline::spawn(pipeline, events);
         let scanned = connector.scan(&self.cx, &sink).await;
         drop(sink);

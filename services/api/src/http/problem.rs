@@ -66,7 +66,7 @@ impl Code {
     const fn status(self) -> StatusCode {
         match self {
             Self::Unauthenticated => StatusCode::UNAUTHORIZED,
-            Self::Forbidden => StatusCode::FORBIDDEN,
+            Self::Forbidden | Self::InvalidSignature => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -79,11 +79,14 @@ impl Code {
             Self::InvalidBody | Self::IdempotencyKeyReused | Self::ExternalIdNotAccepted => {
                 StatusCode::UNPROCESSABLE_ENTITY
             }
-            Self::AlreadyExists | Self::InUse | Self::WrongState | Self::IdempotencyInFlight => StatusCode::CONFLICT,
+            Self::AlreadyExists
+            | Self::InUse
+            | Self::WrongState
+            | Self::IdempotencyInFlight
+            | Self::OutOfSequence
+            | Self::SessionOver => StatusCode::CONFLICT,
             Self::VersionMismatch => StatusCode::PRECONDITION_FAILED,
             Self::PreconditionRequired => StatusCode::PRECONDITION_REQUIRED,
-            Self::InvalidSignature => StatusCode::FORBIDDEN,
-            Self::OutOfSequence | Self::SessionOver => StatusCode::CONFLICT,
             Self::RateLimited => StatusCode::TOO_MANY_REQUESTS,
             Self::Timeout => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,

@@ -94,7 +94,9 @@ mod tests {
 
     fn batch(changes: Vec<Change>) -> Batch {
         let mut batch = Batch::default();
-        changes.into_iter().for_each(|change| batch.add(Kind::K8sPod, change, Utc::now()));
+        for change in changes {
+            batch.add(Kind::K8sPod, change, Utc::now());
+        }
         batch
     }
 

@@ -124,8 +124,7 @@ impl Watcher {
         loop {
             let trouble = match Box::pin(session::run(self, lease, cancel, &mut failures)).await {
                 Ok(Over::NotWanted) => return Ended::Done,
-                Ok(Over::Told) => return Ended::Told,
-                Err(Trouble::Store(StoreError::LeaseLost)) => return Ended::Told,
+                Ok(Over::Told) | Err(Trouble::Store(StoreError::LeaseLost)) => return Ended::Told,
                 Err(trouble) => trouble,
             };
             if cancel.is_cancelled() {
@@ -176,14 +175,14 @@ impl Watcher {
     fn account(
         &self,
         connector: &rampart_store::connector::Connector,
-        make: impl FnOnce() -> Result<Arc<dyn Connector>, ConnectError>,
+        open: impl FnOnce() -> Result<Arc<dyn Connector>, ConnectError>,
     ) -> Result<Arc<dyn Connector>, ConnectError> {
         let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(account) = accounts.get(&connector.id).filter(|account| account.version == connector.version) {
-            return Ok(Arc::clone(&account.connector));
+        if let Some(held) = accounts.get(&connector.id).filter(|held| held.version == connector.version) {
+            return Ok(Arc::clone(&held.connector));
         }
-        let made = make()?;
-        accounts.insert(connector.id, Account { version: connector.version, connector: Arc::clone(&made) });
-        Ok(made)
+        let session = open()?;
+        accounts.insert(connector.id, Account { version: connector.version, connector: Arc::clone(&session) });
+        Ok(session)
     }
 }

@@ -70,26 +70,23 @@ pub(super) async fn run(
     let credentials = connector::credentials(&mut tx, &discovery.keyring, row.id).await?;
     tx.commit().await?;
 
-    let build = || connect::source(discovery, lease.tenant, &row, &credentials, cancel.clone());
-    let kube = match &row.settings {
-        connector::Settings::Kubernetes(_) => match build()? {
+    let kube = if let connector::Settings::Kubernetes(_) = &row.settings {
+        match connect::source(discovery, lease.tenant, &row, &credentials, cancel.clone())? {
             Connected::Cluster { connector, .. } => *connector,
-            Connected::Cloud(_) | Connected::Pushed { .. } | Connected::Organization { .. } => {
-                return Err(Trouble::Other("the connector reads no cluster"));
-            }
-        },
-        _ => {
-            let account = watcher.account(&row, || {
-                match connect::source(discovery, lease.tenant, &row, &credentials, discovery.caller.cancel().clone())? {
-                    Connected::Cloud(cloud) => Ok(Arc::from(cloud)),
-                    _ => Err(ConnectError::NoClusters),
-                }
-            })?;
-            let native_id = NativeId::new(wanted.scope.strip_prefix("cluster/").unwrap_or(&wanted.scope));
-            let found = account.cluster(&native_id).await?;
-            let found = found.ok_or(Trouble::Other("the cloud does not offer the cluster's API now"))?;
-            connect::cluster(discovery, lease.tenant, &found, cancel.clone())
+            _ => return Err(Trouble::Other("the connector reads no cluster")),
         }
+    } else {
+        let account = watcher.account(&row, || {
+            // It outlives this watch: others of the same account share its session with the cloud.
+            match connect::source(discovery, lease.tenant, &row, &credentials, discovery.caller.cancel().clone())? {
+                Connected::Cloud(cloud) => Ok(Arc::from(cloud)),
+                _ => Err(ConnectError::NoClusters),
+            }
+        })?;
+        let native_id = NativeId::new(wanted.scope.strip_prefix("cluster/").unwrap_or(&wanted.scope));
+        let found = account.cluster(&native_id).await?;
+        let found = found.ok_or(Trouble::Other("the cloud does not offer the cluster's API now"))?;
+        connect::cluster(discovery, lease.tenant, &found, cancel.clone())
     };
     let watch = Arc::new(kube.watch(cancel.clone()).await?);
     if uid.is_none_or(|uid| watch.native_id().as_str() != format!("k8s://{uid}")) {

@@ -3,7 +3,6 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::Asked;
-use super::error::GoogleError;
 use crate::faults::FaultKind;
 use crate::shared::Shared;
 use crate::world::World;

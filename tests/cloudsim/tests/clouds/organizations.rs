@@ -37,7 +37,8 @@ async fn the_tree_has_every_account_once() {
         units.extend(ids(&aws, "ListOrganizationalUnitsForParent", "OrganizationalUnits", parent).await);
     }
     let mut all = ids(&aws, "ListAccounts", "Accounts", json!({ "MaxResults": 3 })).await;
-    (found.sort_unstable(), all.sort_unstable());
+    found.sort_unstable();
+    all.sort_unstable();
     assert_eq!(found, all);
     assert_eq!(all.len(), simulator.accounts().len());
     let (_, described) = call(&aws, "DescribeOrganization", &json!({})).await;
