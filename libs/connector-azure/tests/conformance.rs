@@ -147,7 +147,7 @@ async fn a_cluster_is_reached_with_a_token_of_entra_id_and_never_by_a_local_acco
 
 #[tokio::test]
 async fn a_token_that_is_revoked_in_the_middle_is_renewed_once() {
-    let world = World::twisted(None, Twist { revoked_after: Some(9), ..Twist::default() }).await;
+    let world = World::twisted(None, Twist::RevokedAfter(9)).await;
     let seen = record(&reader(&world), None).await;
     assert_eq!(seen.result, Ok(()));
     for (kind, resources) in EXPECTED {
@@ -203,7 +203,7 @@ async fn every_way_of_proving_the_identity_opens_the_subscription() {
 
 #[tokio::test]
 async fn a_service_that_was_never_switched_on_is_not_applicable_and_nothing_else_is() {
-    let world = World::twisted(None, Twist { without_arc: true, ..Twist::default() }).await;
+    let world = World::twisted(None, Twist::WithoutArc).await;
     let seen = record(&reader(&world), None).await;
     for (kind, _) in EXPECTED {
         let outcome = seen.listings[&listing(kind)].outcome.as_ref();
@@ -215,7 +215,7 @@ async fn a_service_that_was_never_switched_on_is_not_applicable_and_nothing_else
 
 #[tokio::test]
 async fn a_next_page_on_another_host_is_not_followed() {
-    let world = World::twisted(None, Twist { next_page_elsewhere: true, ..Twist::default() }).await;
+    let world = World::twisted(None, Twist::NextPageElsewhere).await;
     let seen = record(&reader(&world), None).await;
     let clusters = &seen.listings[&listing(Kind::AzureAksCluster)];
     let Some(Outcome::Incomplete(error)) = &clusters.outcome else { panic!("{:?}", clusters.outcome) };
@@ -225,7 +225,7 @@ async fn a_next_page_on_another_host_is_not_followed() {
 
 #[tokio::test]
 async fn withdrawn_previews_cost_nothing_but_what_only_they_tell() {
-    let world = World::twisted(None, Twist { without_previews: true, ..Twist::default() }).await;
+    let world = World::twisted(None, Twist::WithoutPreviews).await;
     let seen = record(&reader(&world), None).await;
     for (kind, resources) in EXPECTED {
         let listing = &seen.listings[&listing(kind)];
@@ -235,7 +235,7 @@ async fn withdrawn_previews_cost_nothing_but_what_only_they_tell() {
 
 #[tokio::test]
 async fn a_registry_that_keeps_us_out_hides_no_other() {
-    let world = World::twisted(None, Twist { registry_closed: true, ..Twist::default() }).await;
+    let world = World::twisted(None, Twist::RegistryClosed).await;
     let seen = record(&reader(&world), None).await;
     for (kind, resources) in [(Kind::AzureAcrRepository, 2), (Kind::AzureAcrImage, 4)] {
         let listing = &seen.listings[&listing(kind)];

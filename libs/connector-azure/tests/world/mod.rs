@@ -16,19 +16,21 @@ use server::{Reply, Request, serve};
 /// How long the world asks to wait.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// What a test has the world do besides, or instead of, a fault of the suite.
+/// What a test has the world do that is no fault of the suite.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Twist {
-    /// A token of Azure Resource Manager is refused from this call on, until another one comes.
-    pub(crate) revoked_after: Option<usize>,
+pub(crate) enum Twist {
+    #[default]
+    None,
+    /// The first token of Azure Resource Manager is refused after this many calls.
+    RevokedAfter(usize),
     /// Arc was never switched on in the subscription.
-    pub(crate) without_arc: bool,
-    /// The next page of the clusters is told to be elsewhere.
-    pub(crate) next_page_elsewhere: bool,
+    WithoutArc,
+    /// The next page of every list is told to be elsewhere.
+    NextPageElsewhere,
     /// Previews of the registry API are withdrawn.
-    pub(crate) without_previews: bool,
+    WithoutPreviews,
     /// The first registry keeps this caller out.
-    pub(crate) registry_closed: bool,
+    RegistryClosed,
 }
 
 /// A world that answers until it is dropped.
@@ -94,7 +96,7 @@ impl State {
         }
         match &self.fault {
             Some((api, fault)) if *api == call.api => self.fail(*fault, number, request, &call),
-            _ => answers::answer(&call, &self.twist, || {
+            _ => answers::answer(&call, self.twist, || {
                 let mut tokens = self.tokens.lock().unwrap();
                 *tokens += 1;
                 *tokens
@@ -111,7 +113,7 @@ impl State {
         let bearer = request.headers.get("authorization").and_then(|value| value.strip_prefix("Bearer entra-"));
         let number = bearer.and_then(|number| number.parse::<usize>().ok());
         let calls: usize = self.calls.lock().unwrap().values().sum();
-        let revoked = self.twist.revoked_after.is_some_and(|after| calls > after && number == Some(1));
+        let revoked = matches!(self.twist, Twist::RevokedAfter(after) if calls > after && number == Some(1));
         let good = number.is_some_and(|number| number <= tokens) && !revoked;
         (!good).then(|| answers::error(401, "ExpiredAuthenticationToken"))
     }
@@ -120,7 +122,7 @@ impl State {
         let key = request.key();
         // Asked once per scan, so that it fails from the first call.
         let late = call.api == "Microsoft.Resources/subscriptions/read" || number > 1;
-        let sound = || answers::answer(call, &self.twist, || 1);
+        let sound = || answers::answer(call, self.twist, || 1);
         match fault {
             Fault::ThrottledOnce => {
                 let mut told = self.told.lock().unwrap();
