@@ -28,7 +28,7 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("axum-server", &["cloudsim"]),
     ("utoipa*", &["rampart-api"]),
     ("cel", &["rampart-posture"]),
-    ("rcgen", &["cloudsim", "rampart-connector-kube"]),
+    ("rcgen", &["cloudsim", "rampart-connector-azure", "rampart-connector-kube"]),
     ("metrics-exporter-prometheus", &["rampart-chassis"]),
     ("opentelemetry*", &["rampart-chassis"]),
     ("tracing-opentelemetry", &["rampart-chassis"]),

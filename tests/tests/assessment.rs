@@ -207,8 +207,10 @@ async fn lost_access_keeps_the_last_verdict_and_unread_kinds_are_unknown() {
 
 /// Sums of `[healthy, unhealthy, not applicable, unknown, stale]` over all checks.
 fn sums(counters: &Value) -> [i64; 5] {
-    let checks = counters.as_object().unwrap().iter().filter(|(name, _)| !name.starts_with("group/"));
-    checks.fold([0; 5], |sums, (_, counts)| std::array::from_fn(|at| sums[at] + counts[at].as_i64().unwrap()))
+    let checks = counters.as_object().into_iter().flatten().filter(|(name, _)| !name.starts_with("group/"));
+    checks.fold([0; 5], |sums, (_, counts)| {
+        std::array::from_fn(|at| sums[at] + counts[at].as_i64().expect("counters are numbers"))
+    })
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -141,7 +141,7 @@ fn data_plane(path: &[&str]) -> Option<&'static str> {
 }
 
 /// A sound answer. `next_token` counts the tokens of Entra ID.
-pub(crate) fn answer(call: &Call, twist: &Twist, next_token: impl FnOnce() -> usize) -> Reply {
+pub(crate) fn answer(call: &Call, twist: Twist, next_token: impl FnOnce() -> usize) -> Reply {
     match call.api {
         "token" => token(call, next_token),
         "machine token" => machine_token(call, next_token),
@@ -154,11 +154,11 @@ pub(crate) fn answer(call: &Call, twist: &Twist, next_token: impl FnOnce() -> us
         "Microsoft.Resources/subscriptions/read" => reply(&json!({"id": format!("/subscriptions/{SUBSCRIPTION}"),
             "subscriptionId": SUBSCRIPTION, "tenantId": TENANT, "displayName": "Shop", "state": "Enabled"})),
         "Microsoft.ContainerService/managedClusters/listClusterUserCredential/action" => credential(),
-        "Microsoft.Kubernetes/connectedClusters/read" if *twist == Twist::WithoutArc => {
+        "Microsoft.Kubernetes/connectedClusters/read" if twist == Twist::WithoutArc => {
             error(409, "MissingSubscriptionRegistration")
         }
         "Microsoft.ContainerRegistry/registries/read"
-            if *twist == Twist::WithoutPreviews && call.of("api-version").ends_with("preview") =>
+            if twist == Twist::WithoutPreviews && call.of("api-version").ends_with("preview") =>
         {
             error(400, "NoRegisteredProviderFound")
         }
@@ -189,8 +189,8 @@ fn machine_token(call: &Call, next_token: impl FnOnce() -> usize) -> Reply {
 }
 
 /// A registry takes the token of Azure Resource Manager, and hands out one per scope.
-fn registry_token(call: &Call, twist: &Twist) -> Reply {
-    if *twist == Twist::RegistryClosed && call.host.starts_with(REGISTRIES[0]) {
+fn registry_token(call: &Call, twist: Twist) -> Reply {
+    if twist == Twist::RegistryClosed && call.host.starts_with(REGISTRIES[0]) {
         let message = "client with IP '192.0.2.1' is not allowed access";
         return Reply::new(403, &json!({"errors": [{"code": "DENIED", "message": message}]}).to_string());
     }
@@ -265,7 +265,7 @@ fn descendants(call: &Call) -> Reply {
 }
 
 /// The two items of any list of Azure Resource Manager, one per page.
-fn listed(call: &Call, twist: &Twist) -> Reply {
+fn listed(call: &Call, twist: Twist) -> Reply {
     let names = if call.api == "Microsoft.ContainerRegistry/registries/read" { REGISTRIES } else { PAIR };
     let path = call.path.join("/");
     let id = |name: &str| {
@@ -291,7 +291,7 @@ fn listed(call: &Call, twist: &Twist) -> Reply {
     };
     let mut body = json!({"value": [item]});
     if at + 1 < names.len() {
-        let host = if *twist == Twist::NextPageElsewhere { "evil.example" } else { call.host.as_str() };
+        let host = if twist == Twist::NextPageElsewhere { "evil.example" } else { call.host.as_str() };
         let version = call.of("api-version");
         body["nextLink"] = json!(format!("https://{host}/{path}?api-version={version}&$skiptoken={}", at + 1));
     }

@@ -16,17 +16,16 @@ use server::{Reply, Request, serve};
 /// How long the world asks to wait.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// What a test has the world do besides, or instead of, a fault of the suite.
+/// What a test has the world do that is no fault of the suite.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Twist {
-    /// Nothing.
     #[default]
-    Straight,
-    /// A token of Azure Resource Manager is refused from this call on, until another one comes.
+    None,
+    /// The first token of Azure Resource Manager is refused after this many calls.
     RevokedAfter(usize),
     /// Arc was never switched on in the subscription.
     WithoutArc,
-    /// The next page of the clusters is told to be elsewhere.
+    /// The next page of every list is told to be elsewhere.
     NextPageElsewhere,
     /// Previews of the registry API are withdrawn.
     WithoutPreviews,
@@ -97,7 +96,7 @@ impl State {
         }
         match &self.fault {
             Some((api, fault)) if *api == call.api => self.fail(*fault, number, request, &call),
-            _ => answers::answer(&call, &self.twist, || {
+            _ => answers::answer(&call, self.twist, || {
                 let mut tokens = self.tokens.lock().unwrap();
                 *tokens += 1;
                 *tokens
@@ -123,7 +122,7 @@ impl State {
         let key = request.key();
         // Asked once per scan, so that it fails from the first call.
         let late = call.api == "Microsoft.Resources/subscriptions/read" || number > 1;
-        let sound = || answers::answer(call, &self.twist, || 1);
+        let sound = || answers::answer(call, self.twist, || 1);
         match fault {
             Fault::ThrottledOnce => {
                 let mut told = self.told.lock().unwrap();
