@@ -31,7 +31,7 @@ fn permissions() -> Vec<String> {
     connector.permissions().into_iter().map(|permission| permission.name).collect()
 }
 
-/// The rules of a ClusterRole that allow `permissions`: lists by group, single objects by name, paths.
+/// The rules of a `ClusterRole` that allow `permissions`: lists by group, single objects by name, paths.
 fn rules(permissions: &[String]) -> String {
     let mut lists: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     let (mut objects, mut paths) = (Vec::new(), Vec::new());
@@ -48,9 +48,10 @@ fn rules(permissions: &[String]) -> String {
     }
     let mut text = String::new();
     for (group, resources) in lists {
-        let resources: Vec<_> = resources.into_iter().collect();
         writeln!(text, "  - apiGroups: [\"{group}\"]\n    resources:").unwrap();
-        resources.iter().for_each(|resource| writeln!(text, "      - {resource}").unwrap());
+        for resource in resources {
+            writeln!(text, "      - {resource}").unwrap();
+        }
         writeln!(text, "    verbs: [list]").unwrap();
     }
     for (resource, name) in objects {
