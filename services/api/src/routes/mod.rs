@@ -62,7 +62,6 @@ pub(crate) fn all() -> OpenApiRouter<App> {
         .merge(coverage::router())
         .merge(tenant::router())
         .merge(tokens::router())
-        .merge(onboarding::router())
         .merge(templates::router())
         .merge(issuer::router())
 }
