@@ -2,10 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use platform_tests::{Client, Platform};
+use platform_tests::{Client, Collector, Platform};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use uuid::Uuid;
+
+const BINARY: &str = env!("CARGO_BIN_EXE_rampart-under-test");
 
 fn text(value: &Value, field: &str) -> String {
     value[field].as_str().unwrap_or_default().to_owned()
@@ -15,8 +17,8 @@ fn first(items: &[Value], field: &str) -> String {
     items.first().map(|item| text(item, field)).filter(|id| !id.is_empty()).expect("there is one")
 }
 
-/// Names of connectors, initiatives and tokens tell whose they are; everything else is the same for both.
-async fn settled_tenant(platform: &Platform, name: &str) -> Client {
+/// The client of a tenant and the session that was pushed to it. Names of connectors, initiatives and tokens tell whose they are; everything else is the same for both.
+async fn settled_tenant(platform: &Platform, name: &str) -> (Client, String) {
     let client = platform.tenant(name).await;
     client.onboard_cluster(&platform.simulator, &format!("{name}-cluster"), "factory-floor").await;
     let account = platform.simulator.accounts().remove(1).id;
@@ -25,9 +27,22 @@ async fn settled_tenant(platform: &Platform, name: &str) -> Client {
     let rules = json!({ "auto_add": false });
     client.onboard_organization(&platform.simulator, &format!("{name}-organization"), &rules, &[]).await;
     client.post(&format!("/v1/connectors/{name}-organization/previews"), &json!({})).await;
+    let collector =
+        Collector::onboard(BINARY, &client, &platform.simulator, &format!("{name}-pushed"), "factory-floor").await;
+    let file = collector.path("session");
+    collector.write(&file).await;
+    let uploaded = collector.upload(&file).await;
+    assert!(uploaded.status.success(), "{}", String::from_utf8_lossy(&uploaded.stderr));
     let initiative = json!({ "name": format!("{name}-own"), "title": name, "controls": [{ "id": "k8s.pod.*" }] });
     client.post("/v1/initiatives", &initiative).await;
-    client
+    let written = std::fs::read(&file).expect("the collector wrote it");
+    (client, first_session(&written))
+}
+
+/// The session of a file that a collector wrote: every batch in it begins with a line that says it.
+fn first_session(written: &[u8]) -> String {
+    let line = written.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    text(&serde_json::from_slice(line).expect("a header line"), "session")
 }
 
 async fn images(client: &Client) -> Vec<Value> {
@@ -46,6 +61,7 @@ async fn own_values(client: &Client, name: &str) -> BTreeMap<&'static str, Strin
         ("preview_id", first(&client.list(&format!("/v1/connectors/{name}-organization/previews")).await, "id")),
         ("plan", "posture".to_owned()),
         ("organization", format!("{name}-organization")),
+        ("pushed", format!("{name}-pushed")),
         ("connector", connector),
         ("finding_id", first(&changed, "id")),
         ("resource_id", first(&client.list("/v1/resources").await, "id")),
@@ -82,9 +98,11 @@ fn ids_of_the_world(resources: &[Value], clusters: &[Value]) -> BTreeSet<Uuid> {
 async fn nothing_of_one_tenant_is_visible_to_another() {
     let platform = Platform::start().await;
     let names = ["acme", "globex"];
-    let mut clients = Vec::new();
+    let (mut clients, mut sessions) = (Vec::new(), Vec::new());
     for name in names {
-        clients.push(settled_tenant(&platform, name).await);
+        let (client, session) = settled_tenant(&platform, name).await;
+        clients.push(client);
+        sessions.push(session);
     }
     for (client, name) in clients.iter().zip(names) {
         platform.scan(client, &["cluster", "account", "organization"].map(|what| format!("{name}-{what}"))).await;
@@ -93,7 +111,8 @@ async fn nothing_of_one_tenant_is_visible_to_another() {
 
     both_see_the_same_world(acme, globex).await;
     lists_are_disjoint(acme, globex).await;
-    let values = own_values(globex, "globex").await;
+    let mut values = own_values(globex, "globex").await;
+    values.insert("session_id", sessions.remove(1));
     the_other_is_not_found(acme, globex, &values).await;
 }
 
@@ -155,7 +174,13 @@ async fn the_other_is_not_found(acme: &Client, globex: &Client, values: &BTreeMa
             continue;
         }
         let of_organization = ["/accounts", "/previews"].iter().any(|noun| path.contains(noun));
-        let mut filled = if of_organization { path.replace("{connector}", "{organization}") } else { path.clone() };
+        let pushes = ["/collector", "/batches"].iter().any(|noun| path.contains(noun));
+        let whose = match () {
+            () if of_organization => "{organization}",
+            () if pushes => "{pushed}",
+            () => "{connector}",
+        };
+        let mut filled = path.replace("{connector}", whose);
         for (name, value) in values {
             filled = filled.replace(&format!("{{{name}}}"), value);
         }

@@ -2,10 +2,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use rampart_connector::{
-    Caller, Connector, ConnectorError, EgressPolicy, ErrorKind, Event, Lister, Listing, Outcome, Permission,
-    PermissionCheck, ScanContext, Sink,
+    Caller, Connector, ConnectorError, DiscoveredCluster, EgressPolicy, ErrorKind, Event, Lister, Listing, Outcome,
+    Permission, PermissionCheck, ScanContext, Sink, find_cluster,
 };
-use rampart_domain::Kind;
+use rampart_domain::{Kind, NativeId};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
@@ -109,6 +109,10 @@ impl Connector for AzureConnector {
             arc::read(&run, &cx.kinds, sink)
         );
         Ok(())
+    }
+
+    async fn cluster(&self, native_id: &NativeId) -> Result<Option<DiscoveredCluster>, ConnectorError> {
+        find_cluster(self, Kind::AzureAksCluster, native_id, self.caller.cancel()).await
     }
 
     async fn preflight(&self, cx: &ScanContext) -> Result<Vec<PermissionCheck>, ConnectorError> {

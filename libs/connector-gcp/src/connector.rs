@@ -2,9 +2,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use rampart_connector::{
-    Caller, Connector, ConnectorError, ErrorKind, Event, Listing, Permission, PermissionCheck, ScanContext, Sink,
+    Caller, Connector, ConnectorError, DiscoveredCluster, ErrorKind, Event, Listing, Permission, PermissionCheck,
+    ScanContext, Sink, find_cluster,
 };
-use rampart_domain::Kind;
+use rampart_domain::{Kind, NativeId};
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::Tokens;
@@ -79,6 +80,10 @@ impl Connector for GcpConnector {
         let run = Run { config: &self.config, calls, place, kinds: &cx.kinds, sink, cancel };
         tokio::join!(project::read(&run), gke::read(&run), registry::read(&run));
         Ok(())
+    }
+
+    async fn cluster(&self, native_id: &NativeId) -> Result<Option<DiscoveredCluster>, ConnectorError> {
+        find_cluster(self, Kind::GcpGkeCluster, native_id, self.calls.caller.cancel()).await
     }
 
     async fn preflight(&self, cx: &ScanContext) -> Result<Vec<PermissionCheck>, ConnectorError> {

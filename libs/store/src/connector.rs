@@ -1,202 +1,31 @@
 //! Connectors: onboarded accounts and clusters, and their sealed credentials.
 
+mod aws;
 mod azure;
 mod credential;
 mod gcp;
+mod kubernetes;
+mod settings;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use rampart_domain::{Cloud, ConnectorId, Kind};
+use rampart_domain::ConnectorId;
 use secrecy::SecretString;
-use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::keyring::Keyring;
-use crate::organization::Selection;
 use crate::page::{Listed, Page};
 use crate::work::{self, WorkKind};
 use crate::{StoreError, TenantTx, collector, organization, watch};
 
-pub use azure::{AzureAuth, AzureSettings};
+pub use aws::{AwsOrganization, AwsSettings, RoleTrust};
+pub use azure::{AzureAuth, AzureOrganization, AzureSettings};
 pub use credential::{credentials, reseal};
-pub use gcp::{GcpAuth, GcpSettings};
-
-/// Everything about a source that is not secret.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "provider", rename_all = "snake_case")]
-pub enum Settings {
-    /// An AWS account. Credentials: none with a role, else `access_key_id`, `secret_access_key`, `session_token`.
-    Aws(AwsSettings),
-    /// An Azure subscription. Credentials: `client_secret` or `certificate`, else none.
-    Azure(AzureSettings),
-    /// A Google Cloud project. Credentials: `service_account_key` with a key, else none.
-    Gcp(GcpSettings),
-    /// A Kubernetes API. Credentials: `kubeconfig`, or `token`.
-    Kubernetes(KubernetesSettings),
-}
-
-impl Settings {
-    /// The word of the provider column.
-    pub const fn provider(&self) -> &'static str {
-        match self {
-            Self::Aws(_) => "aws",
-            Self::Azure(_) => "azure",
-            Self::Gcp(_) => "gcp",
-            Self::Kubernetes(_) => "kubernetes",
-        }
-    }
-
-    /// Whether a collector pushes what is read.
-    pub const fn is_pushed(&self) -> bool {
-        matches!(self, Self::Kubernetes(KubernetesSettings { delivery: Delivery::Push, .. }))
-    }
-
-    /// Kinds to read; empty means all that are read by default.
-    pub fn kinds(&self) -> &[Kind] {
-        match self {
-            Self::Aws(aws) => &aws.kinds,
-            Self::Azure(azure) => &azure.kinds,
-            Self::Gcp(gcp) => &gcp.kinds,
-            Self::Kubernetes(kubernetes) => &kubernetes.kinds,
-        }
-    }
-
-    /// The same source with other kinds to read.
-    #[must_use]
-    pub fn with_kinds(self, kinds: Vec<Kind>) -> Self {
-        match self {
-            Self::Aws(aws) => Self::Aws(AwsSettings { kinds, ..aws }),
-            Self::Azure(azure) => Self::Azure(AzureSettings { kinds, ..azure }),
-            Self::Gcp(gcp) => Self::Gcp(GcpSettings { kinds, ..gcp }),
-            Self::Kubernetes(kubernetes) => Self::Kubernetes(KubernetesSettings { kinds, ..kubernetes }),
-        }
-    }
-
-    /// Which accounts are read, when this is an organisation.
-    pub fn selection(&self) -> Option<&Selection> {
-        match self {
-            Self::Aws(aws) => aws.organization.as_ref().map(|organization| &organization.selection),
-            Self::Azure(_) | Self::Gcp(_) | Self::Kubernetes(_) => None,
-        }
-    }
-
-    /// How one account of this organisation is read; `None` when this is no organisation.
-    #[must_use]
-    pub fn of_account(&self, account: &str) -> Option<Self> {
-        match self {
-            Self::Aws(aws) => aws.of_account(account).map(Self::Aws),
-            Self::Azure(_) | Self::Gcp(_) | Self::Kubernetes(_) => None,
-        }
-    }
-}
-
-impl Settings {
-    /// Whether the source trusts statements of Rampart's OIDC issuer, which an operator must have switched on.
-    pub fn needs_issuer(&self) -> bool {
-        match self {
-            Self::Aws(aws) => aws.role_arn.is_some() && aws.trust == RoleTrust::WebIdentity,
-            Self::Azure(azure) => azure.auth == AzureAuth::WorkloadIdentity,
-            Self::Gcp(gcp) => matches!(gcp.auth, GcpAuth::WorkloadIdentity { .. }),
-            Self::Kubernetes(_) => false,
-        }
-    }
-}
-
-/// How to read an AWS account.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AwsSettings {
-    /// Role to assume with the connector's external id; `None` when static keys are used.
-    pub role_arn: Option<String>,
-    /// Regions to read; `None` means all that the account has enabled.
-    pub regions: Option<Vec<String>>,
-    /// `aws`, `aws-us-gov` or `aws-cn`.
-    pub partition: String,
-    /// Kinds to read; empty means the default.
-    #[serde(default)]
-    pub kinds: Vec<Kind>,
-    /// What the role trusts; without a meaning for static keys.
-    #[serde(default)]
-    pub trust: RoleTrust,
-    /// Set when the role or the keys are for a whole AWS Organization: then its accounts are read, each by a role of its own.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub organization: Option<AwsOrganization>,
-}
-
-/// What an AWS role asks for before it lets itself be assumed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum RoleTrust {
-    /// Rampart's AWS identity and the external id of the connector.
-    #[default]
-    ExternalId,
-    /// A statement of Rampart's OIDC issuer about the connector.
-    WebIdentity,
-}
-
-/// The accounts of an AWS Organization.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AwsOrganization {
-    /// Name, with its path, of the role that every account has for Rampart.
-    pub role_name: String,
-    /// Which accounts are read.
-    #[serde(flatten)]
-    pub selection: Selection,
-}
-
-impl AwsSettings {
-    /// The account whose role is assumed; `None` with static keys, which do not say it.
-    pub fn role_account(&self) -> Option<&str> {
-        self.role_arn.as_deref()?.split(':').nth(4)
-    }
-
-    /// The account of the organisation's own role is read by that role, every other by the role of the agreed name.
-    fn of_account(&self, account: &str) -> Option<Self> {
-        let role = &self.organization.as_ref()?.role_name;
-        let own = self.role_arn.clone().filter(|_| self.role_account() == Some(account));
-        let role_arn = own.unwrap_or_else(|| format!("arn:{}:iam::{account}:role/{role}", self.partition));
-        Some(Self { role_arn: Some(role_arn), organization: None, ..self.clone() })
-    }
-}
-
-/// How to read a Kubernetes API.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct KubernetesSettings {
-    /// API server; `None` when the kubeconfig says it.
-    pub server: Option<String>,
-    /// CA bundle of the API server in PEM; `None` with a kubeconfig, or for the public roots.
-    pub ca_pem: Option<String>,
-    /// Context of the kubeconfig; `None` for its current one.
-    pub context: Option<String>,
-    /// Name to check the certificate against, when it is not the host of the server.
-    pub tls_server_name: Option<String>,
-    /// Name to show for the cluster.
-    pub cluster_name: String,
-    /// Where the cluster runs, as far as the caller knows.
-    pub cloud: Option<Cloud>,
-    /// Account that it belongs to.
-    pub account: Option<String>,
-    /// Region that it runs in.
-    pub region: Option<String>,
-    /// Who makes the connection.
-    #[serde(default)]
-    pub delivery: Delivery,
-    /// Kinds to read; empty means the default.
-    #[serde(default)]
-    pub kinds: Vec<Kind>,
-}
-
-/// Who makes the connection between Rampart and a cluster.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Delivery {
-    /// Rampart calls the cluster's API.
-    #[default]
-    Pull,
-    /// A collector beside the cluster pushes what it reads; there are no credentials of the cluster.
-    Push,
-}
+pub use gcp::{GcpAuth, GcpOrganization, GcpSettings};
+pub use kubernetes::{Delivery, KubernetesSettings};
+pub use settings::Settings;
 
 /// An onboarded account or cluster.
 #[derive(Debug, Clone)]

@@ -6,9 +6,12 @@ use rampart_connector_aws::{
     AwsAuth, AwsConfig, AwsConfigError, AwsConnector, AwsOrganization, Federation, Partition, Regions, StaticKeys,
 };
 use rampart_connector_azure::{
-    AzureAuth, AzureCloud, AzureConfig, AzureConfigError, AzureConnector, AzureIdentity, LocalAccounts, UnknownCloud,
+    AzureAuth, AzureCloud, AzureConfig, AzureConfigError, AzureConnector, AzureIdentity, AzureOrganization, AzureRoot,
+    LocalAccounts, UnknownCloud,
 };
-use rampart_connector_gcp::{GcpConfig, GcpConnector, GcpSetupError, InvalidKey, Login, ServiceAccountKey};
+use rampart_connector_gcp::{
+    GcpConfig, GcpConnector, GcpOrganization, GcpSetupError, InvalidKey, Login, Parent, ServiceAccountKey,
+};
 use rampart_connector_kube::{KubeConnector, KubeIdentity, KubeconfigError, Options, StaticAccess, parse_kubeconfig};
 use rampart_domain::{Cloud, Kind, Scope, TenantId};
 use rampart_store::connector::{
@@ -107,13 +110,29 @@ pub(crate) fn source(
         }
         Settings::Azure(azure) => {
             let config = azure_config(discovery, tenant, row, azure, credentials)?;
-            let caller = discovery.caller.with_cancel(cancel);
-            Ok(Source::Cloud(Box::new(AzureConnector::new(config, caller, discovery.egress.clone())?)))
+            let (caller, egress) = (discovery.caller.with_cancel(cancel), discovery.egress.clone());
+            let Some(organization) = &azure.organization else {
+                return Ok(Source::Cloud(Box::new(AzureConnector::new(config, caller, egress)?)));
+            };
+            let root = organization.management_group.clone().map_or(AzureRoot::Tenant, AzureRoot::ManagementGroup);
+            Ok(Source::Organization {
+                organization: Box::new(AzureOrganization::new(config.identity, root, caller, egress)?),
+                scope: organization_scope(row, Cloud::Azure, Some(&azure.tenant_id)),
+                kind: Kind::AzureManagementGroup,
+            })
         }
         Settings::Gcp(gcp) => {
             let config = gcp_config(discovery, tenant, row, gcp, credentials)?;
-            let connector = GcpConnector::new(config, &discovery.caller.with_cancel(cancel))?;
-            Ok(Source::Cloud(Box::new(connector)))
+            let caller = discovery.caller.with_cancel(cancel);
+            let Some(organization) = &gcp.organization else {
+                return Ok(Source::Cloud(Box::new(GcpConnector::new(config, &caller)?)));
+            };
+            let root = organization.parent.parse::<Parent>().map_err(GcpSetupError::from)?;
+            Ok(Source::Organization {
+                organization: Box::new(GcpOrganization::new(root, config.login, &caller)?),
+                scope: organization_scope(row, Cloud::Gcp, Some(&organization.parent)),
+                kind: Kind::GcpFolder,
+            })
         }
         Settings::Kubernetes(kubernetes) if row.settings.is_pushed() => {
             tracing::debug!(connector.id = %row.id, cluster = kubernetes.cluster_name, "a pushed cluster has no address");

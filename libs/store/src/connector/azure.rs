@@ -1,10 +1,12 @@
 use rampart_domain::Kind;
 use serde::{Deserialize, Serialize};
 
+use crate::organization::Selection;
+
 /// How to read an Azure subscription.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AzureSettings {
-    /// UUID of the subscription.
+    /// UUID of the subscription; empty for an organisation, whose subscriptions are read one by one.
     pub subscription_id: String,
     /// UUID of the directory (Entra tenant) that the identity is in.
     pub tenant_id: String,
@@ -21,6 +23,26 @@ pub struct AzureSettings {
     /// Kinds to read; empty means the default.
     #[serde(default)]
     pub kinds: Vec<Kind>,
+    /// Set when the identity may read a whole directory or management group: then its subscriptions are read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub organization: Option<AzureOrganization>,
+}
+
+/// The subscriptions of a directory or management group.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AzureOrganization {
+    /// Id of the management group; `None` for the whole directory.
+    pub management_group: Option<String>,
+    /// Which subscriptions are read.
+    #[serde(flatten)]
+    pub selection: Selection,
+}
+
+impl AzureSettings {
+    pub(super) fn of_account(&self, subscription: &str) -> Option<Self> {
+        self.organization.as_ref()?;
+        Some(Self { subscription_id: subscription.to_owned(), organization: None, ..self.clone() })
+    }
 }
 
 /// How an identity on Azure proves itself.

@@ -1,10 +1,12 @@
 use rampart_domain::Kind;
 use serde::{Deserialize, Serialize};
 
+use crate::organization::Selection;
+
 /// How to read a Google Cloud project.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GcpSettings {
-    /// The project's id.
+    /// The project's id; empty for an organisation, whose projects are read one by one.
     pub project_id: String,
     /// Which credentials are used.
     pub auth: GcpAuth,
@@ -13,6 +15,26 @@ pub struct GcpSettings {
     /// Kinds to read; empty means the default.
     #[serde(default)]
     pub kinds: Vec<Kind>,
+    /// Set when the credentials may read a whole organisation or folder: then its projects are read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub organization: Option<GcpOrganization>,
+}
+
+/// The projects of an organisation or folder.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GcpOrganization {
+    /// `organizations/<number>` or `folders/<number>`.
+    pub parent: String,
+    /// Which projects are read.
+    #[serde(flatten)]
+    pub selection: Selection,
+}
+
+impl GcpSettings {
+    pub(super) fn of_account(&self, project: &str) -> Option<Self> {
+        self.organization.as_ref()?;
+        Some(Self { project_id: project.to_owned(), organization: None, ..self.clone() })
+    }
 }
 
 /// Which credentials a Google Cloud project is read with.

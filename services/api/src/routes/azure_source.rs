@@ -1,24 +1,26 @@
 use rampart_domain::Kind;
-use rampart_store::connector::{AzureAuth, AzureSettings, Settings};
+use rampart_store::connector::{AzureAuth, AzureOrganization, AzureSettings, Settings};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::connector_source::{Parsed, collect, given};
+use super::selection::SelectionSource;
 use crate::http::FieldErrors;
 
 /// Largest certificate with key that is taken, in bytes.
 const CERTIFICATE_LIMIT: usize = 64 * 1024;
 const CLOUDS: [&str; 3] = ["commercial", "us_government", "china"];
 
-/// An Azure subscription. Which other fields there are is decided by `auth`.
+/// An Azure subscription, or with `organization` all of a directory or management group. Which other fields there are is
+/// decided by `auth`.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct AzureSource {
-    /// UUID of the subscription.
+    /// UUID of the subscription; left out with `organization`.
     #[schema(example = "00000000-1111-2222-3333-444444444444")]
-    subscription_id: String,
+    subscription_id: Option<String>,
     /// UUID of the directory (Entra tenant) that the identity is in.
     #[schema(example = "00000000-1111-2222-3333-555555555555")]
     tenant_id: String,
@@ -39,6 +41,37 @@ pub(crate) struct AzureSource {
     /// administrator's.
     #[serde(default)]
     local_accounts: bool,
+    /// For the subscriptions of a whole directory or management group, those that come later included.
+    organization: Option<AzureOrganizationSource>,
+}
+
+/// The subscriptions of a directory or management group.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AzureOrganizationSource {
+    /// Id of the management group; the whole directory when left out.
+    #[schema(example = "production")]
+    management_group: Option<String>,
+    #[serde(flatten)]
+    selection: SelectionSource,
+}
+
+impl AzureOrganizationSource {
+    fn parse(self, errors: &mut FieldErrors) -> AzureOrganization {
+        let plain = |id: &String| {
+            (1..=90).contains(&id.len()) && id.chars().all(|c| c.is_ascii_alphanumeric() || "-_().".contains(c))
+        };
+        let fits = self.management_group.as_ref().is_none_or(plain);
+        errors.check(fits, "/source/organization/management_group", "must be the id of a management group");
+        let selection = self.selection.parse("/source/organization", errors);
+        AzureOrganization { management_group: self.management_group, selection }
+    }
+}
+
+impl From<AzureOrganization> for AzureOrganizationSource {
+    fn from(organization: AzureOrganization) -> Self {
+        Self { management_group: organization.management_group, selection: organization.selection.into() }
+    }
 }
 
 /// How an identity on Azure proves itself.
@@ -100,7 +133,14 @@ impl AzureSource {
             "give `client_secret`, or `certificate`, or `auth` as workload_identity or managed_identity and neither of them",
         );
         let uuid = |text: &str| text.parse::<Uuid>().is_ok();
-        errors.check(uuid(&self.subscription_id), "/source/subscription_id", "must be a UUID");
+        match (&self.subscription_id, &self.organization) {
+            (Some(id), None) => errors.check(uuid(id), "/source/subscription_id", "must be a UUID"),
+            (subscription, organization) => errors.check(
+                subscription.is_some() != organization.is_some(),
+                "/source",
+                "give either `subscription_id` or `organization`",
+            ),
+        }
         errors.check(uuid(&self.tenant_id), "/source/tenant_id", "must be the UUID of the directory");
         let needs_client = auth != Some(AzureAuthWord::ManagedIdentity);
         let client = self.client_id.as_deref().map_or(!needs_client, uuid);
@@ -117,7 +157,7 @@ impl AzureSource {
         let cloud = self.cloud.unwrap_or_else(|| CLOUDS[0].to_owned());
         errors.check(CLOUDS.contains(&cloud.as_str()), "/source/cloud", "must be commercial, us_government or china");
         let settings = AzureSettings {
-            subscription_id: self.subscription_id.to_ascii_lowercase(),
+            subscription_id: self.subscription_id.unwrap_or_default().to_ascii_lowercase(),
             tenant_id: self.tenant_id.to_ascii_lowercase(),
             // Without a way in the errors above say so, and nothing of this is used.
             auth: auth.map_or(AzureAuth::ClientSecret, Into::into),
@@ -125,6 +165,7 @@ impl AzureSource {
             cloud,
             local_accounts: self.local_accounts,
             kinds,
+            organization: self.organization.map(|organization| organization.parse(errors)),
         };
         (Settings::Azure(settings), collect([("client_secret", secret), ("certificate", certificate)]))
     }
@@ -160,6 +201,9 @@ mod tests {
         assert_eq!(check(&json!({"certificate": pem})).unwrap().0.auth, AzureAuth::Certificate);
         assert!(check(&json!({"auth": "workload_identity"})).unwrap().1.is_empty());
         assert!(check(&json!({"auth": "managed_identity", "client_id": null})).is_ok());
+        let whole = json!({"client_secret": "s", "subscription_id": null, "organization": {"exclude": ["sandboxes"]}});
+        let organization = check(&whole).unwrap().0.organization.unwrap();
+        assert_eq!((organization.management_group, organization.selection.auto_add), (None, true));
         for (fields, part) in [
             (json!({}), "/source"),
             (json!({"client_secret": "s", "certificate": pem}), "/source"),
@@ -169,6 +213,12 @@ mod tests {
             (json!({"client_secret": "s", "client_id": "app"}), "/source/client_id"),
             (json!({"client_secret": "s", "tenant_id": "example.com"}), "/source/tenant_id"),
             (json!({"client_secret": "s", "subscription_id": "prod"}), "/source/subscription_id"),
+            (json!({"client_secret": "s", "organization": {}}), "/source"),
+            (json!({"client_secret": "s", "subscription_id": null}), "/source"),
+            (
+                json!({"client_secret": "s", "subscription_id": null, "organization": {"management_group": "a/b"}}),
+                "/source/organization/management_group",
+            ),
             (json!({"client_secret": "s", "cloud": "germany"}), "/source/cloud"),
             (json!({"certificate": "words"}), "/source/certificate"),
             (json!({"client_secret": "s", "endpoint": "http://x"}), "unknown field"),

@@ -6,8 +6,8 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::azure_source::{AzureAuthWord, AzureSource};
-use super::gcp_source::{GcpCredentials, GcpSource};
+use super::azure_source::{AzureAuthWord, AzureOrganizationSource, AzureSource};
+use super::gcp_source::{GcpCredentials, GcpOrganizationSource, GcpSource};
 use super::selection::SelectionSource;
 use crate::http::{ApiError, Code, FieldErrors};
 
@@ -147,8 +147,8 @@ pub(crate) enum SourceView {
     },
     /// An Azure subscription.
     Azure {
-        /// UUID of the subscription.
-        subscription_id: String,
+        /// UUID of the subscription; null for an organisation.
+        subscription_id: Option<String>,
         /// UUID of the directory that the identity is in.
         tenant_id: String,
         /// How the identity proves itself.
@@ -159,15 +159,19 @@ pub(crate) enum SourceView {
         cloud: String,
         /// Whether clusters without Entra ID are read with their user kubeconfig.
         local_accounts: bool,
+        /// Which subscriptions of the directory are read; null for one subscription.
+        organization: Option<AzureOrganizationSource>,
     },
     /// A Google Cloud project.
     Gcp {
-        /// The project's id.
-        project_id: String,
+        /// The project's id; null for an organisation.
+        project_id: Option<String>,
         /// The credentials, without their secret.
         credentials: GcpCredentials,
         /// Regions, multi-regions and zones that are read; null for all.
         locations: Option<Vec<String>>,
+        /// Which projects of an organisation or folder are read; null for one project.
+        organization: Option<GcpOrganizationSource>,
     },
     /// A Kubernetes API.
     Kubernetes {
@@ -219,16 +223,20 @@ impl From<Settings> for SourceView {
                 organization: aws.organization.map(AwsOrganizationView::from),
             },
             Settings::Azure(azure) => Self::Azure {
-                subscription_id: azure.subscription_id,
+                subscription_id: Some(azure.subscription_id).filter(|id| !id.is_empty()),
                 tenant_id: azure.tenant_id,
                 auth: azure.auth.into(),
                 client_id: azure.client_id,
                 cloud: azure.cloud,
                 local_accounts: azure.local_accounts,
+                organization: azure.organization.map(Into::into),
             },
-            Settings::Gcp(gcp) => {
-                Self::Gcp { project_id: gcp.project_id, credentials: gcp.auth.into(), locations: gcp.locations }
-            }
+            Settings::Gcp(gcp) => Self::Gcp {
+                project_id: Some(gcp.project_id).filter(|id| !id.is_empty()),
+                credentials: gcp.auth.into(),
+                locations: gcp.locations,
+                organization: gcp.organization.map(Into::into),
+            },
             Settings::Kubernetes(kubernetes) => Self::Kubernetes {
                 delivery: kubernetes.delivery,
                 server: kubernetes.server,

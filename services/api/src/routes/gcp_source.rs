@@ -1,22 +1,23 @@
 use std::collections::BTreeMap;
 
 use rampart_domain::Kind;
-use rampart_store::connector::{GcpAuth, GcpSettings, Settings};
+use rampart_store::connector::{GcpAuth, GcpOrganization, GcpSettings, Settings};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::connector_source::{collect, given};
+use super::selection::SelectionSource;
 use crate::http::FieldErrors;
 
-/// A Google Cloud project. Give exactly one of `service_account_key`, `workload_identity_provider` and
+/// A Google Cloud project, or with `organization` all of an organisation or folder. Give exactly one of `service_account_key`, `workload_identity_provider` and
 /// `impersonation: true`.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct GcpSource {
-    /// The project's id, not its number.
+    /// The project's id, not its number; left out with `organization`.
     #[schema(example = "shop-prod")]
-    project_id: String,
+    project_id: Option<String>,
     /// Key of a service account: the JSON file as Google issued it.
     #[schema(value_type = Option<String>, write_only)]
     service_account_key: Option<SecretString>,
@@ -35,6 +36,36 @@ pub(crate) struct GcpSource {
     /// Regions, multi-regions and zones to read; a region covers its zones. All when left out.
     #[schema(example = json!(["europe-west1", "europe"]))]
     locations: Option<Vec<String>>,
+    /// For the projects of a whole organisation or folder, those that come later included.
+    organization: Option<GcpOrganizationSource>,
+}
+
+/// The projects of an organisation or folder.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct GcpOrganizationSource {
+    /// `organizations/<number>` or `folders/<number>`.
+    #[schema(example = "organizations/123456789012")]
+    parent: String,
+    #[serde(flatten)]
+    selection: SelectionSource,
+}
+
+impl GcpOrganizationSource {
+    fn parse(self, errors: &mut FieldErrors) -> GcpOrganization {
+        let number = self.parent.strip_prefix("organizations/").or_else(|| self.parent.strip_prefix("folders/"));
+        let fits = number.is_some_and(|number| {
+            (1..=20).contains(&number.len()) && number.bytes().all(|digit| digit.is_ascii_digit())
+        });
+        errors.check(fits, "/source/organization/parent", "must be organizations/<number> or folders/<number>");
+        GcpOrganization { parent: self.parent, selection: self.selection.parse("/source/organization", errors) }
+    }
+}
+
+impl From<GcpOrganization> for GcpOrganizationSource {
+    fn from(organization: GcpOrganization) -> Self {
+        Self { parent: organization.parent, selection: organization.selection.into() }
+    }
 }
 
 /// How a Google Cloud project is signed in to, without secrets.
@@ -79,7 +110,19 @@ impl GcpSource {
         errors: &mut FieldErrors,
     ) -> (Settings, BTreeMap<String, SecretString>) {
         let project = "must be the id of a project: 6 to 30 lower-case letters, digits and hyphens";
-        errors.check(is_project(&self.project_id), "/source/project_id", project);
+        match (&self.project_id, &self.organization) {
+            (Some(id), None) => errors.check(is_project(id), "/source/project_id", project),
+            (of_project, organization) => errors.check(
+                of_project.is_some() != organization.is_some(),
+                "/source",
+                "give either `project_id` or `organization`",
+            ),
+        }
+        errors.check(
+            !self.impersonation || self.organization.is_none() || self.service_account_project.is_some(),
+            "/source/service_account_project",
+            "must say where the service account of an organisation is",
+        );
         let key = given(self.service_account_key);
         let ways = [key.is_some(), self.workload_identity_provider.is_some(), self.impersonation];
         errors.check(
@@ -124,14 +167,21 @@ impl GcpSource {
             );
         }
         let service_account = self.service_account;
+        let project_id = self.project_id.unwrap_or_default();
         let auth = match (self.workload_identity_provider, self.impersonation) {
             (Some(provider), _) => GcpAuth::WorkloadIdentity { provider, service_account },
             (None, true) => GcpAuth::Impersonation {
-                service_account_project: self.service_account_project.unwrap_or_else(|| self.project_id.clone()),
+                service_account_project: self.service_account_project.unwrap_or_else(|| project_id.clone()),
             },
             (None, false) => GcpAuth::ServiceAccountKey { service_account },
         };
-        let settings = GcpSettings { project_id: self.project_id, auth, locations: self.locations, kinds };
+        let settings = GcpSettings {
+            project_id,
+            auth,
+            locations: self.locations,
+            kinds,
+            organization: self.organization.map(|organization| organization.parse(errors)),
+        };
         (Settings::Gcp(settings), collect([("service_account_key", key)]))
     }
 }
@@ -224,6 +274,12 @@ mod tests {
         let (acting, _) = source(json!({ "impersonation": true, "locations": ["europe-west1"] })).unwrap();
         let account = acting.auth.service_account(Some("rampart-0123")).unwrap();
         assert_eq!(account, "rampart-0123@shop-prod.iam.gserviceaccount.com", "nobody else's account can be named");
+        let whole = |parent: &str| {
+            let organization = json!({ "parent": parent, "include": ["folders/7"] });
+            check(&json!({ "service_account_key": key(|_| ()), "organization": organization }))
+        };
+        assert_eq!(whole("organizations/12").unwrap().0.organization.unwrap().selection.include, ["folders/7"]);
+        assert!(whole("projects/12").unwrap_err().contains("/source/organization/parent"));
         for (more, part) in [
             (json!({}), "/source"),
             (json!({ "impersonation": true, "workload_identity_provider": PROVIDER }), "/source"),
@@ -231,6 +287,7 @@ mod tests {
                 json!({ "impersonation": true, "service_account": "a@b.iam.gserviceaccount.com" }),
                 "/source/service_account",
             ),
+            (json!({ "impersonation": true, "organization": { "parent": "folders/1" } }), "/source"),
             (json!({ "impersonation": true, "project_id": "Shop" }), "/source/project_id"),
             (json!({ "impersonation": true, "project_id": "shop/../x" }), "/source/project_id"),
             (json!({ "impersonation": true, "locations": ["a/b"] }), "/source/locations"),

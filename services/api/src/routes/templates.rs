@@ -118,7 +118,9 @@ mod tests {
             files += 1;
         }
         let committed = std::fs::read_dir(&root).unwrap().flatten().filter(|entry| entry.path().is_dir());
-        let committed = committed.flat_map(|dir| std::fs::read_dir(dir.path()).unwrap().flatten()).count();
+        let committed = committed.flat_map(|dir| std::fs::read_dir(dir.path()).unwrap().flatten());
+        // The collector's manifest has a test of its own.
+        let committed = committed.filter(|file| file.file_name() != "collector.yaml").count();
         assert_eq!(committed, files, "a file that nothing generates");
     }
 }

@@ -61,7 +61,7 @@ async fn a_template_is_filled_in_for_a_connector() {
     }
     let source = json!({"provider": "aws", "role_arn": ROLE, "web_identity": true});
     let body = json!({"name": "federated", "source": source});
-    let federated = api.post("/v1/connectors", &world.owner, body).await.expect(StatusCode::CREATED).json();
+    let federated = api.post("/v1/connectors", &world.owner, body).await.expect(StatusCode::ACCEPTED).json();
     assert_eq!((&federated["external_id"], &federated["source"]["web_identity"]), (&Value::Null, &json!(true)));
     let place = "/v1/onboarding/aws/template?format=terraform&connector=federated";
     let text = api.get(place, &world.owner).await.expect(StatusCode::OK).text;

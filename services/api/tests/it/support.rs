@@ -223,7 +223,7 @@ impl TestApi {
     async fn pushed(&self, name: &str, owner: &str) -> (Uuid, Uuid, Vec<u8>) {
         let source = json!({"provider": "kubernetes", "delivery": "push"});
         let body = json!({"name": format!("{name}-pushed"), "source": source});
-        let made = self.post("/v1/connectors", owner, body).await.expect(StatusCode::CREATED).json();
+        let made = self.post("/v1/connectors", owner, body).await.expect(StatusCode::ACCEPTED).json();
         let connector: Uuid = made["id"].as_str().unwrap().parse().unwrap();
         let token = SecretString::from(made["collector_token"].as_str().unwrap());
         let (session, body) = (Uuid::new_v4(), Packer::new(1 << 20).finish());
