@@ -2,6 +2,8 @@
 //!
 //! The row is written in the transaction of the effect: either both are there or neither.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
 use crate::{StoreError, TenantTx};
@@ -24,6 +26,10 @@ pub enum Begun {
     Mismatch,
 }
 
+/// How often a claim is tried. Half a second: the claim of a request that was just answered ends a moment after its answer.
+const ATTEMPTS: u32 = 10;
+const ATTEMPT_EVERY: Duration = Duration::from_millis(50);
+
 /// Claims a key for a request. The claim is held until the transaction ends.
 pub async fn begin(
     tx: &mut TenantTx,
@@ -32,15 +38,13 @@ pub async fn begin(
     request_hash: &[u8; 32],
 ) -> Result<Begun, StoreError> {
     let tenant = tx.tenant_uuid();
-    let alone = sqlx::query_scalar!(
-        r#"select pg_try_advisory_xact_lock(hashtextextended($1 || '|' || $2, 7241872)) as "alone!""#,
-        tenant.to_string(),
-        key
-    )
-    .fetch_one(tx.conn())
-    .await?;
-    if !alone {
-        return Ok(Begun::InFlight);
+    let mut attempts = ATTEMPTS;
+    while !is_alone(tx, key).await? {
+        attempts -= 1;
+        if attempts == 0 {
+            return Ok(Begun::InFlight);
+        }
+        tokio::time::sleep(ATTEMPT_EVERY).await;
     }
     let inserted = sqlx::query!(
         "insert into idempotency_keys (tenant_id, key, operation, request_hash) values ($1, $2, $3, $4)
@@ -69,6 +73,17 @@ pub async fn begin(
         (Some(status), Some(body)) => Ok(Begun::Replay { status: status as u16, body }),
         _ => Ok(Begun::InFlight),
     }
+}
+
+async fn is_alone(tx: &mut TenantTx, key: &str) -> Result<bool, StoreError> {
+    let tenant = tx.tenant_uuid();
+    Ok(sqlx::query_scalar!(
+        r#"select pg_try_advisory_xact_lock(hashtextextended($1 || '|' || $2, 7241872)) as "alone!""#,
+        tenant.to_string(),
+        key
+    )
+    .fetch_one(tx.conn())
+    .await?)
 }
 
 /// Stores the answer to a claimed key. It must not hold secrets.

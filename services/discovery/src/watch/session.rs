@@ -10,7 +10,7 @@ use rampart_connector_kube::KubeConnector;
 use rampart_domain::{ClusterId, Kind, NativeId};
 use rampart_store::inventory::{ClusterSeen, Source};
 use rampart_store::watch::{self, State, Watch};
-use rampart_store::work::Lease;
+use rampart_store::work::{self, Lease, WorkKind};
 use rampart_store::{StoreError, connector};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -250,6 +250,10 @@ impl Session<'_> {
             Ok(Err(error)) if matches!(*error, StoreError::LeaseLost) => return Err(StoreError::LeaseLost.into()),
             _ => return Err(Trouble::Other("a list could not be stored")),
         }
+        // What the watch had missed is as urgent as what it tells.
+        let mut tx = self.writer.watcher.discovery.store.fenced(self.writer.lease).await?;
+        work::request(&mut tx, WorkKind::Assess, self.writer.place.id.0).await?;
+        tx.commit().await?;
         let positions = match listed {
             Ok(()) => self.kube.positions().map(|(_, positions)| positions).unwrap_or_default(),
             Err(error) => {
