@@ -17,6 +17,9 @@ use super::seed::Seed;
 pub enum Preset {
     /// Two AWS accounts in three regions, five EKS clusters, two dozen repositories, a cluster on premises.
     Demo,
+    /// Three clouds and a data centre: the demo, the Azure and the Google Cloud estate in one, and a second cluster on
+    /// premises, which nobody reaches from outside.
+    Estate,
     /// An organisation of seven small AWS accounts in four units, one of them suspended, and one EKS cluster.
     Organization,
     /// One EKS cluster with 10,000 pods and about 25,000 objects.
@@ -57,6 +60,7 @@ impl Preset {
     pub(super) fn layout(self, seed: Seed) -> Layout {
         match self {
             Self::Demo => demo(seed),
+            Self::Estate => estate(seed),
             Self::Organization => organization(seed),
             Self::Pods10k => pods_10k(seed),
             Self::Clusters500 => clusters_500(seed),
@@ -191,6 +195,17 @@ fn demo(seed: Seed) -> Layout {
     place(MAIN, REGIONS[0], "golden/base", Care::Sound);
     place(PARTNER, REGIONS[0], "exchange/api", Care::Mixed);
     Layout { accounts, clusters, registries, planted, ..Layout::default() }
+}
+
+fn estate(seed: Seed) -> Layout {
+    let mut estate = demo(seed);
+    for cloud in [subscriptions(seed), google_cloud(seed)] {
+        estate.subscriptions.extend(cloud.subscriptions);
+        estate.projects.extend(cloud.projects);
+        estate.clusters.extend(cloud.clusters);
+    }
+    estate.clusters.push(Cluster { nodes: 2, spaces: spaces(3, 3, &["prod"]), ..on_premises(seed, "cold-store") });
+    estate
 }
 
 fn organization(seed: Seed) -> Layout {

@@ -176,6 +176,13 @@ impl Client {
         self.send(self.request(Method::POST, "/v1/connectors").json(new)).await
     }
 
+    /// Gives the collector of a connector a new token and returns it.
+    pub(crate) async fn rotate_collector(&self, connector: &str) -> anyhow::Result<String> {
+        let path = format!("/v1/connectors/{connector}/collector");
+        let made: Value = self.send(self.request(Method::POST, &path).json(&json!({}))).await?;
+        Ok(made["token"].as_str().context("the API gave no token for the collector")?.to_owned())
+    }
+
     /// Gives a connector new credentials, as after a rotation.
     pub(crate) async fn replace_source(&self, connector: &Connector, source: &Value) -> anyhow::Result<()> {
         let request = self.request(Method::PATCH, &format!("/v1/connectors/{}", connector.name));

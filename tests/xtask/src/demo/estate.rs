@@ -7,64 +7,131 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use super::client::{Client, NewConnector, Scan};
+use super::process::CollectorRun;
 
-const ACCOUNT: &str = "aws-production";
+const ORGANIZATION: &str = "aws-organization";
+const PROJECT: &str = "google-cloud";
 const CLUSTER: &str = "on-premises";
+const PUSHED: &str = "on-premises-pushed";
+/// The cluster that nobody reaches from outside: a collector beside it pushes what it reads.
+const SEALED_OFF: &str = "cold-store";
 
-/// What the operator of this installation sets: where AWS is, who Rampart is there, and that the loopback may be reached.
+/// What the operator of this installation sets: where the clouds are, who Rampart is on AWS, and that the loopback may be
+/// reached.
 pub(crate) fn settings(simulator: &Simulator) -> Vec<(&'static str, String)> {
     let keys = simulator.operator_keys();
     vec![
         ("RAMPART_AWS_ENDPOINT", simulator.aws_endpoint()),
         ("RAMPART_AWS_ACCESS_KEY_ID", keys.access_key_id),
         ("RAMPART_AWS_SECRET_ACCESS_KEY", keys.secret_access_key),
+        ("RAMPART_AZURE_ENDPOINT", simulator.azure_endpoint()),
+        ("RAMPART_GCP_ENDPOINT", simulator.gcp_endpoint()),
         ("RAMPART_EGRESS_ALLOW", "127.0.0.0/8".to_owned()),
     ]
 }
 
-/// Onboards the account and the cluster where that was not done before, checks their permissions and scans both.
-pub(super) async fn discover(client: &Client, simulator: &Simulator) -> anyhow::Result<()> {
-    onboard_account(client, simulator).await?;
+/// Onboards every cloud and cluster where that was not done before, checks the permissions and scans all of them.
+pub(super) async fn discover(client: &Client, simulator: &Simulator, collector: &CollectorRun) -> anyhow::Result<()> {
+    let accounts = onboard_organization(client, simulator).await?;
+    let mut names = onboard_subscriptions(client, simulator).await?;
+    onboard_project(client, simulator).await?;
     onboard_cluster(client, simulator).await?;
-    for name in [ACCOUNT, CLUSTER] {
+    names.extend([PROJECT.to_owned(), CLUSTER.to_owned()]);
+    for name in std::iter::once(ORGANIZATION).chain(names.iter().map(String::as_str)) {
         report_permissions(client, name).await?;
     }
+    push(client, simulator, collector).await?;
     let bars = MultiProgress::new();
-    let (account, cluster) = tokio::join!(scan(client, ACCOUNT, &bars), scan(client, CLUSTER, &bars));
-    account.and(cluster)
+    // Its scan settles which accounts are read, by a connector each.
+    scan(client, ORGANIZATION, &bars).await?;
+    names.extend(accounts.iter().map(|account| format!("{ORGANIZATION}:{account}")));
+    let scans = names.iter().map(|name| scan(client, name, &bars));
+    futures::future::try_join_all(scans).await.map(drop)
 }
 
-async fn onboard_account(client: &Client, simulator: &Simulator) -> anyhow::Result<()> {
-    let account = simulator.accounts().into_iter().next().context("the demo's world has no AWS account")?;
-    let connector = if let Some(known) = client.connector(ACCOUNT).await? {
+async fn onboard_organization(client: &Client, simulator: &Simulator) -> anyhow::Result<Vec<String>> {
+    let accounts = simulator.accounts();
+    let management = accounts.first().context("the demo's world has no AWS account")?;
+    let connector = if let Some(known) = client.connector(ORGANIZATION).await? {
         known
     } else {
-        let source = json!({ "provider": "aws", "role_arn": account.role_arn, "regions": "enabled" });
-        client.create_connector(&NewConnector { name: ACCOUNT.to_owned(), source, kinds: Vec::new() }).await?
+        let source = json!({
+            "provider": "aws", "role_arn": management.role_arn, "regions": "enabled", "organization": {},
+        });
+        client.create_connector(&NewConnector { name: ORGANIZATION.to_owned(), source, kinds: Vec::new() }).await?
     };
-    // The customer's part: the role's trust policy demands the external id that Rampart generated.
-    let external_id = connector.external_id.context("the API gave no external id for the AWS role")?;
-    simulator.trust(&account.role_arn, &external_id);
-    println!("onboarded {} (account {}, role with external id)", connector.name, account.id);
+    // The customer's part: the trust policy of every account's role demands the external id that Rampart generated.
+    let external_id = connector.external_id.context("the API gave no external id for the AWS roles")?;
+    for account in &accounts {
+        simulator.trust(&account.role_arn, &external_id);
+    }
+    println!("onboarded {ORGANIZATION} ({} accounts, roles with external id)", accounts.len());
+    Ok(accounts.into_iter().map(|account| account.id).collect())
+}
+
+async fn onboard_subscriptions(client: &Client, simulator: &Simulator) -> anyhow::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for subscription in simulator.subscriptions() {
+        let name = format!("azure-{}", subscription.name.to_lowercase());
+        let source = json!({
+            "provider": "azure", "subscription_id": subscription.id, "tenant_id": subscription.tenant_id,
+            "client_id": subscription.client_id, "client_secret": subscription.client_secret,
+        });
+        onboard(client, &name, source).await?;
+        println!("onboarded {name} (subscription {}, application with secret)", subscription.id);
+        names.push(name);
+    }
+    Ok(names)
+}
+
+async fn onboard_project(client: &Client, simulator: &Simulator) -> anyhow::Result<()> {
+    let world = simulator.world();
+    let project = world.projects().first().context("the demo's world has no Google Cloud project")?;
+    let key = simulator.gcp_key(&project.scanner)?;
+    let source = json!({ "provider": "gcp", "project_id": project.id, "service_account_key": key });
+    onboard(client, PROJECT, source).await?;
+    println!("onboarded {PROJECT} (project {}, service account key)", project.id);
     Ok(())
 }
 
 async fn onboard_cluster(client: &Client, simulator: &Simulator) -> anyhow::Result<()> {
     let world = simulator.world();
-    let own = world.clusters().find(|cluster| cluster.home == Home::OnPremises && cluster.access == Access::Reader);
+    let own = world.clusters().find(|cluster| {
+        cluster.home == Home::OnPremises && cluster.access == Access::Reader && cluster.name != SEALED_OFF
+    });
     let name = &own.context("the demo's world has no cluster on premises")?.name;
     let kubeconfig = simulator.kubeconfig(name).context("the cluster has no kubeconfig")?;
     let source = json!({
         "provider": "kubernetes", "kubeconfig": kubeconfig, "cluster_name": name, "cloud": "on_premises",
     });
-    // A new simulator has new ports and certificates, so what an earlier start onboarded is replaced.
-    match client.connector(CLUSTER).await? {
-        Some(connector) => client.replace_source(&connector, &source).await?,
+    onboard(client, CLUSTER, source).await?;
+    println!("onboarded {CLUSTER} (cluster {name}, kubeconfig)");
+    Ok(())
+}
+
+/// A new simulator has new ports, keys and certificates, so what an earlier start onboarded gets the new ones.
+async fn onboard(client: &Client, name: &str, source: serde_json::Value) -> anyhow::Result<()> {
+    match client.connector(name).await? {
+        Some(connector) => client.replace_source(&connector, &source).await,
         None => {
-            client.create_connector(&NewConnector { name: CLUSTER.to_owned(), source, kinds: Vec::new() }).await?;
+            let new = NewConnector { name: name.to_owned(), source, kinds: Vec::new() };
+            client.create_connector(&new).await.map(drop)
         }
     }
-    println!("onboarded {CLUSTER} (cluster {name}, kubeconfig)");
+}
+
+/// Runs a collector beside the cluster that nobody reaches from outside.
+async fn push(client: &Client, simulator: &Simulator, collector: &CollectorRun) -> anyhow::Result<()> {
+    let token = if client.connector(PUSHED).await?.is_some() {
+        client.rotate_collector(PUSHED).await?
+    } else {
+        let source = json!({ "provider": "kubernetes", "delivery": "push", "cluster_name": SEALED_OFF });
+        let new = NewConnector { name: PUSHED.to_owned(), source, kinds: Vec::new() };
+        client.create_connector(&new).await?.collector_token.context("the API gave no token for the collector")?
+    };
+    let kubeconfig = simulator.kubeconfig(SEALED_OFF).context("the demo's world has no such cluster")?;
+    collector.push(PUSHED, &token, &kubeconfig).await?;
+    println!("pushed {PUSHED} (cluster {SEALED_OFF}, by rampart collect)");
     Ok(())
 }
 

@@ -41,7 +41,7 @@ pub(crate) async fn demo(args: DemoArgs) -> anyhow::Result<()> {
     let binary = build(if args.release { Profile::Release } else { Profile::Dev })?;
 
     let started = Instant::now();
-    let simulator = Simulator::start(WorldSpec { seed: SEED, preset: Preset::Demo }).await;
+    let simulator = Simulator::start(WorldSpec { seed: SEED, preset: Preset::Estate }).await;
     let simulator = simulator.context("could not start the simulated clouds")?;
     let data_dir = target()?.join("demo");
     let mut rampart = Rampart::start(&binary, &data_dir, args.port, &estate::settings(&simulator)).await?;
@@ -49,8 +49,9 @@ pub(crate) async fn demo(args: DemoArgs) -> anyhow::Result<()> {
     let client = Client::new(&rampart.url, token.clone())?;
     println!("rampart and the simulated clouds are up ({:.1} s)", started.elapsed().as_secs_f64());
 
+    let collector = rampart.collector();
     tokio::select! {
-        shown = estate::discover(&client, &simulator) => shown?,
+        shown = estate::discover(&client, &simulator, &collector) => shown?,
         error = rampart.ended() => return Err(error),
     }
     client.settle().await?;

@@ -25,6 +25,27 @@ pub(crate) struct Rampart {
     operations_url: String,
 }
 
+/// `rampart collect`, as it runs beside a cluster that nobody reaches from outside.
+#[derive(Debug)]
+pub(crate) struct CollectorRun {
+    binary: PathBuf,
+    url: String,
+}
+
+impl CollectorRun {
+    /// Reads the cluster of `kubeconfig` once and pushes it to the connector.
+    pub(crate) async fn push(&self, connector: &str, token: &str, kubeconfig: &str) -> anyhow::Result<()> {
+        let file = tempfile::NamedTempFile::new().context("no temporary file")?;
+        fs::write(file.path(), kubeconfig).context("could not write the kubeconfig")?;
+        let mut command = Command::new(&self.binary);
+        command.args(["collect", "--server", &self.url, "--connector", connector, "--kubeconfig"]).arg(file.path());
+        let output = command.env("RAMPART_COLLECTOR_TOKEN", token).output().await;
+        let output = output.context("could not run `rampart collect`")?;
+        ensure!(output.status.success(), "`rampart collect` failed: {}", String::from_utf8_lossy(&output.stderr));
+        Ok(())
+    }
+}
+
 impl Rampart {
     /// Starts the process and waits until it is ready. `settings` are what its operator sets, as variables.
     pub(crate) async fn start(
@@ -69,6 +90,11 @@ impl Rampart {
         let errors = String::from_utf8_lossy(&output.stderr);
         ensure!(output.status.success(), "`rampart admin {}` failed: {errors}", args.join(" "));
         Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    }
+
+    /// How `rampart collect` is run against this process.
+    pub(crate) fn collector(&self) -> CollectorRun {
+        CollectorRun { binary: self.binary.clone(), url: self.url.clone() }
     }
 
     /// Waits for the process to end, which it should not.

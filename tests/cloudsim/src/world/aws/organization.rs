@@ -79,7 +79,7 @@ impl Organization {
         };
         let mut members = vec![account(&management, "management", ROOT)];
         let units = match preset {
-            Preset::Demo => {
+            Preset::Demo | Preset::Estate => {
                 members.extend(accounts.iter().skip(1).map(|other| account(&other.id, "partner", ROOT)));
                 &[][..]
             }
