@@ -111,13 +111,11 @@ async fn onboard_cluster(client: &Client, simulator: &Simulator) -> anyhow::Resu
 
 /// A new simulator has new ports, keys and certificates, so what an earlier start onboarded gets the new ones.
 async fn onboard(client: &Client, name: &str, source: serde_json::Value) -> anyhow::Result<()> {
-    match client.connector(name).await? {
-        Some(connector) => client.replace_source(&connector, &source).await,
-        None => {
-            let new = NewConnector { name: name.to_owned(), source, kinds: Vec::new() };
-            client.create_connector(&new).await.map(drop)
-        }
+    if let Some(connector) = client.connector(name).await? {
+        return client.replace_source(&connector, &source).await;
     }
+    let new = NewConnector { name: name.to_owned(), source, kinds: Vec::new() };
+    client.create_connector(&new).await.map(drop)
 }
 
 /// Runs a collector beside the cluster that nobody reaches from outside.
