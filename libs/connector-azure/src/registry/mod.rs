@@ -3,6 +3,7 @@
 mod calls;
 
 use std::pin::pin;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use futures::{StreamExt, TryStreamExt, stream};
@@ -29,6 +30,8 @@ struct RegistryScan<'a> {
     repositories: &'a Lister<'a>,
     images: &'a Lister<'a>,
     failures: AtomicU32,
+    /// The failure after which nothing more is asked of the registry: what it kept from being read is missing because of it.
+    last: OnceLock<ConnectorError>,
 }
 
 /// Reads repositories and images. What fails here is missing from the listings, and says nothing about other registries.
@@ -41,7 +44,8 @@ pub(crate) async fn read(run: &Run, registry: &Resource, repositories: &Lister<'
         Ok(plane) => plane,
         Err(error) => return missed(error),
     };
-    let scan = RegistryScan { run, registry, plane, repositories, images, failures: AtomicU32::new(0) };
+    let scan =
+        RegistryScan { run, registry, plane, repositories, images, failures: AtomicU32::new(0), last: OnceLock::new() };
     let grant = Grant::catalog();
     let mut pages = pin!(scan.plane.pages(CATALOG, &grant, "/acr/v1/_catalog", "repositories"));
     while let Some(page) = pages.next().await {
@@ -72,19 +76,16 @@ impl RegistryScan<'_> {
         }
         let place = &self.run.place;
         let of = |attributes| normalize::repository(place, self.registry, name, attributes);
-        let answer = if self.is_open() {
-            self.plane.get(METADATA, grant, &format!("/acr/v1/{name}")).await.map(Some)
-        } else {
-            Ok(None)
+        let answer = match self.closed_by() {
+            Some(error) => Err(error.clone()),
+            None => self.plane.get(METADATA, grant, &format!("/acr/v1/{name}")).await.inspect_err(|e| self.failed(e)),
         };
         let resource = match answer {
-            Ok(Some(attributes)) => of(attributes),
+            Ok(attributes) => of(attributes),
             // Deleted since it was listed.
             Err(error) if error.kind == ErrorKind::NotFound => return,
             // That it exists is known; how it is set is not, and must not look as if nothing were set.
-            Ok(None) => normalize::without(of(json!({})), &ATTRIBUTES),
             Err(error) => {
-                self.failed(&error);
                 self.repositories.miss(error);
                 normalize::without(of(json!({})), &ATTRIBUTES)
             }
@@ -93,8 +94,11 @@ impl RegistryScan<'_> {
     }
 
     async fn contents(&self, name: &str, grant: &Grant) {
-        if !self.images.is_open() || !self.is_open() {
+        if !self.images.is_open() {
             return;
+        }
+        if let Some(error) = self.closed_by() {
+            return self.images.miss(error.clone());
         }
         let tags = self.plane.pages(METADATA, grant, &format!("/acr/v1/{name}/_tags"), "tags").try_concat().await;
         let tags = match tags {
@@ -129,14 +133,19 @@ impl RegistryScan<'_> {
         }
     }
 
-    fn is_open(&self) -> bool {
-        self.failures.load(Ordering::Relaxed) < ENOUGH
+    /// The failure that closed the registry, if one did.
+    fn closed_by(&self) -> Option<&ConnectorError> {
+        self.last.get()
     }
 
     fn failed(&self, error: &ConnectorError) {
         let of_registry =
             matches!(error.kind, ErrorKind::Throttled { .. } | ErrorKind::Unauthorized | ErrorKind::Unreachable);
-        self.failures.fetch_add(if of_registry { ENOUGH } else { 1 }, Ordering::Relaxed);
+        let counts = if error.kind == ErrorKind::NotFound { 0 } else { 1 };
+        let before = self.failures.fetch_add(if of_registry { ENOUGH } else { counts }, Ordering::Relaxed);
+        if of_registry || before + counts >= ENOUGH {
+            self.last.get_or_init(|| error.clone());
+        }
     }
 }
 
