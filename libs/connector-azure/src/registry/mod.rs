@@ -141,7 +141,7 @@ impl RegistryScan<'_> {
     fn failed(&self, error: &ConnectorError) {
         let of_registry =
             matches!(error.kind, ErrorKind::Throttled { .. } | ErrorKind::Unauthorized | ErrorKind::Unreachable);
-        let counts = if error.kind == ErrorKind::NotFound { 0 } else { 1 };
+        let counts = u32::from(error.kind != ErrorKind::NotFound);
         let before = self.failures.fetch_add(if of_registry { ENOUGH } else { counts }, Ordering::Relaxed);
         if of_registry || before + counts >= ENOUGH {
             self.last.get_or_init(|| error.clone());
