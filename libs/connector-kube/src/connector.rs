@@ -57,7 +57,7 @@ impl Options {
             list_config_map_names: false,
             watch: false,
             page: 500,
-            lists_at_once: 4,
+            lists_at_once: 3,
         }
     }
 }
