@@ -133,7 +133,7 @@ impl Watcher {
             failures += 1;
             let delay = streams::backoff(failures, RETRY_FIRST, RETRY_LONGEST);
             tracing::info!(tenant.id = %lease.tenant, cluster.id = %lease.subject, error = %trouble,
-                delay_ms = delay.as_millis() as u64, "a cluster is not watched for now");
+                delay_ms = delay.as_millis() as u64, "the watch of a cluster broke and is tried again");
             metrics::counter!("rampart_watch_failures_total").increment(1);
             match self.tell_failure(lease, &trouble).await {
                 Err(StoreError::LeaseLost) => return Ended::Told,
