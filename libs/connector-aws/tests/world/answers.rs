@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::organizations;
-use super::server::{Reply, Request};
+use rampart_connector::conformance::server::{Reply, Request};
 
 pub(crate) const ACCOUNT: &str = "111122223333";
 pub(crate) const REGIONS: [&str; 2] = ["eu-central-1", "eu-west-1"];
@@ -110,7 +110,7 @@ pub(crate) fn answer(call: &Call) -> Reply {
         "eks:DescribeAddon" => json!({"addon": {"addonName": item, "addonArn": child("addon")}}),
         "eks:ListAccessEntries" if cluster == CLUSTERS[1] => {
             return error(call, 400, "InvalidRequestException")
-                .message("The cluster's authentication mode must be set to one of [API, API_AND_CONFIG_MAP]");
+                .body(json!({ "message": "The cluster's authentication mode must be set to one of [API, API_AND_CONFIG_MAP]" }).to_string());
         }
         "eks:ListAccessEntries" => {
             let principals = PAIR.map(|name| Value::from(format!("arn:aws:iam::{ACCOUNT}:role/{name}")));

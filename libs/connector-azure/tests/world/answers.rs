@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::Twist;
-use super::server::{Reply, Request};
+use rampart_connector::conformance::server::{Reply, Request};
 
 pub(crate) const SUBSCRIPTION: &str = "0a0a0a0a-1111-2222-3333-444444444444";
 /// What the issuer states for the audience of the commercial cloud.

@@ -1,17 +1,16 @@
 //! A small Azure over real HTTP with one fault at a time: one subscription, paged by one, every kind twice.
 
 mod answers;
-mod server;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use rampart_connector::conformance::Fault;
+use rampart_connector::conformance::server::{Reply, Request, serve};
 use tokio::task::JoinHandle;
 
 pub(crate) use answers::{CLIENT, EXPECTED, OTHER, REGISTRIES, SECRET, SUBSCRIPTION, TENANT};
-use server::{Reply, Request, serve};
 
 /// How long the world asks to wait.
 const RETRY_AFTER: Duration = Duration::from_secs(1);

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::key;
-use super::server::{Reply, Request};
+use rampart_connector::conformance::server::{Reply, Request};
 
 pub(crate) const PROJECT: &str = "shop-prod";
 /// Service account whose key is used, and the one that it acts as.

@@ -2,17 +2,16 @@
 
 mod answers;
 pub(crate) mod key;
-mod server;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use rampart_connector::conformance::Fault;
+use rampart_connector::conformance::server::{Reply, Request, serve};
 use tokio::task::JoinHandle;
 
 pub(crate) use answers::{ACCOUNT, NAME, PROJECT, PROVIDER, STATEMENT};
-use server::{Reply, Request, serve};
 
 /// How long the world asks to wait.
 const RETRY_AFTER: Duration = Duration::from_secs(1);

@@ -7,6 +7,7 @@
 //! tested without another line. A cloud takes part by implementing [`Harness`]; nothing here knows any cloud.
 
 mod recording;
+pub mod server;
 mod suite;
 
 use std::sync::Arc;

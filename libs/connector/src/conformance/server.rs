@@ -1,3 +1,5 @@
+//! A world's own HTTP server: it can cut and hang, which a well-kept server cannot.
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -6,28 +8,35 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 
 /// What was asked.
-pub(crate) struct Request {
-    pub(crate) method: String,
-    pub(crate) target: String,
-    pub(crate) headers: BTreeMap<String, String>,
-    pub(crate) body: String,
+#[derive(Debug)]
+pub struct Request {
+    /// `GET`, `POST`, …
+    pub method: String,
+    /// Path and query.
+    pub target: String,
+    /// By name in lower case.
+    pub headers: BTreeMap<String, String>,
+    /// The body.
+    pub body: String,
 }
 
 impl Request {
     /// The same for a repetition.
-    pub(crate) fn key(&self) -> String {
+    pub fn key(&self) -> String {
         format!("{} {} {}", self.method, self.target, self.body)
     }
 }
 
 /// What is answered.
-pub(crate) struct Reply {
+#[derive(Debug)]
+pub struct Reply {
     status: u16,
+    headers: Vec<(&'static str, String)>,
     body: String,
     manner: Manner,
 }
 
-#[derive(PartialEq)]
+#[derive(Debug, PartialEq)]
 enum Manner {
     Whole,
     /// Half of the body, then the connection closes.
@@ -37,23 +46,43 @@ enum Manner {
 }
 
 impl Reply {
-    pub(crate) fn new(status: u16, body: &str) -> Self {
-        Self { status, body: body.to_owned(), manner: Manner::Whole }
+    /// A whole answer.
+    pub fn new(status: u16, body: &str) -> Self {
+        Self { status, headers: Vec::new(), body: body.to_owned(), manner: Manner::Whole }
     }
 
-    pub(crate) fn cut(self) -> Self {
+    /// With a header.
+    #[must_use]
+    pub fn header(mut self, name: &'static str, value: &str) -> Self {
+        self.headers.push((name, value.to_owned()));
+        self
+    }
+
+    /// Another body.
+    #[must_use]
+    pub fn body(self, body: String) -> Self {
+        Self { body, ..self }
+    }
+
+    /// Half of its body, then the connection closes.
+    #[must_use]
+    pub fn cut(self) -> Self {
         Self { manner: Manner::Cut, ..self }
     }
 
-    pub(crate) fn hang() -> Self {
+    /// No answer, ever.
+    pub fn hang() -> Self {
         Self { manner: Manner::Hang, ..Self::new(200, "") }
     }
 }
 
 /// Answers HTTP/1.1 on a free loopback port until the task is aborted.
-pub(crate) async fn serve(answer: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> (String, JoinHandle<()>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
+///
+/// # Panics
+/// When the loopback has no port left.
+pub async fn serve(answer: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> (String, JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("the loopback has a free port");
+    let url = format!("http://{}", listener.local_addr().expect("a bound socket has an address"));
     let answer = Arc::new(answer);
     let task = tokio::spawn(async move {
         let mut connections = JoinSet::new();
@@ -75,7 +104,11 @@ async fn converse(stream: TcpStream, answer: &(dyn Fn(&Request) -> Reply + Send 
         if reply.manner == Manner::Hang {
             std::future::pending::<()>().await;
         }
-        let head = format!("HTTP/1.1 {} x\r\ncontent-length: {}\r\n\r\n", reply.status, reply.body.len());
+        let mut head = format!("HTTP/1.1 {} x\r\ncontent-length: {}\r\n", reply.status, reply.body.len());
+        for (name, value) in &reply.headers {
+            head.extend([*name, ": ", value, "\r\n"]);
+        }
+        head += "\r\n";
         let whole = reply.manner == Manner::Whole;
         let body = if whole { reply.body.as_str() } else { &reply.body[..reply.body.len() / 2] };
         stream.write_all((head + body).as_bytes()).await.ok()?;
