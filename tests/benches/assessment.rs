@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 
 use cloudsim::Simulator;
 use cloudsim::world::{Preset, WorldSpec};
-use futures::StreamExt as _;
 use rampart_assessor::{Knowledge, Summary, assess};
 use rampart_chassis::Ctx;
 use rampart_store::connector::{self, AwsSettings, NewConnector, RoleTrust, Settings};
@@ -103,6 +102,7 @@ impl Bench {
             gcp_credentials: None,
             retention_days: 90,
             unknown_after: 24,
+            ca_bundle: None,
             rate_fraction: 1.0,
             issuer_url: None,
         };
@@ -130,26 +130,18 @@ impl Bench {
         let mut total = Summary::default();
         // Units whose assessment was put off a little are due too.
         self.database.run("update work set run_at = now() where kind = 'assess' and want > done").await;
-        let mut tx = store.worker().await.expect("a transaction");
-        let leases = work::claim(&mut tx, &[WorkKind::Assess], 1_000, 1_000).await.expect("claims");
-        tx.commit().await.expect("commits");
         let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
-        let cancel = CancellationToken::new();
-        let mut runs = futures::stream::iter(leases)
-            .map(|lease| {
-                let cancel = cancel.clone();
-                async move {
-                    let summary = assess(store, knowledge, &lease, &cancel).await.expect("assesses");
-                    let mut tx = store.worker().await.expect("a transaction");
-                    work::finish(&mut tx, &lease).await.expect("finishes");
-                    tx.commit().await.expect("commits");
-                    summary
-                }
-            })
-            .buffer_unordered(cores);
-        while let Some(summary) = runs.next().await {
-            total.judged += summary.judged;
-            total.findings += summary.findings;
+        let runners = (0..cores).map(|_| async {
+            let mut done = Summary::default();
+            while let Some(summary) = self.assess_next(knowledge).await {
+                done.judged += summary.judged;
+                done.findings += summary.findings;
+            }
+            done
+        });
+        for done in futures::future::join_all(runners).await {
+            total.judged += done.judged;
+            total.findings += done.findings;
         }
         let (wall, own) = (started.elapsed(), own_cpu().saturating_sub(own));
         let postgres = self.database.server_cpu().await.saturating_sub(postgres);
@@ -163,6 +155,22 @@ impl Bench {
         );
         let mut tx = store.tenant(self.tenant).await.expect("a transaction");
         assert_eq!(tenant::pending(&mut tx).await.expect("reads").assessments, 0, "everything was assessed");
+    }
+}
+
+impl Bench {
+    /// Assesses one unit that is due; `None` when none is.
+    async fn assess_next(&self, knowledge: &Arc<Knowledge>) -> Option<Summary> {
+        let store = &self.database.store;
+        let mut tx = store.worker().await.expect("a transaction");
+        let lease = work::claim(&mut tx, &[WorkKind::Assess], 1, 1_000).await.expect("claims").pop();
+        tx.commit().await.expect("commits");
+        let lease = lease?;
+        let summary = assess(store, knowledge, &lease, &CancellationToken::new()).await.expect("assesses");
+        let mut tx = store.worker().await.expect("a transaction");
+        work::finish(&mut tx, &lease).await.expect("finishes");
+        tx.commit().await.expect("commits");
+        Some(summary)
     }
 }
 

@@ -7,9 +7,11 @@ mod collector;
 mod estate;
 mod platform;
 mod replica;
+mod wait;
 
 pub use client::Client;
 pub use collector::Collector;
 pub use estate::{Estate, Verdicts};
 pub use platform::Platform;
 pub use replica::Replica;
+pub use wait::eventually;

@@ -58,6 +58,7 @@ impl Platform {
             watches: 1_000,
             watches_per_tenant: 1_000,
             egress_allow: vec!["127.0.0.0/8".parse().expect("a range")],
+            ca_bundle: None,
             aws_endpoint: Some(self.simulator.aws_endpoint().parse().expect("a URL")),
             azure_endpoint: Some(self.simulator.azure_endpoint().parse().expect("a URL")),
             azure_managed_identity: None,

@@ -28,14 +28,23 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("axum-server", &["cloudsim"]),
     ("utoipa*", &["rampart-api"]),
     ("cel", &["rampart-posture"]),
-    ("rcgen", &["cloudsim", "rampart-connector-azure", "rampart-connector-kube"]),
+    ("rcgen", &["cloudsim", "rampart-connector", "rampart-connector-azure", "rampart-connector-kube"]),
     ("metrics-exporter-prometheus", &["rampart-chassis"]),
     ("opentelemetry*", &["rampart-chassis"]),
     ("tracing-opentelemetry", &["rampart-chassis"]),
-    // Production code reaches the outside through its connectors' own guarded clients; the chassis exports traces.
+    // Production code reaches the outside through its connectors' own guarded clients; the chassis exports traces, the
+    // collector hands over what it read.
     (
         "reqwest",
-        &["rampart-chassis", "rampart-connector-azure", "rampart-connector-gcp", "cloudsim", "platform-tests", "xtask"],
+        &[
+            "rampart-chassis",
+            "rampart-collector",
+            "rampart-connector-azure",
+            "rampart-connector-gcp",
+            "cloudsim",
+            "platform-tests",
+            "xtask",
+        ],
     ),
     ("insta", &["*"]),
 ];

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rampart_connector::{Caller, Connector as _, EgressPolicy, Limits};
+use rampart_connector::{Caller, Connector as _, Egress, Limits};
 use rampart_connector_kube::{KubeConnector, KubeIdentity, Options, StaticAccess};
 use rampart_domain::Cloud;
 use secrecy::SecretString;
@@ -26,8 +26,7 @@ fn permissions() -> Vec<String> {
     let access = StaticAccess::from_token("https://192.0.2.1", SecretString::from("t"), None).unwrap();
     let identity = KubeIdentity { native_id: None, name: "c".into(), cloud: Cloud::Aws, account: None, region: None };
     let caller = Caller::new(Limits::default(), CancellationToken::new());
-    let connector =
-        KubeConnector::new(identity, Arc::new(access), EgressPolicy::default(), Options::new([0; 32]), caller);
+    let connector = KubeConnector::new(identity, Arc::new(access), Egress::default(), Options::new([0; 32]), caller);
     connector.permissions().into_iter().map(|permission| permission.name).collect()
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use cloudsim::world::{Subject, kinds};
 use cloudsim::{Fault, FaultKind, Target};
-use platform_tests::{Client, Platform};
+use platform_tests::{Client, Platform, eventually};
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use serde_json::{Value, json};
@@ -16,18 +16,6 @@ const SOON: Duration = Duration::from_secs(15);
 
 fn text(value: &Value, field: &str) -> String {
     value[field].as_str().unwrap_or_default().to_owned()
-}
-
-/// Waits until `found` gives something.
-async fn eventually<T>(what: &str, patience: Duration, found: impl AsyncFn() -> Option<T>) -> T {
-    let begun = Instant::now();
-    loop {
-        if let Some(found) = found().await {
-            return found;
-        }
-        assert!(begun.elapsed() < patience, "{what} does not come about");
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
 }
 
 async fn cluster(client: &Client) -> Value {

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures::{StreamExt, stream};
 use rampart_connector::{
-    Bucket, Caller, Connector, ConnectorError, DiscoveredCluster, ErrorKind, Event, Lister, Listing, Outcome,
+    Bucket, Caller, Connector, ConnectorError, DiscoveredCluster, Egress, ErrorKind, Event, Lister, Listing, Outcome,
     Permission, PermissionCheck, ScanContext, Sink,
 };
 use rampart_domain::{Kind, NativeId};
@@ -30,6 +30,7 @@ pub struct AwsConnector {
     pub(crate) config: AwsConfig,
     pub(crate) partition: Partition,
     caller: Caller,
+    egress: Egress,
     session: OnceCell<Arc<Session>>,
 }
 
@@ -46,14 +47,17 @@ impl AwsConnector {
     ///
     /// `caller` brings limits and buckets (see [`crate::default_limits`]). Its cancellation ends what outlives a scan:
     /// the tokens of discovered clusters.
-    pub fn new(config: AwsConfig, caller: Caller) -> Result<Self, AwsConfigError> {
+    pub fn new(config: AwsConfig, caller: Caller, egress: Egress) -> Result<Self, AwsConfigError> {
         let partition = config.validate()?;
-        Ok(Self { config, partition, caller, session: OnceCell::new() })
+        Ok(Self { config, partition, caller, egress, session: OnceCell::new() })
     }
 
     /// Calls of this run stop with `cancel`.
     pub(crate) async fn run(&self, cancel: CancellationToken) -> Result<Run, ConnectorError> {
-        let open = || async { Session::open(&self.config, self.partition, &self.caller).await.map(Arc::new) };
+        let open = || async {
+            let session = Session::open(&self.config, self.partition, &self.caller, &self.egress).await?;
+            Ok::<_, ConnectorError>(Arc::new(session))
+        };
         let session = Arc::clone(self.session.get_or_try_init(open).await?);
         let caller = self.caller.with_cancel(cancel);
         let home = self.config.home_region(self.partition);

@@ -1,7 +1,8 @@
 use std::sync::OnceLock;
 
+use aws_smithy_http_client::HttpClientError;
 use aws_smithy_http_client::proxy::ProxyConfig;
-use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode};
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
 };
@@ -11,7 +12,7 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::byte_stream::ByteStream;
 use futures::stream;
-use rampart_connector::{ConnectorError, USER_AGENT, read_capped};
+use rampart_connector::{Authorities, ConnectorError, USER_AGENT, read_capped};
 
 use crate::errors::TRANSPORT;
 
@@ -19,13 +20,18 @@ use crate::errors::TRANSPORT;
 #[derive(Debug)]
 pub(crate) struct CappedClient {
     proxy: ProxyConfig,
+    tls: TlsContext,
     max_body: usize,
     connector: OnceLock<SharedHttpConnector>,
 }
 
 impl CappedClient {
-    pub(crate) const fn new(proxy: ProxyConfig, max_body: usize) -> Self {
-        Self { proxy, max_body, connector: OnceLock::new() }
+    pub(crate) fn new(proxy: ProxyConfig, authorities: &Authorities, max_body: usize) -> Result<Self, HttpClientError> {
+        let trusted = TrustStore::default();
+        let more = authorities.pem();
+        let trusted = if more.is_empty() { trusted } else { trusted.with_pem_certificate(more) };
+        let tls = TlsContext::builder().with_trust_store(trusted).build()?;
+        Ok(Self { proxy, tls, max_body, connector: OnceLock::new() })
     }
 }
 
@@ -36,7 +42,8 @@ impl HttpClient for CappedClient {
             let mut builder = aws_smithy_http_client::Connector::builder()
                 .connector_settings(settings.clone())
                 .proxy_config(self.proxy.clone())
-                .tls_provider(Provider::Rustls(CryptoMode::AwsLc));
+                .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
+                .tls_context(self.tls.clone());
             builder.set_sleep_impl(parts.sleep_impl());
             SharedHttpConnector::new(Capped {
                 inner: SharedHttpConnector::new(builder.build()),

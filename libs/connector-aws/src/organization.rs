@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use async_trait::async_trait;
 use rampart_connector::{
-    Bucket, Caller, ConnectorError, ErrorKind, Member, Membership, Organization, Permission, PermissionCheck,
+    Bucket, Caller, ConnectorError, Egress, ErrorKind, Member, Membership, Organization, Permission, PermissionCheck,
     ScanContext,
 };
 use rampart_domain::Kind;
@@ -43,8 +43,8 @@ impl AwsOrganization {
     /// Checks the configuration. Makes no call.
     ///
     /// `caller` brings limits and buckets (see [`crate::default_limits`]).
-    pub fn new(config: AwsConfig, caller: Caller) -> Result<Self, AwsConfigError> {
-        Ok(Self { inner: AwsConnector::new(config, caller)? })
+    pub fn new(config: AwsConfig, caller: Caller, egress: Egress) -> Result<Self, AwsConfigError> {
+        Ok(Self { inner: AwsConnector::new(config, caller, egress)? })
     }
 
     async fn calls(&self, cx: &ScanContext) -> Result<(Run, OrganizationCalls), ConnectorError> {

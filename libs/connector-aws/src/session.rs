@@ -11,9 +11,9 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
-use rampart_connector::{Caller, ConnectorError, ErrorKind};
+use rampart_connector::{Caller, ConnectorError, Egress, ErrorKind, causes, is_local};
 use secrecy::ExposeSecret;
-use url::{Host, Url};
+use url::Url;
 
 use crate::config::{AwsAuth, AwsConfig, StaticKeys};
 use crate::http::CappedClient;
@@ -37,8 +37,9 @@ impl Session {
         config: &AwsConfig,
         partition: Partition,
         caller: &Caller,
+        egress: &Egress,
     ) -> Result<Self, ConnectorError> {
-        let transport = transport(config, caller)?;
+        let transport = transport(config, caller, egress)?;
         let home = config.home_region(partition);
         let (credentials, role) = match &config.auth {
             AwsAuth::Static(keys) => (fixed(keys), None),
@@ -89,7 +90,7 @@ fn assumed(
     (SharedCredentialsProvider::new(RoleProvider(Arc::clone(&role))), Some(role))
 }
 
-fn transport(config: &AwsConfig, caller: &Caller) -> Result<SdkConfig, ConnectorError> {
+fn transport(config: &AwsConfig, caller: &Caller, egress: &Egress) -> Result<SdkConfig, ConnectorError> {
     let limits = caller.limits();
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(Duration::from_secs(5).min(limits.attempt_timeout))
@@ -97,7 +98,11 @@ fn transport(config: &AwsConfig, caller: &Caller) -> Result<SdkConfig, Connector
         .build();
     let app =
         AppName::new("rampart").map_err(|error| ConnectorError::new(ErrorKind::Permanent, "aws", error.to_string()))?;
-    let client = CappedClient::new(proxy(config.endpoint_override.as_ref()), limits.max_body);
+    // The process's proxy settings apply, save for an override on this machine.
+    let is_local = config.endpoint_override.as_ref().is_some_and(is_local);
+    let proxy = if is_local { ProxyConfig::disabled() } else { ProxyConfig::from_env() };
+    let client = CappedClient::new(proxy, &egress.authorities, limits.max_body)
+        .map_err(|error| ConnectorError::new(ErrorKind::Permanent, "aws", causes(&error)))?;
     let mut sdk = SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
         .app_name(app)
@@ -111,16 +116,6 @@ fn transport(config: &AwsConfig, caller: &Caller) -> Result<SdkConfig, Connector
         sdk.set_endpoint_url(Some(url.to_string()));
     }
     Ok(sdk.build())
-}
-
-/// The process's proxy settings, save for an override on this machine, which no proxy could reach.
-fn proxy(endpoint_override: Option<&Url>) -> ProxyConfig {
-    let is_local = endpoint_override.and_then(Url::host).is_some_and(|host| match host {
-        Host::Domain(name) => name == "localhost",
-        Host::Ipv4(address) => address.is_loopback(),
-        Host::Ipv6(address) => address.is_loopback(),
-    });
-    if is_local { ProxyConfig::disabled() } else { ProxyConfig::from_env() }
 }
 
 fn fixed(keys: &StaticKeys) -> SharedCredentialsProvider {

@@ -12,8 +12,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use rampart_connector::conformance::{self, Expected, Fault, Harness, record};
 use rampart_connector::{
-    Caller, Connector, DiscoveredCluster, ErrorKind, Event, Limits, Listing, Outcome, Permission, PermissionState,
-    ScanContext, Sink,
+    Caller, Connector, DiscoveredCluster, Egress, ErrorKind, Event, Limits, Listing, Outcome, Permission,
+    PermissionState, ScanContext, Sink,
 };
 use rampart_connector_aws::{AwsAuth, AwsConfig, AwsConnector, Regions, StaticKeys};
 use rampart_domain::{Cloud, Kind, Resource, Scope};
@@ -63,7 +63,7 @@ fn limits() -> Limits {
 fn connector_as(auth: AwsAuth, url: &str, regions: Regions) -> AwsConnector {
     let config =
         AwsConfig { auth, partition: None, regions, endpoint_override: Some(url.parse().unwrap()), base: Some(keys()) };
-    AwsConnector::new(config, Caller::new(limits(), CancellationToken::new())).unwrap()
+    AwsConnector::new(config, Caller::new(limits(), CancellationToken::new()), Egress::default()).unwrap()
 }
 
 fn listing(region: &str, kind: Kind) -> Listing {

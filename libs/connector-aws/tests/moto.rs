@@ -14,7 +14,9 @@ use std::time::Duration;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
-use rampart_connector::{Caller, Connector, ErrorKind, Event, Listing, Outcome, PermissionState, ScanContext, Sink};
+use rampart_connector::{
+    Caller, Connector, Egress, ErrorKind, Event, Listing, Outcome, PermissionState, ScanContext, Sink,
+};
 use rampart_connector_aws::{AwsAuth, AwsConfig, AwsConnector, Regions, StaticKeys, default_limits};
 use rampart_domain::{Kind, NativeId, Resource, Scope};
 use secrecy::ExposeSecret;
@@ -96,7 +98,7 @@ impl Moto {
             endpoint_override: Some(self.url.parse().unwrap()),
             base: Some(first_keys()),
         };
-        AwsConnector::new(config, Caller::new(default_limits(), CancellationToken::new())).unwrap()
+        AwsConnector::new(config, Caller::new(default_limits(), CancellationToken::new()), Egress::default()).unwrap()
     }
 }
 

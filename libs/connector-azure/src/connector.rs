@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use rampart_connector::{
-    Caller, Connector, ConnectorError, DiscoveredCluster, EgressPolicy, ErrorKind, Event, Lister, Listing, Outcome,
+    Caller, Connector, ConnectorError, DiscoveredCluster, Egress, ErrorKind, Event, Lister, Listing, Outcome,
     Permission, PermissionCheck, ScanContext, Sink, find_cluster,
 };
 use rampart_domain::{Kind, NativeId};
@@ -42,7 +42,7 @@ impl AzureConnector {
     ///
     /// `caller` brings limits and buckets (see [`crate::default_limits`]). Its cancellation ends what outlives a scan: the
     /// tokens of discovered clusters. `egress` says where the data planes of registries may be.
-    pub fn new(config: AzureConfig, caller: Caller, egress: EgressPolicy) -> Result<Self, AzureConfigError> {
+    pub fn new(config: AzureConfig, caller: Caller, egress: Egress) -> Result<Self, AzureConfigError> {
         config.validate()?;
         let session = Session::open(config.identity.clone(), egress, &caller)?;
         Ok(Self { config, caller, session })

@@ -4,14 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::stream;
 use http::{HeaderMap, Method, header};
-use rampart_connector::{ConnectorError, EgressPolicy, ErrorKind, Limits, read_capped};
+use rampart_connector::{ConnectorError, Egress, EgressPolicy, ErrorKind, Limits, is_local, read_capped};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::redirect::Policy;
-use reqwest::{Client, ClientBuilder};
+use reqwest::{Certificate, Client, ClientBuilder};
 use secrecy::{ExposeSecret, SecretString};
-use url::{Host, Url};
+use url::Url;
 
 use crate::config::AzureConfigError;
 
@@ -58,28 +57,26 @@ pub(crate) struct Http {
     guarded: Client,
     /// For this machine's own services, which no proxy could reach.
     direct: Client,
-    egress: EgressPolicy,
+    policy: EgressPolicy,
     redirected: Option<Url>,
     max_body: usize,
 }
 
 impl Http {
     /// `redirected` is the operator's gateway, which gets every request.
-    pub(crate) fn new(
-        redirected: Option<Url>,
-        egress: EgressPolicy,
-        limits: &Limits,
-    ) -> Result<Self, AzureConfigError> {
+    pub(crate) fn new(redirected: Option<Url>, egress: Egress, limits: &Limits) -> Result<Self, AzureConfigError> {
         if rustls::crypto::CryptoProvider::get_default().is_none() {
             // Whoever was first has won the race for the same provider.
             drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
         }
         let failed = |error: reqwest::Error| AzureConfigError::Client(format!("no HTTP client: {error}"));
-        let builder = || builder(redirected.as_ref(), limits);
+        let authorities = egress.authorities.certificates().iter().map(|der| Certificate::from_der(der));
+        let authorities: Vec<_> = authorities.collect::<Result<_, _>>().map_err(failed)?;
+        let builder = || builder(redirected.as_ref(), limits).tls_certs_merge(authorities.clone());
         let open = builder().build().map_err(failed)?;
-        let guarded = builder().dns_resolver(Arc::new(Guard(egress.clone()))).build().map_err(failed)?;
+        let guarded = builder().dns_resolver(Arc::new(Guard(egress.policy.clone()))).build().map_err(failed)?;
         let direct = builder().no_proxy().build().map_err(failed)?;
-        Ok(Self { open, guarded, direct, egress, redirected, max_body: limits.max_body })
+        Ok(Self { open, guarded, direct, policy: egress.policy, redirected, max_body: limits.max_body })
     }
 
     /// Sends a request once and reads its answer.
@@ -108,10 +105,7 @@ impl Http {
         };
         let response = sent.send().await.map_err(|error| crate::errors::unanswered(api, &error))?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        let chunks = stream::try_unfold(response, |mut response| async move {
-            Ok::<_, reqwest::Error>(response.chunk().await?.map(|chunk| (chunk, response)))
-        });
-        let body = read_capped(api, chunks, self.max_body).await?;
+        let body = read_capped(api, response.bytes_stream(), self.max_body).await?;
         Ok(Answer { status, headers, body })
     }
 
@@ -121,7 +115,7 @@ impl Http {
             return Ok(());
         }
         let (host, port) = (url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or(443));
-        let resolved = self.egress.resolve(host, port).await;
+        let resolved = self.policy.resolve(host, port).await;
         resolved.map(drop).map_err(|error| ConnectorError::new(ErrorKind::Unreachable, api, error.to_string()))
     }
 }
@@ -141,12 +135,7 @@ fn builder(redirected: Option<&Url>, limits: &Limits) -> ClientBuilder {
     let Some(gateway) = redirected else { return builder };
     // The name of the service goes into `Host`, which the second version of the protocol has no room for.
     let builder = builder.http1_only();
-    let is_local = gateway.host().is_some_and(|host| match host {
-        Host::Domain(name) => name == "localhost",
-        Host::Ipv4(address) => address.is_loopback(),
-        Host::Ipv6(address) => address.is_loopback(),
-    });
-    if is_local { builder.no_proxy() } else { builder }
+    if is_local(gateway) { builder.no_proxy() } else { builder }
 }
 
 fn authority(url: &Url) -> Option<String> {

@@ -4,8 +4,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures::TryStreamExt;
 use rampart_connector::{
-    Caller, ConnectorError, EgressPolicy, ErrorKind, Member, MemberState, Membership, Organization, Permission,
-    ScanContext,
+    Caller, ConnectorError, Egress, ErrorKind, Member, MemberState, Membership, Organization, Permission, ScanContext,
 };
 use rampart_domain::Kind;
 use serde_json::Value;
@@ -47,7 +46,7 @@ impl AzureOrganization {
         identity: AzureIdentity,
         root: AzureRoot,
         caller: Caller,
-        egress: EgressPolicy,
+        egress: Egress,
     ) -> Result<Self, AzureConfigError> {
         identity.validate()?;
         let tenant = identity.tenant_id.to_ascii_lowercase();

@@ -1,7 +1,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use rampart_connector::{Caller, EgressPolicy};
+use rampart_connector::{Caller, Egress};
 
 use crate::config::{AzureConfigError, AzureIdentity};
 use crate::credentials::Credentials;
@@ -17,7 +17,7 @@ impl Session {
     /// Makes no call: tokens are fetched when first used.
     pub(crate) fn open(
         identity: AzureIdentity,
-        egress: EgressPolicy,
+        egress: Egress,
         caller: &Caller,
     ) -> Result<Arc<Self>, AzureConfigError> {
         let http = Http::new(identity.endpoint_override.clone(), egress, caller.limits())?;

@@ -11,7 +11,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use rampart_connector::conformance::{self, Expected, Fault, Harness, record};
 use rampart_connector::{
-    Caller, Connector, ConnectorError, DiscoveredCluster, EgressPolicy, ErrorKind, Event, Limits, Listing, MemberState,
+    Caller, Connector, ConnectorError, DiscoveredCluster, Egress, ErrorKind, Event, Limits, Listing, MemberState,
     Organization, Outcome, Permission, PermissionState, ScanContext, Sink, WorkloadIdentity,
 };
 use rampart_connector_azure::{
@@ -52,7 +52,7 @@ fn identity(url: &str, secret: &str) -> AzureIdentity {
 fn connector(url: &str, secret: &str, local_accounts: LocalAccounts) -> AzureConnector {
     let subscription_id = SUBSCRIPTION.to_uppercase();
     let config = AzureConfig { identity: identity(url, secret), subscription_id, local_accounts };
-    AzureConnector::new(config, caller(), EgressPolicy::default()).unwrap()
+    AzureConnector::new(config, caller(), Egress::default()).unwrap()
 }
 
 fn reader(world: &World) -> AzureConnector {
@@ -194,7 +194,7 @@ async fn every_way_of_proving_the_identity_opens_the_subscription() {
         let identity = AzureIdentity { auth, ..identity(&world.url, SECRET) };
         let local_accounts = LocalAccounts::Refused;
         let config = AzureConfig { identity, subscription_id: SUBSCRIPTION.into(), local_accounts };
-        let connector = AzureConnector::new(config, caller(), EgressPolicy::default()).unwrap();
+        let connector = AzureConnector::new(config, caller(), Egress::default()).unwrap();
         let (found, _) = collect(&connector, vec![Kind::AzureSubscription]).await;
         assert_eq!(found.len(), 1, "{name}");
     }
@@ -272,7 +272,7 @@ async fn an_organisation_is_read_whole_or_not_at_all() {
     let world = World::start(None).await;
     let organization = |world: &World| {
         let identity = identity(&world.url, SECRET);
-        AzureOrganization::new(identity, AzureRoot::Tenant, caller(), EgressPolicy::default()).unwrap()
+        AzureOrganization::new(identity, AzureRoot::Tenant, caller(), Egress::default()).unwrap()
     };
     let found = organization(&world).members(&context(Vec::new())).await.unwrap();
     let members: Vec<_> = found.members.iter().map(|one| (one.id.as_str(), one.path.join("/"), one.state)).collect();

@@ -10,7 +10,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use rampart_connector::conformance::record;
-use rampart_connector::{Caller, EgressPolicy, ErrorKind, Outcome};
+use rampart_connector::{Caller, Egress, ErrorKind, Outcome};
 use rampart_connector_azure::{
     AzureAuth, AzureCloud, AzureConfig, AzureConnector, AzureIdentity, LocalAccounts, default_limits,
 };
@@ -60,7 +60,7 @@ async fn every_request_is_one_that_the_documents_know() {
     };
     let config = AzureConfig { identity, subscription_id: ID.into(), local_accounts: LocalAccounts::Refused };
     let caller = Caller::new(default_limits(), CancellationToken::new());
-    let connector = AzureConnector::new(config, caller, EgressPolicy::default()).unwrap();
+    let connector = AzureConnector::new(config, caller, Egress::default()).unwrap();
     let seen = record(&connector, None).await;
     assert_eq!((seen.result, seen.breaches), (Ok(()), Vec::new()));
     for (listing, recorded) in &seen.listings {

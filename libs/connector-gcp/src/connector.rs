@@ -2,8 +2,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use rampart_connector::{
-    Caller, Connector, ConnectorError, DiscoveredCluster, ErrorKind, Event, Listing, Permission, PermissionCheck,
-    ScanContext, Sink, find_cluster,
+    Caller, Connector, ConnectorError, DiscoveredCluster, Egress, ErrorKind, Event, Listing, Permission,
+    PermissionCheck, ScanContext, Sink, find_cluster,
 };
 use rampart_domain::{Kind, NativeId};
 use tokio_util::sync::CancellationToken;
@@ -48,9 +48,9 @@ impl GcpConnector {
     /// Checks the configuration. Makes no call; a token is fetched by the first scan or preflight.
     ///
     /// `caller` brings limits and buckets. Its cancellation ends what outlives a scan: the tokens of discovered clusters.
-    pub fn new(config: GcpConfig, caller: &Caller) -> Result<Self, GcpSetupError> {
+    pub fn new(config: GcpConfig, caller: &Caller, egress: &Egress) -> Result<Self, GcpSetupError> {
         config.validate()?;
-        let http = Arc::new(Http::new(config.login.endpoint_override.as_ref(), caller.limits())?);
+        let http = Arc::new(Http::new(config.login.endpoint_override.as_ref(), caller.limits(), egress)?);
         let tokens = Arc::new(Tokens::new(config.login.clone(), Arc::clone(&http), caller.clone()));
         let calls = Calls::new(tokens, http, caller.clone(), &config.project_id);
         Ok(Self { config, calls })

@@ -1,14 +1,15 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::stream;
+use futures::{Stream, TryStreamExt as _};
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, Method};
-use rampart_connector::{ConnectorError, ErrorKind, Limits, read_capped};
+use rampart_connector::{ConnectorError, Egress, ErrorKind, Limits, causes, is_local, read_capped};
 use reqwest::redirect::Policy;
+use reqwest::{Certificate, Client};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
-use url::{Host, Url};
+use url::Url;
 
 use crate::errors;
 
@@ -65,26 +66,34 @@ pub(crate) enum Body {
     Form(Vec<(&'static str, SecretString)>),
 }
 
-/// The one HTTP client of a connector.
+/// The one way out of a connector.
 #[derive(Debug)]
 pub(crate) struct Http {
-    client: reqwest::Client,
+    client: Client,
+    /// For this machine's own metadata service, which no proxy could reach.
+    direct: Client,
     endpoint: Option<Url>,
     max_body: usize,
 }
 
 impl Http {
-    /// No redirect is followed. The process's proxy settings apply, save for an override on this machine, which no proxy
-    /// could reach.
-    pub(crate) fn new(endpoint: Option<&Url>, limits: &Limits) -> Result<Self, ConnectorError> {
-        let client = reqwest::Client::builder()
-            .redirect(Policy::none())
-            .connect_timeout(CONNECT_TIMEOUT.min(limits.attempt_timeout))
-            .user_agent(AGENT);
-        let client = if endpoint.is_some_and(is_local) { client.no_proxy() } else { client };
-        let client = client.build();
-        let client = client.map_err(|error| ConnectorError::new(ErrorKind::Permanent, "http", describe(&error)))?;
-        Ok(Self { client, endpoint: endpoint.cloned(), max_body: limits.max_body })
+    /// No redirect is followed. The process's proxy settings apply, save for an override on this machine.
+    pub(crate) fn new(endpoint: Option<&Url>, limits: &Limits, egress: &Egress) -> Result<Self, ConnectorError> {
+        let failed =
+            |error: reqwest::Error| ConnectorError::new(ErrorKind::Permanent, "http", causes(&error.without_url()));
+        let authorities = egress.authorities.certificates().iter().map(|der| Certificate::from_der(der));
+        let authorities: Vec<_> = authorities.collect::<Result<_, _>>().map_err(failed)?;
+        let builder = || {
+            Client::builder()
+                .redirect(Policy::none())
+                .connect_timeout(CONNECT_TIMEOUT.min(limits.attempt_timeout))
+                .user_agent(AGENT)
+                .tls_certs_merge(authorities.clone())
+        };
+        let client = if endpoint.is_some_and(is_local) { builder().no_proxy() } else { builder() };
+        let client = client.build().map_err(failed)?;
+        let direct = builder().no_proxy().build().map_err(failed)?;
+        Ok(Self { client, direct, endpoint: endpoint.cloned(), max_body: limits.max_body })
     }
 
     /// One attempt. The token, when there is one, and the form never appear in errors.
@@ -95,7 +104,8 @@ impl Http {
         token: Option<&SecretString>,
     ) -> Result<Value, ConnectorError> {
         let method = if matches!(ask.body, Body::None) { Method::GET } else { Method::POST };
-        let mut request = self.client.request(method, self.url(api, ask)?);
+        let client = if ask.service == Service::Metadata { &self.direct } else { &self.client };
+        let mut request = client.request(method, self.url(api, ask)?);
         if let Some(token) = token {
             request = request.bearer_auth(token.expose_secret());
         }
@@ -141,29 +151,13 @@ impl Http {
     }
 }
 
-fn is_local(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    }
-}
-
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let value = headers.get(RETRY_AFTER)?.to_str().ok()?;
     Duration::try_from_secs_f64(value.trim().parse().ok()?).ok()
 }
 
-fn chunks(response: reqwest::Response) -> impl futures::Stream<Item = Result<Bytes, String>> {
-    stream::unfold(Some(response), |response| async move {
-        let mut response = response?;
-        match response.chunk().await {
-            Ok(Some(chunk)) => Some((Ok(chunk), Some(response))),
-            Ok(None) => None,
-            Err(error) => Some((Err(describe(&error.without_url())), None)),
-        }
-    })
+fn chunks(response: reqwest::Response) -> impl Stream<Item = Result<Bytes, String>> {
+    response.bytes_stream().map_err(|error| causes(&error.without_url()))
 }
 
 /// A request without an answer.
@@ -173,20 +167,5 @@ fn failed(api: &str, error: reqwest::Error) -> ConnectorError {
         error if error.is_builder() => ErrorKind::Permanent,
         _ => ErrorKind::Transient,
     };
-    ConnectorError::new(kind, api, describe(&error.without_url()))
-}
-
-/// An error with its causes, without repeating what a cause says again.
-fn describe(error: &reqwest::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        let words = cause.to_string();
-        if !text.contains(&words) {
-            text.push_str(": ");
-            text.push_str(&words);
-        }
-        source = cause.source();
-    }
-    text
+    ConnectorError::new(kind, api, causes(&error.without_url()))
 }

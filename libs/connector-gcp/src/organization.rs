@@ -8,7 +8,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures::{StreamExt, TryStreamExt, stream};
 use rampart_connector::{
-    Caller, ConnectorError, ErrorKind, Member, MemberState, Membership, Organization, Permission, ScanContext,
+    Caller, ConnectorError, Egress, ErrorKind, Member, MemberState, Membership, Organization, Permission, ScanContext,
 };
 use serde_json::Value;
 
@@ -55,9 +55,9 @@ struct Content {
 
 impl GcpOrganization {
     /// Checks the configuration. Makes no call. `login` must hold roles on `root`.
-    pub fn new(root: Parent, login: Login, caller: &Caller) -> Result<Self, GcpSetupError> {
+    pub fn new(root: Parent, login: Login, caller: &Caller, egress: &Egress) -> Result<Self, GcpSetupError> {
         login.validate()?;
-        let http = Arc::new(Http::new(login.endpoint_override.as_ref(), caller.limits())?);
+        let http = Arc::new(Http::new(login.endpoint_override.as_ref(), caller.limits(), egress)?);
         let tokens = Arc::new(Tokens::new(login, Arc::clone(&http), caller.clone()));
         let calls = Calls::new(tokens, http, caller.clone(), root.as_str());
         Ok(Self { root, calls })

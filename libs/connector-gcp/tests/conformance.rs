@@ -11,8 +11,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use rampart_connector::conformance::{self, Expected, Fault, Harness, record};
 use rampart_connector::{
-    Caller, Connector, ConnectorError, DiscoveredCluster, ErrorKind, Event, Limits, Listing, MemberState, Organization,
-    Outcome, Permission, PermissionState, ScanContext, Sink, WorkloadIdentity,
+    Caller, Connector, ConnectorError, DiscoveredCluster, Egress, ErrorKind, Event, Limits, Listing, MemberState,
+    Organization, Outcome, Permission, PermissionState, ScanContext, Sink, WorkloadIdentity,
 };
 use rampart_connector_gcp::{GcpAuth, GcpConfig, GcpConnector, GcpOrganization, Login, ServiceAccountKey};
 use rampart_domain::{Cloud, CoverageState, Kind, ManagedBy, Resource, Scope};
@@ -55,7 +55,12 @@ fn by_key() -> GcpAuth {
 
 fn connector_as(auth: GcpAuth, url: &str, locations: Option<&[&str]>) -> GcpConnector {
     let locations = locations.map(|all| all.iter().map(ToString::to_string).collect());
-    GcpConnector::new(GcpConfig { project_id: PROJECT.into(), locations, login: login(auth, url) }, &caller()).unwrap()
+    GcpConnector::new(
+        GcpConfig { project_id: PROJECT.into(), locations, login: login(auth, url) },
+        &caller(),
+        &Egress::default(),
+    )
+    .unwrap()
 }
 
 fn connector(url: &str) -> GcpConnector {
@@ -232,8 +237,13 @@ async fn the_preflight_names_what_is_missing_and_what_is_not_enabled() {
 #[tokio::test]
 async fn an_organisation_is_read_with_its_folders_and_what_is_marked_for_deletion() {
     let world = World::start(None).await;
-    let organization =
-        GcpOrganization::new("organizations/1".parse().unwrap(), login(by_key(), &world.url), &caller()).unwrap();
+    let organization = GcpOrganization::new(
+        "organizations/1".parse().unwrap(),
+        login(by_key(), &world.url),
+        &caller(),
+        &Egress::default(),
+    )
+    .unwrap();
     let membership = organization.members(&context(Vec::new())).await.unwrap();
     let units: Vec<_> = membership.units.iter().map(|unit| unit.config["name"].as_str().unwrap()).collect();
     assert_eq!(units, ["organizations/1", "folders/2", "folders/3", "folders/4"]);
@@ -255,7 +265,8 @@ async fn an_organisation_is_read_with_its_folders_and_what_is_marked_for_deletio
     ] {
         let world = World::start(Some((api, fault))).await;
         let login = login(by_key(), &world.url);
-        let organization = GcpOrganization::new("organizations/1".parse().unwrap(), login, &caller()).unwrap();
+        let organization =
+            GcpOrganization::new("organizations/1".parse().unwrap(), login, &caller(), &Egress::default()).unwrap();
         let error = organization.members(&context(Vec::new())).await.unwrap_err();
         assert_eq!((error.kind, error.api.as_str()), (kind, api), "half a membership is none");
     }

@@ -10,13 +10,13 @@ use http::{HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Body as _;
 use kube::client::Body;
 use rampart_connector::{
-    BearerToken, Bucket, Caller, ClusterAccess, ConnectorError, EgressError, EgressPolicy, ErrorKind, read_capped,
+    BearerToken, Bucket, Caller, ClusterAccess, ConnectorError, Egress, EgressError, ErrorKind, causes, read_capped,
 };
 use secrecy::ExposeSecret;
 use serde::Deserialize;
 use tokio::sync::Mutex;
 
-use crate::connect::{client, describe};
+use crate::connect::client;
 
 /// A token this close to its end is replaced before it is used.
 const TOKEN_MARGIN: TimeDelta = TimeDelta::seconds(60);
@@ -71,7 +71,7 @@ impl Api {
     /// Prepares the client; no request is made.
     pub(crate) async fn connect(
         access: Arc<dyn ClusterAccess>,
-        egress: &EgressPolicy,
+        egress: &Egress,
         caller: Caller,
         region: &str,
         to: Use,
@@ -154,8 +154,8 @@ impl Api {
         self.client.send(request).await.map_err(|error| {
             let kind = if is_cut(&error) { ErrorKind::Transient } else { ErrorKind::Unreachable };
             let message = match &error {
-                kube::Error::Service(cause) => describe(&**cause),
-                other => describe(other),
+                kube::Error::Service(cause) => causes(&**cause),
+                other => causes(other),
             };
             ConnectorError::new(kind, name, message)
         })

@@ -8,12 +8,15 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::{HeaderValue, Uri};
-use hyper_rustls::{ConfigBuilderExt, FixedServerNameResolver, HttpsConnector, HttpsConnectorBuilder};
+use http::Uri;
+use hyper_rustls::{FixedServerNameResolver, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client as HyperClient;
 use hyper_util::client::legacy::connect::proxy::Tunnel;
+use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use rampart_connector::{ClusterAccess, ClusterEndpoint, ConnectorError, EgressPolicy, ErrorKind};
+use rampart_connector::{
+    Authorities, ClusterAccess, ClusterEndpoint, ConnectorError, Egress, EgressError, EgressPolicy, ErrorKind, causes,
+};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
@@ -24,6 +27,9 @@ use tower_http::decompression::DecompressionLayer;
 use url::Url;
 
 use crate::client::Use;
+
+/// What failed, in errors.
+const API: &str = "connect";
 
 type BoxError = Box<dyn StdError + Send + Sync>;
 
@@ -64,39 +70,69 @@ impl Service<Uri> for GuardedConnector {
     }
 }
 
-/// Builds the client. Nothing is sent yet, but the host must resolve to an address that the policy allows: that is
-/// reported at once instead of after retries.
+/// Builds the client. Nothing is sent yet, but what will be dialled must be allowed by the policy: that is reported at once
+/// instead of after retries.
 pub(crate) async fn client(
     access: &dyn ClusterAccess,
     endpoint: &ClusterEndpoint,
-    egress: &EgressPolicy,
+    egress: &Egress,
     to: Use,
 ) -> Result<kube::Client, ConnectorError> {
-    let api = "connect";
-    let proxy = access.proxy();
-    let dialled = proxy.as_ref().unwrap_or(&endpoint.url);
-    let host = dialled.host_str().unwrap_or_default();
-    let port = dialled.port_or_known_default().unwrap_or(443);
-    egress
-        .resolve(host, port)
-        .await
-        .map_err(|error| ConnectorError::new(ErrorKind::Unreachable, api, describe(&error)))?;
-
-    let tls =
-        tls_config(access, endpoint).map_err(|message| ConnectorError::new(ErrorKind::Permanent, api, message))?;
-    let guarded = GuardedConnector(Arc::new(egress.clone()));
+    let route = Route::find(access.proxy(), &endpoint.url, &egress.policy).await?;
+    let tls = tls_config(access, endpoint, &egress.authorities)
+        .map_err(|message| ConnectorError::new(ErrorKind::Permanent, API, message))?;
+    let guarded = GuardedConnector(Arc::new(route.dialled));
     let name = endpoint.tls_server_name.as_deref();
-    match proxy {
+    match route.proxy {
         None => Ok(service(https(tls, name, guarded, to)?, to)),
         Some(proxy) => {
-            let invalid = || ConnectorError::new(ErrorKind::Permanent, api, "the proxy address is malformed");
-            let uri: Uri = origin(&proxy).parse().map_err(|_| invalid())?;
-            let mut tunnel = Tunnel::new(uri, guarded);
-            if let Some(auth) = proxy_auth(&proxy) {
-                tunnel = tunnel.with_auth(auth);
+            let mut tunnel = Tunnel::new(proxy.uri().clone(), guarded);
+            if let Some(auth) = proxy.basic_auth() {
+                tunnel = tunnel.with_auth(auth.clone());
             }
             Ok(service(https(tls, name, tunnel, to)?, to))
         }
+    }
+}
+
+/// How a cluster is reached.
+struct Route {
+    proxy: Option<Intercept>,
+    /// What the next hop's address must satisfy.
+    dialled: EgressPolicy,
+}
+
+impl Route {
+    /// A kubeconfig's own proxy comes first, and is dialled as any address of a tenant's choice; then the process's, which
+    /// the operator chose.
+    async fn find(own: Option<Url>, cluster: &Url, policy: &EgressPolicy) -> Result<Self, ConnectorError> {
+        let unreachable = |error: EgressError| ConnectorError::new(ErrorKind::Unreachable, API, causes(&error));
+        let resolve = |url: &Url| {
+            let (host, port) = (url.host_str().unwrap_or_default().to_owned(), url.port_or_known_default());
+            async move { policy.resolve(&host, port.unwrap_or(443)).await }
+        };
+        let malformed = |what: &str| ConnectorError::new(ErrorKind::Permanent, API, format!("{what} is malformed"));
+        let target: Uri = cluster.as_str().parse().map_err(|_| malformed("the cluster's address"))?;
+        let (proxy, dialled) = if let Some(own) = own {
+            resolve(&own).await.map_err(unreachable)?;
+            let proxy = Matcher::builder().https(own.as_str()).build().intercept(&target);
+            (Some(proxy.ok_or_else(|| malformed("the proxy address"))?), policy.clone())
+        } else {
+            let proxy = Matcher::from_env().intercept(&target);
+            match resolve(cluster).await {
+                // The proxy may know names that this machine does not.
+                Err(EgressError::Unresolved { .. }) if proxy.is_some() => {}
+                resolved => drop(resolved.map_err(unreachable)?),
+            }
+            let dialled = if proxy.is_some() { EgressPolicy::anywhere() } else { policy.clone() };
+            (proxy, dialled)
+        };
+        if let Some(proxy) = proxy.as_ref().filter(|proxy| proxy.uri().scheme_str() != Some("http")) {
+            let scheme = proxy.uri().scheme_str().unwrap_or_default();
+            let message = format!("a proxy to a cluster is spoken to over http, not {scheme}");
+            return Err(ConnectorError::new(ErrorKind::Permanent, API, message));
+        }
+        Ok(Self { proxy, dialled })
     }
 }
 
@@ -143,8 +179,12 @@ fn https<C>(tls: ClientConfig, name: Option<&str>, inner: C, to: Use) -> Result<
     })
 }
 
-/// The cluster's own authority when there is one, else the public roots; never both.
-fn tls_config(access: &dyn ClusterAccess, endpoint: &ClusterEndpoint) -> Result<ClientConfig, String> {
+/// The cluster's own authority when there is one, else the system's and the operator's; never both.
+fn tls_config(
+    access: &dyn ClusterAccess,
+    endpoint: &ClusterEndpoint,
+    more: &Authorities,
+) -> Result<ClientConfig, String> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -161,7 +201,7 @@ fn tls_config(access: &dyn ClusterAccess, endpoint: &ClusterEndpoint) -> Result<
             }
             builder.with_root_certificates(roots)
         }
-        None => builder.with_native_roots().map_err(|error| error.to_string())?,
+        None => builder.with_root_certificates(believed(more)?),
     };
     let Some(identity) = access.client_identity_pem() else { return Ok(builder.with_no_client_auth()) };
     let pem = identity.expose_secret().as_bytes();
@@ -171,54 +211,17 @@ fn tls_config(access: &dyn ClusterAccess, endpoint: &ClusterEndpoint) -> Result<
     builder.with_client_auth_cert(chain, key).map_err(|_| "the client certificate and its key do not match".to_owned())
 }
 
-/// `scheme://host:port` without the credentials.
-fn origin(url: &Url) -> String {
-    let port = url.port_or_known_default().unwrap_or(80);
-    format!("{}://{}:{port}", url.scheme(), url.host_str().unwrap_or_default())
-}
-
-fn proxy_auth(proxy: &Url) -> Option<HeaderValue> {
-    use base64::Engine;
-
-    if proxy.username().is_empty() {
-        return None;
+fn believed(more: &Authorities) -> Result<RootCertStore, String> {
+    let found = rustls_native_certs::load_native_certs();
+    let mut roots = RootCertStore::empty();
+    // A system's bundle may hold what no TLS library takes.
+    roots.add_parsable_certificates(found.certs);
+    for certificate in more.certificates() {
+        roots.add(certificate.clone()).map_err(|error| format!("an extra authority cannot be used: {error}"))?;
     }
-    let plain = |text: &str| percent_decode(text);
-    let pair = [plain(proxy.username()), plain(proxy.password().unwrap_or_default())].join(&b':');
-    let mut value =
-        HeaderValue::from_str(&format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair))).ok()?;
-    value.set_sensitive(true);
-    Some(value)
-}
-
-fn percent_decode(text: &str) -> Vec<u8> {
-    let bytes = text.as_bytes();
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while at < bytes.len() {
-        let hex = (bytes[at] == b'%').then(|| text.get(at + 1..at + 3)).flatten();
-        if let Some(byte) = hex.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
-            out.push(byte);
-            at += 3;
-        } else {
-            out.push(bytes[at]);
-            at += 1;
-        }
+    match found.errors.first() {
+        _ if !roots.is_empty() => Ok(roots),
+        Some(error) => Err(format!("the system's certificate authorities cannot be read: {error}")),
+        None => Err("the system has no certificate authorities".to_owned()),
     }
-    out
-}
-
-/// An error with its causes, outermost first, without repeating what a cause says again.
-pub(crate) fn describe(error: &(dyn StdError + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let words = cause.to_string();
-        if !text.contains(&words) {
-            text.push_str(": ");
-            text.push_str(&words);
-        }
-        source = cause.source();
-    }
-    text
 }

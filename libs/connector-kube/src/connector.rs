@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use rampart_connector::{
-    Caller, ClusterAccess, Connector, ConnectorError, EgressPolicy, Permission, PermissionCheck, ScanContext, Sink,
+    Caller, ClusterAccess, Connector, ConnectorError, Egress, Permission, PermissionCheck, ScanContext, Sink,
 };
 use rampart_domain::{Cloud, Kind, NativeId, Scope};
 use tokio_util::sync::CancellationToken;
@@ -49,14 +49,14 @@ pub struct Options {
 }
 
 impl Options {
-    /// The default: no names of secrets or config maps, no watch, large pages, a few lists side by side.
+    /// The default: no names of secrets or config maps, no watch, pages of moderate size, a few lists side by side.
     pub const fn new(redaction_key: [u8; 32]) -> Self {
         Self {
             redaction_key,
             list_secret_names: false,
             list_config_map_names: false,
             watch: false,
-            page: 500,
+            page: 250,
             lists_at_once: 3,
         }
     }
@@ -79,7 +79,7 @@ impl fmt::Debug for Options {
 pub struct KubeConnector {
     pub(crate) identity: KubeIdentity,
     access: Arc<dyn ClusterAccess>,
-    egress: EgressPolicy,
+    egress: Egress,
     pub(crate) options: Options,
     caller: Caller,
     read: Mutex<Option<(Scope, Positions)>>,
@@ -100,7 +100,7 @@ impl KubeConnector {
     pub fn new(
         identity: KubeIdentity,
         access: Arc<dyn ClusterAccess>,
-        egress: EgressPolicy,
+        egress: Egress,
         options: Options,
         caller: Caller,
     ) -> Self {

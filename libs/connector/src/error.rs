@@ -109,3 +109,16 @@ impl fmt::Display for ConnectorError {
         write!(f, "{}: {}", self.api, self.message)
     }
 }
+
+/// An error with its causes, outermost first, without repeating what a cause says again.
+pub fn causes(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    for cause in std::iter::successors(error.source(), |cause| (*cause).source()) {
+        let words = cause.to_string();
+        if !text.contains(&words) {
+            text.push_str(": ");
+            text.push_str(&words);
+        }
+    }
+    text
+}

@@ -28,8 +28,10 @@ mod usage;
 pub use access::{BearerToken, ClusterAccess, ClusterEndpoint};
 pub use body::read_capped;
 pub use caller::{Bucket, Caller};
-pub use egress::{EGRESS_SETTING, EgressDenied, EgressError, EgressPolicy};
-pub use error::{ConnectorError, ErrorKind};
+pub use egress::{
+    Authorities, AuthoritiesError, EGRESS_SETTING, Egress, EgressDenied, EgressError, EgressPolicy, is_local,
+};
+pub use error::{ConnectorError, ErrorKind, causes};
 pub use event::{Event, Listing, Outcome, Sink, SinkClosed};
 pub use federation::{IssuerUrl, NotAnIssuer, WorkloadIdentity};
 pub use find::find_cluster;

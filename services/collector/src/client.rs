@@ -1,24 +1,19 @@
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use bytes::Bytes;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER, USER_AGENT};
-use http::{HeaderValue, Method, Request, StatusCode};
-use http_body_util::{BodyDataStream, Full};
-use hyper_rustls::{ConfigBuilderExt as _, HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::Client as HyperClient;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderValue, Method, StatusCode};
 use rampart_batch::CollectorToken;
-use rampart_connector::{Bucket, Caller, ConnectorError, ErrorKind, Limits, read_capped};
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::{ClientConfig, RootCertStore};
+use rampart_connector::{
+    Authorities, Bucket, Caller, ConnectorError, ErrorKind, Limits, causes, is_local, read_capped,
+};
+use reqwest::Certificate;
+use reqwest::redirect::Policy;
 use secrecy::ExposeSecret as _;
 use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
-use url::{Host, Url};
+use url::Url;
 use uuid::Uuid;
 
 use crate::Args;
@@ -30,7 +25,7 @@ const ANSWER: usize = 64 << 10;
 
 /// The platform's API, as far as a collector needs it.
 pub(crate) struct Client {
-    http: HyperClient<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    http: reqwest::Client,
     /// `…/v1/connectors/<connector>/batches`.
     batches: String,
     bearer: HeaderValue,
@@ -57,7 +52,7 @@ struct Problem {
 }
 
 impl Client {
-    pub(crate) async fn new(args: &Args, token: &CollectorToken, cancel: &CancellationToken) -> anyhow::Result<Self> {
+    pub(crate) fn new(args: &Args, token: &CollectorToken, cancel: &CancellationToken) -> anyhow::Result<Self> {
         let server = args.server.as_ref().context("say where to push to: --server URL")?;
         let connector = args.connector.as_deref().context("say which connector to push to: --connector NAME")?;
         check_server(server)?;
@@ -67,8 +62,7 @@ impl Client {
             .map_err(|()| anyhow::anyhow!("--server is not a base URL"))?
             .pop_if_empty()
             .extend(["v1", "connectors", connector, "batches"]);
-        let tls = tls_config(args).await?;
-        let connector = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().build();
+        let http = http(args, server)?;
         let mut bearer = HeaderValue::from_str(&format!("Bearer {}", token.bearer.expose_secret()))
             .context("the collector's token is malformed")?;
         bearer.set_sensitive(true);
@@ -81,7 +75,7 @@ impl Client {
             ..Limits::default()
         };
         Ok(Self {
-            http: HyperClient::builder(TokioExecutor::new()).build(connector),
+            http,
             batches: batches.to_string(),
             bearer,
             caller: Caller::new(limits, cancel.clone()),
@@ -110,22 +104,20 @@ impl Client {
     }
 
     async fn attempt(&self, api: &str, method: &Method, url: &str, body: Bytes) -> Result<Delivered, ConnectorError> {
-        let request = Request::builder()
-            .method(method)
-            .uri(url)
+        let request = self
+            .http
+            .request(method.clone(), url)
             .header(AUTHORIZATION, &self.bearer)
             .header(ACCEPT, "application/json")
             .header(CONTENT_TYPE, "application/octet-stream")
-            .header(USER_AGENT, AGENT)
-            .body(Full::new(body))
-            .map_err(|_| ConnectorError::new(ErrorKind::Permanent, api, "the request is malformed"))?;
-        let response = self.http.request(request).await.map_err(|error| {
+            .body(body);
+        let response = request.send().await.map_err(|error| {
             let kind = if error.is_connect() { ErrorKind::Unreachable } else { ErrorKind::Transient };
             ConnectorError::new(kind, api, causes(&error))
         })?;
         let status = response.status();
         let seconds = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
-        let bytes = read_capped(api, BodyDataStream::new(response.into_body()), ANSWER).await?;
+        let bytes = read_capped(api, response.bytes_stream(), ANSWER).await?;
         if status.is_success() {
             let malformed =
                 |_| ConnectorError::new(ErrorKind::Permanent, api, "the answer is not that of a Rampart API");
@@ -158,51 +150,35 @@ impl Destination for Client {
 
 /// The token travels in every request.
 fn check_server(server: &Url) -> anyhow::Result<()> {
-    let local = match server.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => anyhow::bail!("--server names no host"),
-    };
-    let guarded = server.scheme() == "https" || (server.scheme() == "http" && local);
+    anyhow::ensure!(server.has_host(), "--server names no host");
+    let guarded = server.scheme() == "https" || (server.scheme() == "http" && is_local(server));
     anyhow::ensure!(guarded, "--server must be https, or http on this machine: the token would travel in the clear");
     let plain = server.username().is_empty() && server.password().is_none() && server.query().is_none();
     anyhow::ensure!(plain, "--server must be https://host[:port][/path] and nothing else");
     Ok(())
 }
 
-async fn tls_config(args: &Args) -> anyhow::Result<ClientConfig> {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-    let Some(path) = &args.ca_file else {
-        // On this machine alone the system's authorities are not needed, and a small image may have none.
-        let plain = args.server.as_ref().is_some_and(|server| server.scheme() == "http");
-        let roots = if plain {
-            builder.with_root_certificates(RootCertStore::empty())
-        } else {
-            builder.with_native_roots().context("the system has no certificate authorities: give --ca-file")?
-        };
-        return Ok(roots.with_no_client_auth());
+/// The way to the platform: by the process's proxies, save on this machine.
+fn http(args: &Args, server: &Url) -> anyhow::Result<reqwest::Client> {
+    if rustls::crypto::CryptoProvider::get_default().is_none() {
+        // Whoever was first has won the race for the same provider.
+        drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
+    }
+    let mut builder = reqwest::Client::builder().redirect(Policy::none()).user_agent(AGENT);
+    if is_local(server) {
+        builder = builder.no_proxy();
+    }
+    let certificates = match &args.ca_file {
+        Some(path) => Authorities::read(path)?.certificates().to_vec(),
+        None => Vec::new(),
     };
-    let pem = tokio::fs::read(path).await.with_context(|| format!("could not read {}", path.display()))?;
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(&pem) {
-        let certificate = certificate.map_err(|_| anyhow::anyhow!("{} is not PEM", path.display()))?;
-        roots.add(certificate).with_context(|| format!("{} cannot be used", path.display()))?;
+    let certificates: Result<Vec<_>, _> = certificates.iter().map(|der| Certificate::from_der(der)).collect();
+    let certificates = certificates.context("the authorities of --ca-file cannot be used")?;
+    // On this machine alone the system's authorities are not needed, and a small image may have none.
+    if args.ca_file.is_some() || server.scheme() == "http" {
+        builder = builder.tls_certs_only(certificates);
     }
-    anyhow::ensure!(!roots.is_empty(), "{} holds no certificate", path.display());
-    Ok(builder.with_root_certificates(roots).with_no_client_auth())
-}
-
-fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
+    builder.build().context("the system has no certificate authorities: give --ca-file")
 }
 
 #[cfg(test)]

@@ -39,7 +39,7 @@ pub enum Collected {
 pub async fn run(args: &Args, cancel: &CancellationToken) -> anyhow::Result<Collected> {
     let token = args.token().await?;
     if let Some(file) = &args.upload {
-        let client = Client::new(args, &token, cancel).await?;
+        let client = Client::new(args, &token, cancel)?;
         return upload::upload(&client, file, cancel).await;
     }
     let connector = reach::connector(args, &token, cancel).await?;
@@ -72,7 +72,7 @@ async fn once(
         tracing::info!(path = %path.display(), "written: bring it to where `rampart collect --upload` reaches the API");
         return outcome;
     }
-    let client = Client::new(args, token, cancel).await?;
+    let client = Client::new(args, token, cancel)?;
     let mut writer = Writer::new(&token.key, started_at, args.batch_bytes, client);
     let outcome = read(args, connector, &mut writer, started_at, cancel).await?;
     let session = writer.session();

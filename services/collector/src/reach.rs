@@ -5,10 +5,9 @@ use std::time::Duration;
 use anyhow::Context as _;
 use async_trait::async_trait;
 use chrono::{TimeDelta, Utc};
-use ipnet::{Ipv4Net, Ipv6Net};
 use rampart_batch::CollectorToken;
 use rampart_connector::{
-    BearerToken, Caller, ClusterAccess, ClusterEndpoint, ConnectorError, EgressPolicy, ErrorKind, Limits,
+    BearerToken, Caller, ClusterAccess, ClusterEndpoint, ConnectorError, Egress, EgressPolicy, ErrorKind, Limits,
 };
 use rampart_connector_kube::{KubeConnector, KubeIdentity, Options, parse_kubeconfig};
 use secrecy::SecretString;
@@ -50,7 +49,7 @@ pub(crate) async fn connector(
         region: None,
     };
     // Whoever starts the collector chose the cluster: every network is theirs, save the clouds' metadata services.
-    let everywhere = EgressPolicy { allow: vec![Ipv4Net::default().into(), Ipv6Net::default().into()] };
+    let everywhere = Egress::from(EgressPolicy::anywhere());
     let options = Options { page: PAGE, lists_at_once: 1, ..Options::new(token.redaction_key) };
     let limits = Limits {
         rate: 40.0,

@@ -98,12 +98,12 @@ pub(crate) fn source(
     match &row.settings {
         Settings::Aws(aws) => {
             let config = aws_config(discovery, tenant, row, aws, credentials)?;
-            let caller = discovery.caller.with_cancel(cancel);
+            let (caller, egress) = (discovery.caller.with_cancel(cancel), discovery.egress.clone());
             if aws.organization.is_none() {
-                return Ok(Source::Cloud(Box::new(AwsConnector::new(config, caller)?)));
+                return Ok(Source::Cloud(Box::new(AwsConnector::new(config, caller, egress)?)));
             }
             Ok(Source::Organization {
-                organization: Box::new(AwsOrganization::new(config, caller)?),
+                organization: Box::new(AwsOrganization::new(config, caller, egress)?),
                 scope: organization_scope(row, Cloud::Aws, aws.role_account()),
                 kind: Kind::AwsOrganization,
             })
@@ -125,11 +125,11 @@ pub(crate) fn source(
             let config = gcp_config(discovery, tenant, row, gcp, credentials)?;
             let caller = discovery.caller.with_cancel(cancel);
             let Some(organization) = &gcp.organization else {
-                return Ok(Source::Cloud(Box::new(GcpConnector::new(config, &caller)?)));
+                return Ok(Source::Cloud(Box::new(GcpConnector::new(config, &caller, &discovery.egress)?)));
             };
             let root = organization.parent.parse::<Parent>().map_err(GcpSetupError::from)?;
             Ok(Source::Organization {
-                organization: Box::new(GcpOrganization::new(root, config.login, &caller)?),
+                organization: Box::new(GcpOrganization::new(root, config.login, &caller, &discovery.egress)?),
                 scope: organization_scope(row, Cloud::Gcp, Some(&organization.parent)),
                 kind: Kind::GcpFolder,
             })

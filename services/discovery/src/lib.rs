@@ -23,13 +23,16 @@ mod scan;
 mod usage;
 mod watch;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::Utc;
 use ipnet::IpNet;
 use rampart_chassis::Ctx;
-use rampart_connector::{Caller, EgressPolicy, IssuerUrl, Limits, WorkloadIdentity};
+use rampart_connector::{
+    Authorities, AuthoritiesError, Caller, Egress, EgressPolicy, IssuerUrl, Limits, WorkloadIdentity,
+};
 use rampart_domain::{ConnectorId, TenantId};
 use rampart_store::keyring::Keyring;
 use rampart_store::work::{Lease, WorkKind};
@@ -63,6 +66,10 @@ pub struct Config {
     /// Address ranges outside the public internet that connectors may reach, such as 10.0.0.0/8. Comma-separated.
     #[arg(long, env = "RAMPART_EGRESS_ALLOW", value_delimiter = ',')]
     pub egress_allow: Vec<IpNet>,
+    /// PEM file of certificate authorities to believe beside the system's in connections to clouds, and to clusters that
+    /// have no authority of their own. For networks whose way out opens TLS; proxies are named by `HTTPS_PROXY` and `NO_PROXY`.
+    #[arg(long, env = "RAMPART_CA_BUNDLE", value_parser = read_authorities)]
+    pub ca_bundle: Option<Authorities>,
     /// Ask this URL instead of AWS, for every AWS API. For tests and private gateways.
     #[arg(long, env = "RAMPART_AWS_ENDPOINT")]
     pub aws_endpoint: Option<Url>,
@@ -101,6 +108,10 @@ pub struct Config {
     pub issuer_url: Option<IssuerUrl>,
 }
 
+fn read_authorities(path: &str) -> Result<Authorities, AuthoritiesError> {
+    Authorities::read(Path::new(path))
+}
+
 /// What every scan shares.
 #[derive(Clone)]
 pub struct Discovery {
@@ -108,7 +119,7 @@ pub struct Discovery {
     pub(crate) keyring: Arc<Keyring>,
     pub(crate) config: Arc<Config>,
     pub(crate) caller: Caller,
-    pub(crate) egress: EgressPolicy,
+    pub(crate) egress: Egress,
     issuer: Option<Arc<Issuer>>,
 }
 
@@ -120,7 +131,10 @@ impl Discovery {
             store,
             keyring,
             caller: Caller::new(Limits::default().scaled(config.rate_fraction), cancel.child_token()),
-            egress: EgressPolicy { allow: config.egress_allow.clone() },
+            egress: Egress {
+                policy: EgressPolicy { allow: config.egress_allow.clone() },
+                authorities: config.ca_bundle.clone().unwrap_or_default(),
+            },
             config: Arc::new(config),
         }
     }

@@ -114,14 +114,14 @@ async fn act(action: &Action, store: &Store) -> anyhow::Result<String> {
             Ok(token.context("could not create the token")?.expose_secret().to_owned())
         }
         Action::RotateKey(args) => {
-            let keyring = args.keys.keyring(&args.shared.database.data_dir)?;
+            let keyring = args.keys.keyring(&args.shared.database.data_dir).await?;
             let credentials = rampart_store::connector::reseal(store, &keyring).await;
             let credentials = credentials.context("could not rotate the key")?;
             let issuer_keys = issuer_key::reseal(store, &keyring).await.context("could not rotate the key")?;
             Ok(format!("{credentials} credentials and {issuer_keys} issuer keys encrypted anew"))
         }
         Action::RotateIssuerKey(args) => {
-            let keyring = args.keys.keyring(&args.shared.database.data_dir)?;
+            let keyring = args.keys.keyring(&args.shared.database.data_dir).await?;
             let takeover = if args.at_once { Takeover::AtOnce } else { Takeover::Announced };
             let rotated = issuer_key::rotate(store, &keyring, takeover, Utc::now()).await;
             let (key_id, signs_from) = rotated.context("could not make a new issuer key")?;

@@ -91,7 +91,7 @@ async fn run(args: ServeArgs) -> anyhow::Result<()> {
     let operations_stop = CancellationToken::new();
     operations.listen(&args.operations, operations_stop.clone()).await?;
 
-    let keyring = args.keys.keyring(&args.database.data_dir)?;
+    let keyring = args.keys.keyring(&args.database.data_dir).await?;
     let mut database = tokio::select! {
         opened = Database::open(&args.database) => opened?,
         signal = signals.next() => anyhow::bail!("stopped by {signal} while starting"),

@@ -15,7 +15,7 @@ use crate::kube::tls::Authority;
 use crate::kube::{Behind, router as kube_router};
 use crate::kubeconfig;
 use crate::shared::{Addresses, Shared};
-use crate::world::{Access, Account, Home, Organization, Subscription, World, WorldSpec};
+use crate::world::{Access, Account, GcpProject, Home, Organization, Subscription, World, WorldSpec};
 
 /// Up to this many clusters have a listener each; more share one.
 const OWN_LISTENERS: usize = 32;
@@ -208,6 +208,22 @@ impl Simulator {
     pub fn reorganize(&self, change: impl FnOnce(&mut Organization)) {
         self.shared.change(|world, _| {
             world.reorganize(change);
+            ((), Vec::new())
+        });
+    }
+
+    /// Changes which Azure subscriptions there are, and where they lie.
+    pub fn resubscribe(&self, change: impl FnOnce(&mut Vec<Subscription>)) {
+        self.shared.change(|world, _| {
+            world.resubscribe(change);
+            ((), Vec::new())
+        });
+    }
+
+    /// Changes which Google Cloud projects there are, and where they lie.
+    pub fn rearrange(&self, change: impl FnOnce(&mut Vec<GcpProject>)) {
+        self.shared.change(|world, _| {
+            world.rearrange(change);
             ((), Vec::new())
         });
     }

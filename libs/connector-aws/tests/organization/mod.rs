@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use rampart_connector::conformance::Fault;
-use rampart_connector::{Caller, ConnectorError, ErrorKind, MemberState, Membership, Organization, PermissionState};
+use rampart_connector::{
+    Caller, ConnectorError, Egress, ErrorKind, MemberState, Membership, Organization, PermissionState,
+};
 use rampart_connector_aws::{AwsAuth, AwsConfig, AwsOrganization, Regions};
 use tokio_util::sync::CancellationToken;
 
@@ -13,7 +15,7 @@ use crate::{context, keys, limits};
 fn organization(url: &str, auth: AwsAuth) -> AwsOrganization {
     let endpoint_override = Some(url.parse().unwrap());
     let config = AwsConfig { auth, partition: None, regions: Regions::Enabled, endpoint_override, base: Some(keys()) };
-    AwsOrganization::new(config, Caller::new(limits(), CancellationToken::new())).unwrap()
+    AwsOrganization::new(config, Caller::new(limits(), CancellationToken::new()), Egress::default()).unwrap()
 }
 
 async fn members(world: &World) -> Result<Membership, ConnectorError> {

@@ -4,10 +4,9 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use futures::{Stream, StreamExt};
 use kube::client::Body;
-use rampart_connector::{ConnectorError, ErrorKind};
+use rampart_connector::{ConnectorError, ErrorKind, causes};
 
 use crate::client::chunks;
-use crate::connect::describe;
 
 /// The lines of a body that goes on for as long as the server likes.
 pub(super) struct Lines {
@@ -46,7 +45,7 @@ impl Lines {
                 }
                 Ok(None) => return Ok(None),
                 Ok(Some(Err(error))) => {
-                    return Err(ConnectorError::new(ErrorKind::Transient, &*self.name, describe(&error)));
+                    return Err(ConnectorError::new(ErrorKind::Transient, &*self.name, causes(&error)));
                 }
                 Ok(Some(Ok(chunk))) => self.buffer.extend_from_slice(&chunk),
             }

@@ -6,11 +6,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use async_trait::async_trait;
 use rampart_connector::conformance::{Recording, record};
 use rampart_connector::{
-    BearerToken, Caller, ClusterAccess, ClusterEndpoint, Connector, ConnectorError, EgressPolicy, ErrorKind, Event,
-    Outcome, PermissionState, ScanContext, Sink,
+    Authorities, BearerToken, Caller, ClusterAccess, ClusterEndpoint, Connector, ConnectorError, Egress, ErrorKind,
+    Event, Outcome, PermissionState, ScanContext, Sink,
 };
-use rampart_connector_kube::{KubeConnector, Options};
+use rampart_connector_kube::{KubeConnector, Options, StaticAccess};
 use rampart_domain::{Cloud, CoverageState, Kind, Resource};
+use secrecy::SecretString;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
@@ -19,7 +20,7 @@ use crate::world::{Certificate, TOKEN, World, access, estate, identity, limits, 
 const PODS: &str = "/api/v1/pods";
 
 fn options() -> Options {
-    Options::new([7; 32])
+    Options { page: 500, ..Options::new([7; 32]) }
 }
 
 fn outcome(recording: &Recording, kind: Kind) -> &Outcome {
@@ -226,7 +227,7 @@ async fn a_refused_token_is_renewed_once_and_then_believed() {
 }
 
 /// The error of a scan through this access.
-async fn failure(access: Arc<dyn ClusterAccess>, egress: EgressPolicy) -> ConnectorError {
+async fn failure(access: Arc<dyn ClusterAccess>, egress: Egress) -> ConnectorError {
     let caller = Caller::new(limits(), CancellationToken::new());
     let connector = KubeConnector::new(identity(Cloud::Aws), access, egress, options(), caller);
     record(&connector, None).await.result.unwrap_err()
@@ -238,7 +239,7 @@ async fn only_allowed_addresses_and_known_authorities_are_spoken_to() {
     let certificate = Certificate::shared();
     let guard = serve(Arc::clone(&world), certificate).await;
 
-    let error = failure(Arc::new(access(guard.port, certificate)), EgressPolicy::default()).await;
+    let error = failure(Arc::new(access(guard.port, certificate)), Egress::default()).await;
     assert_eq!(error.kind, ErrorKind::Unreachable);
     assert!(error.message.contains("RAMPART_EGRESS_ALLOW"), "{error}");
 
@@ -256,6 +257,27 @@ async fn only_allowed_addresses_and_known_authorities_are_spoken_to() {
     endpoint.tls_server_name = Some("kube.test".to_owned());
     let caller = Caller::new(limits(), CancellationToken::new());
     let connector = KubeConnector::new(identity(Cloud::Aws), renewed(endpoint), loopback(), options(), caller);
+    record(&connector, None).await.result.unwrap();
+}
+
+#[tokio::test]
+async fn a_cluster_without_an_authority_of_its_own_is_believed_by_the_operators() {
+    let world = Arc::new(estate());
+    let certificate = Certificate::shared();
+    let guard = serve(Arc::clone(&world), certificate).await;
+    let token = || SecretString::from(TOKEN.to_owned());
+    let url = format!("https://localhost:{}", guard.port);
+    let access = || Arc::new(StaticAccess::from_token(&url, token(), None).unwrap());
+
+    let error = failure(access(), loopback()).await;
+    assert_eq!(error.kind, ErrorKind::Unreachable);
+    assert!(error.message.contains("certificate"), "{error}");
+
+    let bundle = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(bundle.path(), &certificate.pem).unwrap();
+    let egress = Egress { authorities: Authorities::read(bundle.path()).unwrap(), ..loopback() };
+    let caller = Caller::new(limits(), CancellationToken::new());
+    let connector = KubeConnector::new(identity(Cloud::Aws), access(), egress, options(), caller);
     record(&connector, None).await.result.unwrap();
 }
 

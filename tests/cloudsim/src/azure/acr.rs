@@ -37,7 +37,10 @@ pub(crate) fn answer(shared: &Shared, registry: &str, received: &Received<'_>) -
         "exchange" => {
             let token = shared.directory.token(received.form("access_token"), &SCOPES).ok_or_else(unauthorized)?;
             let of_us = received.form("service") == server && received.form("tenant") == subscription.tenant_id;
-            if !of_us || token.client_id != subscription.client_id || received.form("grant_type") != "access_token" {
+            if !of_us
+                || subscription.secret_of(&token.client_id).is_none()
+                || received.form("grant_type") != "access_token"
+            {
                 return Err(unauthorized());
             }
             Ok(ok(&json!({ "refresh_token": format!("refresh {server}") })))

@@ -6,6 +6,7 @@ use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::error::AzureError;
+use super::groups::{self, Found};
 use super::{MANAGEMENT, Received};
 use crate::answer::Answer;
 use crate::faults::FaultKind;
@@ -19,6 +20,8 @@ const SCOPE: &str = "https://management.azure.com/.default";
 /// Versions that are served, by the last word of the type.
 const VERSIONS: &[(&str, &[&str])] = &[
     ("subscriptions", &["2022-12-01"]),
+    ("managementGroups", &["2021-04-01"]),
+    ("descendants", &["2021-04-01"]),
     ("managedClusters", &["2025-10-01"]),
     ("agentPools", &["2025-10-01"]),
     ("maintenanceConfigurations", &["2025-10-01"]),
@@ -35,7 +38,11 @@ const VERSIONS: &[(&str, &[&str])] = &[
 
 /// What a path asks for, by the last word of the type; the empty word for what is not known.
 pub(crate) fn operation(path: &[&str]) -> &'static str {
-    let word = if path.len() == 2 { path.first() } else { path.last() };
+    let word = match path {
+        ["subscriptions", _] => path.first(),
+        ["providers", "Microsoft.Management", word, _] => Some(word),
+        _ => path.last(),
+    };
     let known = VERSIONS.iter().find(|(known, _)| word.is_some_and(|word| known.eq_ignore_ascii_case(word)));
     known.map_or("", |(known, _)| *known)
 }
@@ -60,7 +67,22 @@ pub(crate) fn answer(shared: &Shared, received: &Received<'_>) -> Result<Answer,
     }
     let world = shared.world();
     let id = received.path.get(1).copied().unwrap_or_default();
-    let mut own = world.subscriptions().iter().filter(|one| one.client_id == token.client_id);
+    let mut own = world.subscriptions().iter().filter(|one| one.secret_of(&token.client_id).is_some());
+    match received.path[..] {
+        ["subscriptions"] => return page(received, own.map(Subscription::value).collect()).map(|body| ok(&body)),
+        ["providers", "Microsoft.Management", _, group, ..] => {
+            let directory = own.find(|one| one.reader.client_id == token.client_id);
+            let directory =
+                directory.ok_or_else(|| AzureError::denied("Microsoft.Management/managementGroups/read"))?;
+            return groups::answer(world.subscriptions(), &directory.tenant_id, group, operation)
+                .and_then(|found| match found {
+                    Found::Group(group) => Ok(group),
+                    Found::Descendants(all) => page(received, all),
+                })
+                .map(|body| ok(&body));
+        }
+        _ => {}
+    }
     let subscription =
         own.find(|one| one.id.eq_ignore_ascii_case(id)).ok_or_else(|| AzureError::not_found("SubscriptionNotFound"))?;
     if operation == "listClusterUserCredential" {
@@ -140,8 +162,7 @@ fn credential(shared: &Shared, subscription: &Subscription, path: &[&str]) -> Re
     let cluster = world.cluster(name).filter(|_| subscription.clusters.contains_key(name));
     let cluster = cluster.ok_or_else(|| AzureError::not_found("ResourceNotFound"))?;
     if cluster.access == Access::NoCredential {
-        let message = "The client does not have authorization to perform action 'listClusterUserCredential/action'.";
-        return Err(AzureError::new(StatusCode::FORBIDDEN, "AuthorizationFailed", message));
+        return Err(AzureError::denied("listClusterUserCredential/action"));
     }
     let user = match shared.tokens.get(name) {
         Some(token) => kubeconfig::token(token),

@@ -60,11 +60,11 @@ pub(crate) fn answer(shared: &Shared, received: &Received<'_>) -> Result<Answer,
     let world = shared.world();
     let (client_id, secret) = (received.form("client_id"), received.form("client_secret"));
     let mut known = world.subscriptions().iter().filter(|one| one.tenant_id == directory);
-    let application = known.find(|one| one.client_id == client_id).ok_or_else(|| {
+    let known = known.find_map(|one| one.secret_of(client_id)).ok_or_else(|| {
         let message = format!("AADSTS700016: Application '{client_id}' was not found in the directory.");
         AzureError::new(StatusCode::BAD_REQUEST, "unauthorized_client", message)
     })?;
-    if application.client_secret != secret {
+    if known != secret {
         let message = "AADSTS7000215: Invalid client secret provided.";
         return Err(AzureError::new(StatusCode::UNAUTHORIZED, "invalid_client", message));
     }

@@ -27,6 +27,12 @@ impl AzureError {
         Self::new(StatusCode::NOT_FOUND, code, "It was not found.")
     }
 
+    /// The caller has no role for an action.
+    pub(crate) fn denied(action: &str) -> Self {
+        let message = format!("The client does not have authorization to perform action '{action}'.");
+        Self::new(StatusCode::FORBIDDEN, "AuthorizationFailed", message)
+    }
+
     /// A registry's token does not cover what is asked.
     pub(crate) fn insufficient_scope() -> Self {
         let challenge = Some("Bearer realm=\"https://registry/oauth2/token\",error=\"insufficient_scope\"");

@@ -5,6 +5,7 @@ mod acr;
 mod arm;
 mod entra;
 mod error;
+mod groups;
 
 use std::sync::Arc;
 

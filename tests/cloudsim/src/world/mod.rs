@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use serde_json::Value;
 
 pub use aws::{Account, EksCluster, Organization, OrganizationAccount, OrganizationUnit, Registry, Repository};
-pub use azure::{AksCluster, AzureRegistry, AzureRepository, Subscription};
+pub use azure::{AksCluster, Application, AzureRegistry, AzureRepository, Subscription};
 pub use expected::{Expected, Status, Subject};
 pub use gcp::{GcpProject, GcpRepository};
 pub use kinds::{Feature, KindKey, Scoped};
@@ -145,6 +145,16 @@ impl World {
         if let Some(organization) = &mut self.organization {
             change(organization);
         }
+    }
+
+    /// Changes which Azure subscriptions there are, and where they lie.
+    pub fn resubscribe(&mut self, change: impl FnOnce(&mut Vec<Subscription>)) {
+        change(&mut self.subscriptions);
+    }
+
+    /// Changes which Google Cloud projects there are, and where they lie.
+    pub fn rearrange(&mut self, change: impl FnOnce(&mut Vec<GcpProject>)) {
+        change(&mut self.projects);
     }
 
     /// Azure subscriptions.

@@ -7,7 +7,9 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+/// How often progress is asked for: at first often, so that short work shows some, then seldom, so that asking costs nothing.
 const POLL: Duration = Duration::from_millis(150);
+const SLOWEST_POLL: Duration = Duration::from_secs(1);
 
 /// The few calls of the REST API that the demo makes, as any customer's script would.
 #[derive(Debug, Clone)]
@@ -195,8 +197,10 @@ impl Client {
     pub(crate) async fn test_connector(&self, name: &str) -> anyhow::Result<Preflight> {
         let path = format!("/v1/connectors/{name}/test");
         let mut preflight: Preflight = self.send(self.request(Method::POST, &path).json(&json!({}))).await?;
+        let mut wait = POLL;
         while matches!(preflight.status.as_str(), "queued" | "running") {
-            tokio::time::sleep(POLL).await;
+            tokio::time::sleep(wait).await;
+            wait = (wait * 9 / 8).min(SLOWEST_POLL);
             preflight = self.get(&format!("/v1/connectors/{name}/preflights/{}", preflight.id)).await?;
         }
         Ok(preflight)
@@ -208,24 +212,28 @@ impl Client {
 
     /// Waits for a scan to end; `seen` is shown every state on the way.
     pub(crate) async fn watch_scan(&self, id: &str, mut seen: impl FnMut(&Scan)) -> anyhow::Result<Scan> {
+        let mut wait = POLL;
         loop {
             let scan: Scan = self.get(&format!("/v1/scans/{id}")).await?;
             seen(&scan);
             if !matches!(scan.status.as_str(), "queued" | "running") {
                 return Ok(scan);
             }
-            tokio::time::sleep(POLL).await;
+            tokio::time::sleep(wait).await;
+            wait = (wait * 9 / 8).min(SLOWEST_POLL);
         }
     }
 
     /// Waits until everything that was read has been assessed.
     pub(crate) async fn settle(&self) -> anyhow::Result<()> {
+        let mut wait = POLL;
         loop {
             let tenant: Tenant = self.get("/v1/tenant").await?;
             if tenant.pending.scans == 0 && tenant.pending.assessments == 0 {
                 return Ok(());
             }
-            tokio::time::sleep(POLL).await;
+            tokio::time::sleep(wait).await;
+            wait = (wait * 9 / 8).min(SLOWEST_POLL);
         }
     }
 

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rampart_connector::conformance::Fault;
-use rampart_connector::{Caller, EgressPolicy, Limits};
+use rampart_connector::{Caller, Egress, EgressPolicy, Limits};
 use rampart_connector_kube::{KubeConnector, KubeIdentity, Options, StaticAccess};
 use rampart_domain::Cloud;
 use secrecy::SecretString;
@@ -85,8 +85,8 @@ pub(crate) fn identity(cloud: Cloud) -> KubeIdentity {
 }
 
 /// Allows loopback, where the test's API listens.
-pub(crate) fn loopback() -> EgressPolicy {
-    "127.0.0.0/8".parse().unwrap()
+pub(crate) fn loopback() -> Egress {
+    "127.0.0.0/8".parse::<EgressPolicy>().unwrap().into()
 }
 
 /// Access by token to an API on this port.

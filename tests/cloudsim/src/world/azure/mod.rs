@@ -26,12 +26,27 @@ pub struct Subscription {
     pub client_id: String,
     /// Its secret; worth nothing outside the simulator.
     pub client_secret: String,
+    /// The application that may read every subscription of the directory.
+    pub reader: Application,
+    /// Management group that it lies in; directly below the directory's root without one.
+    pub group: Option<String>,
+    /// `Enabled`, `Disabled` and so on.
+    pub state: &'static str,
     /// Clusters by name.
     pub clusters: BTreeMap<String, AksCluster>,
     /// Container registries by name.
     pub registries: BTreeMap<String, AzureRegistry>,
     /// Clusters connected through Arc, with their extensions, by name.
     pub connected: BTreeMap<String, (Value, Vec<Value>)>,
+}
+
+/// An application of a directory.
+#[derive(Debug, Clone)]
+pub struct Application {
+    /// UUID.
+    pub client_id: String,
+    /// Its secret; worth nothing outside the simulator.
+    pub client_secret: String,
 }
 
 /// What Azure Resource Manager knows of a managed cluster; each value is an object as the API returns it.
@@ -72,23 +87,38 @@ pub struct AzureRepository {
 impl Subscription {
     pub(crate) fn new(seed: Seed, name: &str) -> Self {
         let own = seed.child("subscription").child(name);
-        let tenant_id = seed.child("directory").uuid();
+        let directory = seed.child("directory");
+        let tenant_id = directory.uuid();
         Self {
             id: own.uuid(),
             tenant_id,
             name: name.to_owned(),
             client_id: own.child("application").uuid(),
             client_secret: own.child("secret").hex(40),
+            reader: Application {
+                client_id: directory.child("application").uuid(),
+                client_secret: directory.child("secret").hex(40),
+            },
+            group: None,
+            state: "Enabled",
             clusters: BTreeMap::new(),
             registries: BTreeMap::new(),
             connected: BTreeMap::new(),
         }
     }
 
+    /// The secret of an application that may read it.
+    pub(crate) fn secret_of(&self, client_id: &str) -> Option<&str> {
+        if client_id == self.client_id {
+            return Some(&self.client_secret);
+        }
+        (client_id == self.reader.client_id).then_some(&*self.reader.client_secret)
+    }
+
     /// As Azure Resource Manager returns it.
     pub fn value(&self) -> Value {
         json!({ "id": format!("/subscriptions/{}", self.id), "subscriptionId": self.id, "tenantId": self.tenant_id,
-            "displayName": self.name, "state": "Enabled", "authorizationSource": "RoleBased", "managedByTenants": [],
+            "displayName": self.name, "state": self.state, "authorizationSource": "RoleBased", "managedByTenants": [],
             "subscriptionPolicies": { "locationPlacementId": "Public_2014-09-01", "quotaId": "PayAsYouGo_2014-09-01",
                 "spendingLimit": "Off" } })
     }

@@ -6,7 +6,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 /// The operator's setting that allows more than public addresses.
 pub const EGRESS_SETTING: &str = "RAMPART_EGRESS_ALLOW";
@@ -99,6 +99,11 @@ const V6: &[(Ipv6Addr, u8, &str)] = &[
 ];
 
 impl EgressPolicy {
+    /// Every network, save for the clouds' metadata services.
+    pub fn anywhere() -> Self {
+        Self { allow: vec![Ipv4Net::default().into(), Ipv6Net::default().into()] }
+    }
+
     /// Whether `address` may be connected to. An IPv4 address inside an IPv6 one (mapped, compatible, NAT64, 6to4) is
     /// judged as the IPv4 address that the packet ends at.
     pub fn check(&self, address: IpAddr) -> Result<(), EgressDenied> {
