@@ -58,6 +58,9 @@ async fn a_subscription_comes_with_its_clusters_workloads_and_images() {
         ("azure.acr.image", 80),
         ("azure.arc.cluster", 1),
         ("azure.arc.extension", 1),
+        ("azure.security.plan", 2),
+        ("azure.role_assignment", 4),
+        ("azure.diagnostic_setting", 1),
         ("k8s.cluster", 2),
     ] {
         assert_eq!(found.get(kind), Some(&count), "{kind}: {found:?}");
@@ -91,6 +94,8 @@ async fn every_cluster_that_cannot_be_read_says_what_to_do() {
         onboard(&client, subscription, false).await;
     }
     platform.scan(&client, &["Shop", "Lab"]).await;
+    let assigned = kinds(&client, "").await.remove("azure.role_assignment");
+    assert_eq!(assigned, Some(5), "what both inherit is kept for each of them");
     for (cluster, state, remedy) in [
         ("shop-paused", "unreachable", "Start the cluster"),
         ("shop-denied", "denied", "identity"),

@@ -48,6 +48,10 @@ async fn a_project_is_read_with_its_clusters_workloads_and_images() {
         ("gcp.gke.node_pool", 8),
         ("gcp.artifactregistry.repository", 3),
         ("gcp.artifactregistry.image", 85),
+        ("gcp.iam_policy", 1),
+        ("gcp.service", 8),
+        ("gcp.compute.subnetwork", 2),
+        ("gcp.compute.firewall", 3),
     ] {
         assert_eq!(before.get(kind), Some(&count), "{before:?}");
     }
@@ -75,12 +79,15 @@ async fn a_project_is_read_with_its_clusters_workloads_and_images() {
     }
 
     // What Google leaves out or refuses takes nothing away.
-    for (kind, state, part) in [
-        (FaultKind::MissingZones, "failed", "us-east4"),
-        (FaultKind::Disabled, "unsupported", "gcloud services enable container.googleapis.com"),
-        (FaultKind::Forbidden, "denied", "container.clusters.list"),
+    let (clusters, subnetworks) = ("container.clusters.list", "compute.subnetworks.list");
+    for (api, kind, state, part) in [
+        (clusters, FaultKind::MissingZones, "failed", "us-east4"),
+        (clusters, FaultKind::Disabled, "unsupported", "gcloud services enable container.googleapis.com"),
+        (clusters, FaultKind::Forbidden, "denied", clusters),
+        (subnetworks, FaultKind::MissingZones, "failed", "us-east4"),
+        (subnetworks, FaultKind::Disabled, "unsupported", "gcloud services enable compute.googleapis.com"),
     ] {
-        platform.simulator.faults().inject(Fault { target: Target::gcp("container.clusters.list"), kind, times: None });
+        platform.simulator.faults().inject(Fault { target: Target::gcp(api), kind, times: None });
         let scans = platform.scan(&client, &[NAME]).await;
         assert_eq!(
             (&scans[0]["status"], &scans[0]["progress"]["removed"]),
@@ -88,7 +95,8 @@ async fn a_project_is_read_with_its_clusters_workloads_and_images() {
             "{}",
             scans[0]
         );
-        let rows = coverage(&client, "gcp.gke.cluster", state).await;
+        let listed = if api == clusters { "gcp.gke.cluster" } else { "gcp.compute.subnetwork" };
+        let rows = coverage(&client, listed, state).await;
         let said = |row: &Value| row["message"].to_string() + &row["remedy"].to_string();
         assert!(rows.len() == 1 && said(&rows[0]).contains(part), "{rows:?}");
         assert_eq!(counts(&client, "cloud=gcp&").await, before);
@@ -119,6 +127,8 @@ async fn impersonation_reaches_only_an_account_that_was_made_for_the_connector()
         (Some(&2), Some(&2)),
         "{read:?}"
     );
+    let networks = (read.get("gcp.compute.subnetwork"), read.get("gcp.compute.firewall"));
+    assert_eq!(networks, (Some(&1), Some(&3)), "firewall rules belong to no location: {read:?}");
 
     let named = json!({ "name": "other", "source": { "provider": "gcp", "project_id": project, "impersonation": true,
         "service_account": account } });

@@ -15,6 +15,7 @@ resource role 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
     permissions: [
       {
         actions: [
+          'Microsoft.Authorization/roleAssignments/read'
           'Microsoft.ContainerRegistry/registries/read'
           'Microsoft.ContainerRegistry/registries/replications/read'
           'Microsoft.ContainerRegistry/registries/scopeMaps/read'
@@ -25,9 +26,11 @@ resource role 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
           'Microsoft.ContainerService/managedClusters/maintenanceConfigurations/read'
           'Microsoft.ContainerService/managedClusters/read'
           'Microsoft.ContainerService/managedClusters/trustedAccessRoleBindings/read'
+          'Microsoft.Insights/diagnosticSettings/read'
           'Microsoft.Kubernetes/connectedClusters/read'
           'Microsoft.KubernetesConfiguration/extensions/read'
           'Microsoft.Resources/subscriptions/read'
+          'Microsoft.Security/pricings/read'
         ]
         notActions: []
         dataActions: [

@@ -53,6 +53,7 @@ resource "azurerm_role_definition" "rampart" {
   description = "What Rampart reads."
   permissions {
     actions = [
+      "Microsoft.Authorization/roleAssignments/read",
       "Microsoft.ContainerRegistry/registries/read",
       "Microsoft.ContainerRegistry/registries/replications/read",
       "Microsoft.ContainerRegistry/registries/scopeMaps/read",
@@ -63,9 +64,11 @@ resource "azurerm_role_definition" "rampart" {
       "Microsoft.ContainerService/managedClusters/maintenanceConfigurations/read",
       "Microsoft.ContainerService/managedClusters/read",
       "Microsoft.ContainerService/managedClusters/trustedAccessRoleBindings/read",
+      "Microsoft.Insights/diagnosticSettings/read",
       "Microsoft.Kubernetes/connectedClusters/read",
       "Microsoft.KubernetesConfiguration/extensions/read",
       "Microsoft.Resources/subscriptions/read",
+      "Microsoft.Security/pricings/read",
       "Microsoft.Management/managementGroups/descendants/read",
       "Microsoft.Management/managementGroups/read",
     ]

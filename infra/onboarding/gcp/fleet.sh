@@ -21,6 +21,7 @@ shift
 permissions=$(tr -d ' \n' <<'LIST'
 container.clusterRoleBindings.list,
 container.clusterRoles.list,
+container.clusters.connect,
 container.cronJobs.list,
 container.customResourceDefinitions.list,
 container.daemonSets.list,

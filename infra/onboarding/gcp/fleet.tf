@@ -38,6 +38,7 @@ resource "google_project_iam_custom_role" "rampart_clusters" {
   permissions = [
     "container.clusterRoleBindings.list",
     "container.clusterRoles.list",
+    "container.clusters.connect",
     "container.cronJobs.list",
     "container.customResourceDefinitions.list",
     "container.daemonSets.list",

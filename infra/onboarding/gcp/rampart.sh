@@ -14,8 +14,13 @@ artifactregistry.dockerimages.list,
 artifactregistry.locations.list,
 artifactregistry.repositories.getIamPolicy,
 artifactregistry.repositories.list,
+compute.firewalls.list,
+compute.subnetworks.list,
+container.clusters.connect,
 container.clusters.list,
-resourcemanager.projects.get
+resourcemanager.projects.get,
+resourcemanager.projects.getIamPolicy,
+serviceusage.services.list
 LIST
 )
 

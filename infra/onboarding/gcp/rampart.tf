@@ -34,8 +34,13 @@ resource "google_project_iam_custom_role" "rampart" {
     "artifactregistry.locations.list",
     "artifactregistry.repositories.getIamPolicy",
     "artifactregistry.repositories.list",
+    "compute.firewalls.list",
+    "compute.subnetworks.list",
+    "container.clusters.connect",
     "container.clusters.list",
     "resourcemanager.projects.get",
+    "resourcemanager.projects.getIamPolicy",
+    "serviceusage.services.list",
   ]
 }
 

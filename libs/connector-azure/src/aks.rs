@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! managedClusters (all of them, paged) ─▶ per cluster: cluster, way to its Kubernetes API
-//!                                         agentPools, maintenanceConfigurations, trustedAccessRoleBindings
+//!                                         agentPools, maintenanceConfigurations, trustedAccessRoleBindings,
+//!                                         diagnosticSettings
 //! ```
 //! The listing of a child kind covers the subscription: it is complete when it was read in every cluster.
 
@@ -19,9 +20,11 @@ use crate::arm_id::Located;
 use crate::connector::{Run, lost};
 use crate::draft::{Aks, Draft};
 use crate::normalize::{self, text};
-use crate::permissions::{AGENT_POOLS, CLUSTERS, MAINTENANCE, TRUSTED_ACCESS};
+use crate::permissions::{AGENT_POOLS, CLUSTERS, DIAGNOSTIC_SETTINGS, MAINTENANCE, TRUSTED_ACCESS};
 
 const CLUSTERS_AT_ONCE: usize = 8;
+/// The stable version is of 2016 and knows one unnamed setting only.
+const DIAGNOSTIC_SETTINGS_VERSION: &str = "2021-05-01-preview";
 
 struct AksScan<'a> {
     run: &'a Run,
@@ -31,6 +34,7 @@ struct AksScan<'a> {
     agent_pools: Lister<'a>,
     maintenance: Lister<'a>,
     trusted_access: Lister<'a>,
+    diagnostics: Lister<'a>,
 }
 
 /// Reads all AKS kinds of the subscription.
@@ -44,18 +48,19 @@ pub(crate) async fn read(run: &Run, kinds: &[Kind], sink: &Sink) {
         agent_pools: start(Kind::AzureAksAgentPool).await,
         maintenance: start(Kind::AzureAksMaintenanceConfiguration).await,
         trusted_access: start(Kind::AzureAksTrustedAccessRoleBinding).await,
+        diagnostics: start(Kind::AzureDiagnosticSetting).await,
     };
     if scan.listers().iter().any(|lister| lister.is_wanted()) {
         scan.read().await;
     }
-    for lister in [scan.clusters, scan.agent_pools, scan.maintenance, scan.trusted_access] {
+    for lister in [scan.clusters, scan.agent_pools, scan.maintenance, scan.trusted_access, scan.diagnostics] {
         lister.finish(Outcome::Complete).await;
     }
 }
 
 impl<'a> AksScan<'a> {
-    const fn listers(&self) -> [&Lister<'a>; 4] {
-        [&self.clusters, &self.agent_pools, &self.maintenance, &self.trusted_access]
+    const fn listers(&self) -> [&Lister<'a>; 5] {
+        [&self.clusters, &self.agent_pools, &self.maintenance, &self.trusted_access, &self.diagnostics]
     }
 
     async fn read(&self) {
@@ -109,6 +114,9 @@ impl<'a> AksScan<'a> {
                 self.aks.trusted_access_role_bindings(TRUSTED_ACCESS, &at),
                 |one| normalize::trusted_access_role_binding(&run.place, cluster, one),
             ),
+            children(run, &self.diagnostics, DIAGNOSTIC_SETTINGS, Ok(diagnostic_settings(run, &at)), |one| {
+                normalize::diagnostic_setting(&run.place, cluster, one)
+            }),
         );
     }
 
@@ -128,6 +136,16 @@ impl<'a> AksScan<'a> {
         // A sink that is closed is noticed by the listing itself, with the next page.
         let _ = self.sink.send(Event::Cluster(found)).await;
     }
+}
+
+/// The listing of a cluster's diagnostic settings.
+pub(crate) fn diagnostic_settings(run: &Run, at: &Located) -> Draft {
+    let path = format!(
+        "/subscriptions/{}/resourceGroups/{}/providers/Microsoft.ContainerService/managedClusters/{}\
+         /providers/Microsoft.Insights/diagnosticSettings",
+        run.place.subscription, at.group, at.name
+    );
+    Draft { method: http::Method::GET, url: run.arm.address(&path, DIAGNOSTIC_SETTINGS_VERSION) }
 }
 
 /// Lists one kind of children of one parent. A parent that is gone by now was deleted, which is no failure.

@@ -16,7 +16,7 @@ use crate::errors::is_unregistered;
 use crate::normalize::{self, Place};
 use crate::permissions::{KINDS, SUBSCRIPTION, permissions};
 use crate::session::Session;
-use crate::{acr, aks, arc, preflight};
+use crate::{acr, aks, arc, governance, preflight};
 
 const SUBSCRIPTION_VERSION: &str = "2022-12-01";
 
@@ -106,7 +106,8 @@ impl Connector for AzureConnector {
         tokio::join!(
             aks::read(&run, &cx.kinds, sink),
             acr::read(&run, &cx.kinds, sink),
-            arc::read(&run, &cx.kinds, sink)
+            arc::read(&run, &cx.kinds, sink),
+            governance::read(&run, &cx.kinds, sink)
         );
         Ok(())
     }

@@ -16,6 +16,8 @@ const UNREGISTERED: &[&str] = &[
     "MissingRegistrationForType",
     "SubscriptionNotRegistered",
     "FeatureNotRegistered",
+    // Defender for Cloud has a spelling of its own.
+    "Subscription Not Registered",
 ];
 
 /// What a registry says to a caller from an address that its network rules keep out.
@@ -192,6 +194,7 @@ mod tests {
             (404, "InvalidResourceType", ErrorKind::Unsupported),
             (400, "NoRegisteredProviderFound", ErrorKind::Unsupported),
             (409, "MissingSubscriptionRegistration", ErrorKind::Unsupported),
+            (404, "Subscription Not Registered", ErrorKind::Unsupported),
             (403, "AuthorizationFailed", ErrorKind::Forbidden),
             (401, "ExpiredAuthenticationToken", ErrorKind::Unauthorized),
             (400, "invalid_grant", ErrorKind::Unauthorized),
@@ -216,6 +219,7 @@ mod tests {
     fn only_a_missing_registration_means_that_there_is_nothing() {
         let of = |kind, message: &str| is_unregistered(&ConnectorError::new(kind, "api", message));
         assert!(of(ErrorKind::Unsupported, "MissingSubscriptionRegistration: not registered"));
+        assert!(of(ErrorKind::Unsupported, "Subscription Not Registered: Please register to Microsoft.Security"));
         assert!(!of(ErrorKind::Unsupported, "NoRegisteredProviderFound: no such version"));
         assert!(!of(ErrorKind::Forbidden, "MissingSubscriptionRegistration: no"));
     }

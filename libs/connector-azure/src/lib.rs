@@ -1,5 +1,5 @@
-//! Reads one Azure subscription: AKS, container registries and Arc, as Azure Resource Manager and the registries' data
-//! planes answer; and the subscriptions below a tenant or management group.
+//! Reads one Azure subscription: AKS, container registries, Arc, Defender plans and role assignments, as Azure Resource
+//! Manager and the registries' data planes answer; and the subscriptions below a tenant or management group.
 //!
 //! ```text
 //! AzureConfig ─▶ Session (credentials, one HTTP client)
@@ -22,6 +22,7 @@ mod connector;
 mod credentials;
 mod draft;
 mod errors;
+mod governance;
 mod http;
 mod kubeconfig;
 mod normalize;

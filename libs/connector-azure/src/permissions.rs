@@ -2,7 +2,7 @@ use rampart_connector::Permission;
 use rampart_domain::Kind;
 
 /// Every kind that a subscription yields.
-pub(crate) const KINDS: [Kind; 14] = [
+pub(crate) const KINDS: [Kind; 17] = [
     Kind::AzureSubscription,
     Kind::AzureAksCluster,
     Kind::AzureAksAgentPool,
@@ -17,10 +17,19 @@ pub(crate) const KINDS: [Kind; 14] = [
     Kind::AzureAcrImage,
     Kind::AzureArcCluster,
     Kind::AzureArcExtension,
+    Kind::AzureSecurityPlan,
+    Kind::AzureRoleAssignment,
+    Kind::AzureDiagnosticSetting,
 ];
 
 /// Kinds that are listed through clusters, and the cluster itself.
-const AKS_KINDS: &[Kind] = KINDS.split_at(1).1.split_at(4).0;
+const AKS_KINDS: &[Kind] = &[
+    Kind::AzureAksCluster,
+    Kind::AzureAksAgentPool,
+    Kind::AzureAksMaintenanceConfiguration,
+    Kind::AzureAksTrustedAccessRoleBinding,
+    Kind::AzureDiagnosticSetting,
+];
 /// Kinds that are listed through registries, and the registry itself.
 const ACR_KINDS: &[Kind] = KINDS.split_at(5).1.split_at(7).0;
 
@@ -41,6 +50,9 @@ pub(crate) const CATALOG: &str = "Microsoft.ContainerRegistry/registries/catalog
 pub(crate) const METADATA: &str = "Microsoft.ContainerRegistry/registries/repositories/metadata/read";
 pub(crate) const CONNECTED_CLUSTERS: &str = "Microsoft.Kubernetes/connectedClusters/read";
 pub(crate) const EXTENSIONS: &str = "Microsoft.KubernetesConfiguration/extensions/read";
+pub(crate) const SECURITY_PLANS: &str = "Microsoft.Security/pricings/read";
+pub(crate) const ROLE_ASSIGNMENTS: &str = "Microsoft.Authorization/roleAssignments/read";
+pub(crate) const DIAGNOSTIC_SETTINGS: &str = "Microsoft.Insights/diagnosticSettings/read";
 
 /// Every action of a scan with the kinds that are lost without it.
 const ACTIONS: &[(&str, &[Kind])] = &[
@@ -60,6 +72,9 @@ const ACTIONS: &[(&str, &[Kind])] = &[
     (METADATA, &[Kind::AzureAcrRepository, Kind::AzureAcrImage]),
     (CONNECTED_CLUSTERS, &[Kind::AzureArcCluster, Kind::AzureArcExtension]),
     (EXTENSIONS, &[Kind::AzureArcExtension]),
+    (SECURITY_PLANS, &[Kind::AzureSecurityPlan]),
+    (ROLE_ASSIGNMENTS, &[Kind::AzureRoleAssignment]),
+    (DIAGNOSTIC_SETTINGS, &[Kind::AzureDiagnosticSetting]),
 ];
 
 /// The actions that a scan uses, by the names that roles are made of.
@@ -81,7 +96,9 @@ mod tests {
         for kind in KINDS {
             assert!(ACTIONS.iter().any(|(_, kinds)| kinds.contains(&kind)), "{kind}");
         }
-        assert_eq!((AKS_KINDS.len(), AKS_KINDS.first()), (4, Some(&Kind::AzureAksCluster)));
+        let of_aks = |kind: &Kind| kind.as_str().starts_with("azure.aks.") || *kind == Kind::AzureDiagnosticSetting;
+        let through_clusters: Vec<_> = KINDS.into_iter().filter(of_aks).collect();
+        assert_eq!(AKS_KINDS, through_clusters, "what lies in a cluster is lost with the list of clusters");
         assert_eq!((ACR_KINDS.len(), ACR_KINDS.first()), (7, Some(&Kind::AzureAcrRegistry)));
     }
 }

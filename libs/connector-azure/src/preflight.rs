@@ -4,16 +4,18 @@ use futures::TryStreamExt;
 use rampart_connector::{ConnectorError, ErrorKind, Permission, PermissionCheck, PermissionState};
 use serde_json::Value;
 
-use crate::arc;
+use crate::aks::diagnostic_settings;
 use crate::arm_id::Located;
 use crate::connector::Run;
 use crate::draft::{ACR_VERSION, Draft};
 use crate::normalize::{self, is_stopped, text};
 use crate::permissions::{
-    AGENT_POOLS, CATALOG, CLUSTERS, CONNECTED_CLUSTERS, EXTENSIONS, MAINTENANCE, METADATA, REGISTRIES, REPLICATIONS,
-    SCOPE_MAPS, SUBSCRIPTION, TOKENS, TRUSTED_ACCESS, USER_CREDENTIAL, WEBHOOKS, permissions,
+    AGENT_POOLS, CATALOG, CLUSTERS, CONNECTED_CLUSTERS, DIAGNOSTIC_SETTINGS, EXTENSIONS, MAINTENANCE, METADATA,
+    REGISTRIES, REPLICATIONS, ROLE_ASSIGNMENTS, SCOPE_MAPS, SECURITY_PLANS, SUBSCRIPTION, TOKENS, TRUSTED_ACCESS,
+    USER_CREDENTIAL, WEBHOOKS, permissions,
 };
 use crate::registry::{DataPlane, Grant, first_repository};
+use crate::{arc, governance};
 
 struct Report<'a> {
     run: &'a Run,
@@ -34,6 +36,7 @@ pub(crate) async fn run(run: &Run) -> Result<Vec<PermissionCheck>, ConnectorErro
     report.aks().await;
     report.acr().await;
     report.arc().await;
+    report.governance().await;
     if run.cancel().is_cancelled() {
         return Err(ConnectorError::new(ErrorKind::Cancelled, "preflight", "the preflight was told to stop"));
     }
@@ -42,13 +45,14 @@ pub(crate) async fn run(run: &Run) -> Result<Vec<PermissionCheck>, ConnectorErro
 
 impl Report<'_> {
     async fn aks(&mut self) {
-        let needing = [AGENT_POOLS, MAINTENANCE, TRUSTED_ACCESS, USER_CREDENTIAL];
+        let needing = [AGENT_POOLS, MAINTENANCE, TRUSTED_ACCESS, DIAGNOSTIC_SETTINGS, USER_CREDENTIAL];
         let aks = self.run.aks();
         let clusters = self.first_page(CLUSTERS, aks.clusters(CLUSTERS)).await;
         let Some((cluster, at)) = self.first(CLUSTERS, &needing, clusters) else { return };
         self.try_page(AGENT_POOLS, aks.agent_pools(AGENT_POOLS, &at)).await;
         self.try_page(MAINTENANCE, aks.maintenance_configurations(MAINTENANCE, &at)).await;
         self.try_page(TRUSTED_ACCESS, aks.trusted_access_role_bindings(TRUSTED_ACCESS, &at)).await;
+        self.try_page(DIAGNOSTIC_SETTINGS, Ok(diagnostic_settings(self.run, &at))).await;
         if is_stopped(&cluster["properties"]) {
             self.unproven(&[USER_CREDENTIAL], "the first cluster is stopped");
             return;
@@ -96,6 +100,13 @@ impl Report<'_> {
         let clusters = self.first_page(CONNECTED_CLUSTERS, Ok(arc::connected_clusters(self.run))).await;
         let Some((_, at)) = self.first(CONNECTED_CLUSTERS, &[EXTENSIONS], clusters) else { return };
         self.try_page(EXTENSIONS, Ok(arc::extensions_of(self.run, &at))).await;
+    }
+
+    async fn governance(&mut self) {
+        let plans = self.first_page(SECURITY_PLANS, Ok(governance::security_plans(self.run))).await;
+        self.tried(SECURITY_PLANS, &plans);
+        let assignments = self.first_page(ROLE_ASSIGNMENTS, Ok(governance::role_assignments(self.run))).await;
+        self.tried(ROLE_ASSIGNMENTS, &assignments);
     }
 
     async fn first_page(&self, api: &str, draft: Result<Draft, ConnectorError>) -> Result<Vec<Value>, ConnectorError> {

@@ -10,6 +10,7 @@ use url::Url;
 
 use crate::auth::Tokens;
 use crate::calls::LIST_CLUSTERS;
+use crate::permissions::CONNECT;
 
 const OPEN_DNS: &str = "gcloud container clusters update <cluster> --enable-dns-access";
 
@@ -24,7 +25,7 @@ pub(crate) struct GkeAccess {
 /// What the cluster offers for reaching it from outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Way {
-    /// A name that Google's front end answers for, with the public roots; it asks for `container.clusters.connect`.
+    /// A name that Google's front end answers for, with the public roots; it asks for [`CONNECT`].
     Dns,
     /// A public address.
     Public,
@@ -78,8 +79,8 @@ fn remedy(way: Way, identity: &str, error: &ConnectorError) -> Option<String> {
              organisation policy restricts it."
         ),
         (ErrorKind::Forbidden, Way::Dns) => format!(
-            "Grant {identity} the permission container.clusters.connect, which the DNS endpoint asks for, and bind it to a \
-             ClusterRole with get, list and watch."
+            "Grant {identity} the permission {CONNECT}, which the DNS endpoint asks for, and bind it to a ClusterRole with \
+             get, list and watch."
         ),
         (ErrorKind::Forbidden, _) => format!(
             "Bind {identity} to a ClusterRole with get, list and watch, or grant it roles/container.viewer on the project."

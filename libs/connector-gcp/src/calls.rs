@@ -22,6 +22,10 @@ pub(crate) const LIST_LOCATIONS: &str = "artifactregistry.locations.list";
 pub(crate) const LIST_REPOSITORIES: &str = "artifactregistry.repositories.list";
 pub(crate) const GET_POLICY: &str = "artifactregistry.repositories.getIamPolicy";
 pub(crate) const LIST_IMAGES: &str = "artifactregistry.dockerimages.list";
+pub(crate) const GET_PROJECT_POLICY: &str = "resourcemanager.projects.getIamPolicy";
+pub(crate) const LIST_SERVICES: &str = "serviceusage.services.list";
+pub(crate) const LIST_SUBNETWORKS: &str = "compute.subnetworks.list";
+pub(crate) const LIST_FIREWALLS: &str = "compute.firewalls.list";
 
 /// Which page of a listing is asked for.
 #[derive(Debug, Clone, Default)]
@@ -39,8 +43,17 @@ impl PageOf {
     }
 
     fn query(self) -> Vec<(&'static str, String)> {
+        self.sized("pageSize")
+    }
+
+    /// In the words of Compute Engine.
+    fn compute_query(self) -> Vec<(&'static str, String)> {
+        self.sized("maxResults")
+    }
+
+    fn sized(self, size: &'static str) -> Vec<(&'static str, String)> {
         let token = self.token.map(|token| ("pageToken", token));
-        std::iter::once(("pageSize", self.size.to_string())).chain(token).collect()
+        std::iter::once((size, self.size.to_string())).chain(token).collect()
     }
 }
 
@@ -80,6 +93,21 @@ impl Calls {
         let body = Body::Json(json!({ "permissions": permissions }));
         let ask = Ask { service: Service::ResourceManager, path: &path, query: Vec::new(), body };
         self.send(TEST_PERMISSIONS, &ask).await
+    }
+
+    /// The IAM policy of a project. Version 3 is the one that has conditions.
+    pub(crate) async fn project_policy(&self, id: &str) -> Result<Value, ConnectorError> {
+        let path = format!("/v3/projects/{id}:getIamPolicy");
+        let body = Body::Json(json!({ "options": { "requestedPolicyVersion": 3 } }));
+        let ask = Ask { service: Service::ResourceManager, path: &path, query: Vec::new(), body };
+        self.send(GET_PROJECT_POLICY, &ask).await
+    }
+
+    /// The APIs that are enabled in a project.
+    pub(crate) async fn services(&self, project: &str, page: PageOf) -> Result<Value, ConnectorError> {
+        let mut query = page.query();
+        query.push(("filter", "state:ENABLED".to_owned()));
+        self.get(LIST_SERVICES, Service::ApiManagement, &format!("/v1/projects/{project}/services"), query).await
     }
 
     pub(crate) async fn organization(&self, name: &str) -> Result<Value, ConnectorError> {
@@ -134,6 +162,19 @@ impl Calls {
         self.get(LIST_IMAGES, Service::ArtifactRegistry, &path, page.query()).await
     }
 
+    /// Subnetworks of all regions. Regions that do not respond are named in the answer.
+    pub(crate) async fn subnetworks(&self, project: &str, page: PageOf) -> Result<Value, ConnectorError> {
+        let path = format!("/compute/v1/projects/{project}/aggregated/subnetworks");
+        let mut query = page.compute_query();
+        query.push(("returnPartialSuccess", "true".to_owned()));
+        self.get(LIST_SUBNETWORKS, Service::Compute, &path, query).await
+    }
+
+    pub(crate) async fn firewalls(&self, project: &str, page: PageOf) -> Result<Value, ConnectorError> {
+        let path = format!("/compute/v1/projects/{project}/global/firewalls");
+        self.get(LIST_FIREWALLS, Service::Compute, &path, page.compute_query()).await
+    }
+
     async fn get(
         &self,
         api: &str,
@@ -167,6 +208,8 @@ impl Calls {
         let family = match ask.service {
             Service::Container => "gke",
             Service::ArtifactRegistry => "artifactregistry",
+            Service::ApiManagement => "serviceusage",
+            Service::Compute => "compute",
             _ => "resourcemanager",
         };
         let bucket = Bucket::new(Arc::clone(&self.account), "", family);
@@ -179,18 +222,35 @@ impl Calls {
         api: &'a str,
         field: &'a str,
         size: usize,
-        mut fetch: F,
+        fetch: F,
     ) -> impl Stream<Item = Result<Vec<Value>, ConnectorError>> + 'a
     where
         F: FnMut(PageOf) -> Fut + 'a,
         Fut: Future<Output = Result<Value, ConnectorError>> + 'a,
+    {
+        self.pages_as(api, size, fetch, move |answer: &mut Value| items(api, answer, field))
+    }
+
+    /// All pages of a listing as `read` takes each apart, `size` items at a time.
+    pub(crate) fn pages_as<'a, T, F, Fut, R>(
+        &'a self,
+        api: &'a str,
+        size: usize,
+        mut fetch: F,
+        read: R,
+    ) -> impl Stream<Item = Result<T, ConnectorError>> + 'a
+    where
+        T: 'a,
+        F: FnMut(PageOf) -> Fut + 'a,
+        Fut: Future<Output = Result<Value, ConnectorError>> + 'a,
+        R: Fn(&mut Value) -> Result<T, ConnectorError> + Copy + 'a,
     {
         let page = move |token| {
             let answer = fetch(PageOf { token, size });
             async move {
                 let mut answer = answer.await?;
                 let next = answer["nextPageToken"].as_str().map(str::to_owned);
-                Ok(Page { items: items(api, &mut answer, field)?, next })
+                Ok(Page { items: read(&mut answer)?, next })
             }
         };
         paginate(api, self.caller.limits().max_pages, self.caller.cancel(), page)

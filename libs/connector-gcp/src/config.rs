@@ -156,6 +156,12 @@ impl GcpConfig {
         chosen.iter().any(|chosen| chosen == location || region_of(location) == Some(chosen))
     }
 
+    /// Whether what belongs to a region as a whole is read: some place in it is.
+    pub(crate) fn covers_region(&self, region: &str) -> bool {
+        let Some(chosen) = &self.locations else { return true };
+        chosen.iter().any(|chosen| chosen == region || region_of(chosen) == Some(region))
+    }
+
     /// Regions and multi-regions to read; `None` when all are.
     pub(crate) fn regions(&self) -> Option<Vec<String>> {
         let mut regions: Vec<_> =
@@ -298,6 +304,9 @@ mod tests {
             ("asia-east1", false),
         ] {
             assert_eq!(config.covers(location), covered, "{location}");
+        }
+        for (region, covered) in [("europe-west1", true), ("us-east4", true), ("europe-west12", false)] {
+            assert_eq!(config.covers_region(region), covered, "{region}");
         }
         assert_eq!(config.regions().unwrap(), ["asia", "europe-west1", "us-east4"]);
     }

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use rampart_connector::{
-    Caller, Connector, ConnectorError, DiscoveredCluster, Egress, ErrorKind, Event, Listing, Permission,
+    Caller, Connector, ConnectorError, DiscoveredCluster, Egress, ErrorKind, Event, Lister, Listing, Permission,
     PermissionCheck, ScanContext, Sink, find_cluster,
 };
 use rampart_domain::{Kind, NativeId};
@@ -14,7 +14,7 @@ use crate::config::{GcpConfig, GcpConfigError};
 use crate::http::Http;
 use crate::normalize::Place;
 use crate::permissions::{KINDS, permissions_of};
-use crate::{gke, preflight, project, registry};
+use crate::{gke, network, preflight, project, registry};
 
 /// Reads one Google Cloud project.
 #[derive(Debug)]
@@ -31,6 +31,13 @@ pub(crate) struct Run<'a> {
     pub(crate) kinds: &'a [Kind],
     pub(crate) sink: &'a Sink,
     pub(crate) cancel: CancellationToken,
+}
+
+impl<'a> Run<'a> {
+    /// Begins the listing of a kind.
+    pub(crate) async fn start(&self, kind: Kind) -> Lister<'a> {
+        Lister::start(self.sink, self.place.scope(), kind, self.kinds, self.cancel.clone()).await
+    }
 }
 
 /// Why a connector could not be made.
@@ -78,7 +85,7 @@ impl Connector for GcpConnector {
             return Ok(());
         }
         let run = Run { config: &self.config, calls, place, kinds: &cx.kinds, sink, cancel };
-        tokio::join!(project::read(&run), gke::read(&run), registry::read(&run));
+        tokio::join!(project::read(&run), gke::read(&run), registry::read(&run), network::read(&run));
         Ok(())
     }
 

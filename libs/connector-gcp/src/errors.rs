@@ -139,6 +139,8 @@ fn service_of(api: &str) -> &'static str {
     match api.split(['.', ':']).next() {
         Some("container") => "container.googleapis.com",
         Some("artifactregistry") => "artifactregistry.googleapis.com",
+        Some("compute") => "compute.googleapis.com",
+        Some("serviceusage") => "serviceusage.googleapis.com",
         Some("iam") => "iamcredentials.googleapis.com",
         Some("sts") => "sts.googleapis.com",
         _ => "cloudresourcemanager.googleapis.com",
@@ -195,6 +197,22 @@ mod tests {
         let perimeter = error(403, "PERMISSION_DENIED", "SECURITY_POLICY_VIOLATED");
         assert_eq!(perimeter.kind, ErrorKind::Forbidden);
         assert!(perimeter.remedy.unwrap().contains("VPC Service Controls"));
+    }
+
+    #[test]
+    fn errors_of_the_older_shape_are_understood() {
+        let old = |reason: &str| {
+            let error = json!({ "code": 403, "message": "m", "errors": [{ "domain": "global", "reason": reason }] });
+            let body = json!({ "error": error }).to_string();
+            refused("compute.subnetworks.list", StatusCode::FORBIDDEN, None, body.as_bytes())
+        };
+        let denied = old("forbidden");
+        assert_eq!(denied.kind, ErrorKind::Forbidden);
+        assert!(denied.remedy.unwrap().contains("compute.subnetworks.list"));
+        let disabled = old("accessNotConfigured");
+        assert_eq!(disabled.kind, ErrorKind::Unsupported);
+        assert!(disabled.remedy.unwrap().contains("gcloud services enable compute.googleapis.com"));
+        assert_eq!(old("rateLimitExceeded").kind, ErrorKind::Throttled { retry_after: None });
     }
 
     #[test]

@@ -29,6 +29,8 @@ pub(crate) enum Service {
     ResourceManager,
     Container,
     ArtifactRegistry,
+    ApiManagement,
+    Compute,
 }
 
 impl Service {
@@ -41,6 +43,8 @@ impl Service {
             Self::ResourceManager => "https://cloudresourcemanager.googleapis.com",
             Self::Container => "https://container.googleapis.com",
             Self::ArtifactRegistry => "https://artifactregistry.googleapis.com",
+            Self::ApiManagement => "https://serviceusage.googleapis.com",
+            Self::Compute => "https://compute.googleapis.com",
         }
     }
 }

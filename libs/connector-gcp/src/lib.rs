@@ -1,4 +1,5 @@
-//! Reads one Google Cloud project: GKE and Artifact Registry in all its locations, and what an organisation consists of.
+//! Reads one Google Cloud project: GKE, Artifact Registry and subnetworks in all its locations, its IAM policy, enabled
+//! APIs and firewall rules; and what an organisation consists of.
 //!
 //! ```text
 //! GcpConfig ─▶ Tokens (key, federation, impersonation) ─▶ Calls (one HTTP client; `Caller` paces and repeats)
@@ -20,6 +21,7 @@ mod connector;
 mod errors;
 mod gke;
 mod http;
+mod network;
 mod normalize;
 mod organization;
 mod permissions;

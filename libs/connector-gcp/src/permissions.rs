@@ -5,13 +5,20 @@ use crate::auth::IMPERSONATE;
 use crate::calls as api;
 use crate::config::GcpConfig;
 
+/// What the DNS endpoint of a cluster asks for, beside the rights inside: no call of a scan of the project needs it.
+pub(crate) const CONNECT: &str = "container.clusters.connect";
+
 /// Every kind that a project yields.
-pub(crate) const KINDS: [Kind; 5] = [
+pub(crate) const KINDS: [Kind; 9] = [
     Kind::GcpProject,
     Kind::GcpGkeCluster,
     Kind::GcpGkeNodePool,
     Kind::GcpArtifactRegistryRepository,
     Kind::GcpArtifactRegistryImage,
+    Kind::GcpIamPolicy,
+    Kind::GcpService,
+    Kind::GcpComputeSubnetwork,
+    Kind::GcpComputeFirewall,
 ];
 
 /// Every permission of a scan with the kinds that are lost without it.
@@ -22,9 +29,14 @@ const ACTIONS: &[(&str, &[Kind])] = &[
     (api::LIST_REPOSITORIES, &[Kind::GcpArtifactRegistryRepository, Kind::GcpArtifactRegistryImage]),
     (api::GET_POLICY, &[Kind::GcpArtifactRegistryRepository]),
     (api::LIST_IMAGES, &[Kind::GcpArtifactRegistryImage]),
+    (api::GET_PROJECT_POLICY, &[Kind::GcpIamPolicy]),
+    (api::LIST_SERVICES, &[Kind::GcpService]),
+    (api::LIST_SUBNETWORKS, &[Kind::GcpComputeSubnetwork]),
+    (api::LIST_FIREWALLS, &[Kind::GcpComputeFirewall]),
+    (CONNECT, &[Kind::K8sCluster]),
 ];
 
-/// Every permission that a scan of a project uses, on the project.
+/// Every permission that a scan of a project and its clusters uses, on the project.
 pub fn permissions() -> Vec<Permission> {
     ACTIONS.iter().map(declared).collect()
 }

@@ -12,6 +12,9 @@ use crate::calls::{self as api, Calls, PageOf, TEST_PERMISSIONS};
 use crate::config::GcpConfig;
 use crate::permissions::permissions_of;
 
+/// How a call went.
+type Tried = Result<Value, ConnectorError>;
+
 pub(crate) async fn run(config: &GcpConfig, calls: &Calls) -> Result<Vec<PermissionCheck>, ConnectorError> {
     let permissions = permissions_of(config);
     let project = &config.project_id;
@@ -24,11 +27,13 @@ pub(crate) async fn run(config: &GcpConfig, calls: &Calls) -> Result<Vec<Permiss
     }
     let on_project: Vec<_> =
         permissions.iter().map(|it| it.name.as_str()).filter(|name| *name != IMPERSONATE).collect();
-    let (held, described, clusters, locations) = tokio::join!(
+    let (held, described, clusters, locations, services, firewalls) = tokio::join!(
         calls.test_permissions(project, &on_project),
         calls.project(project),
         calls.clusters(project, Some("clusters(name)")),
         calls.locations(project, PageOf::one()),
+        calls.services(project, PageOf::one()),
+        calls.firewalls(project, PageOf::one()),
     );
     if calls.caller.cancel().is_cancelled() {
         return Err(ConnectorError::new(ErrorKind::Cancelled, "preflight", "the preflight was told to stop"));
@@ -40,16 +45,21 @@ pub(crate) async fn run(config: &GcpConfig, calls: &Calls) -> Result<Vec<Permiss
             api::GET_PROJECT => tried(&permission.name, &described),
             api::LIST_CLUSTERS => tried(&permission.name, &clusters),
             api::LIST_LOCATIONS => tried(&permission.name, &locations),
-            // An API that is not enabled answers nobody, whatever the permissions are.
-            _ => match (&locations, &held) {
-                (Err(error), _) if error.kind == ErrorKind::Unsupported => tried(&permission.name, &locations),
-                (_, Ok(held)) if held.contains(&permission.name) => PermissionState::Granted,
-                (_, Ok(_)) => {
-                    let message = format!("{TEST_PERMISSIONS}: {} is not granted on the project", permission.name);
-                    missing(CoverageState::Denied, message, grant(&permission.name, project))
+            api::LIST_SERVICES => tried(&permission.name, &services),
+            api::LIST_FIREWALLS => tried(&permission.name, &firewalls),
+            name => {
+                let there = of_service(name, [&described, &clusters, &locations, &firewalls]);
+                match &held {
+                    // An API that is not enabled answers nobody, whatever the permissions are.
+                    _ if is_disabled(there) => tried(name, there),
+                    Ok(held) if held.contains(name) => PermissionState::Granted,
+                    Ok(_) => {
+                        let message = format!("{TEST_PERMISSIONS}: {name} is not granted on the project");
+                        missing(CoverageState::Denied, message, grant(name, project))
+                    }
+                    Err(error) => PermissionState::Unproven(error.to_string()),
                 }
-                (_, Err(error)) => PermissionState::Unproven(error.to_string()),
-            },
+            }
         };
         PermissionCheck { permission, scope: project.clone(), state }
     };
@@ -73,8 +83,22 @@ fn signed_out(config: &GcpConfig, permissions: Vec<Permission>, error: &Connecto
     permissions.into_iter().map(line).collect()
 }
 
+/// The call that was tried at the service of a permission.
+fn of_service<'a>(name: &str, [project, clusters, locations, firewalls]: [&'a Tried; 4]) -> &'a Tried {
+    match name.split('.').next() {
+        Some("container") => clusters,
+        Some("artifactregistry") => locations,
+        Some("compute") => firewalls,
+        _ => project,
+    }
+}
+
+fn is_disabled(answer: &Tried) -> bool {
+    matches!(answer, Err(error) if error.kind == ErrorKind::Unsupported)
+}
+
 /// What a call proves about the permission that it needs.
-fn tried(name: &str, answer: &Result<Value, ConnectorError>) -> PermissionState {
+fn tried(name: &str, answer: &Tried) -> PermissionState {
     match answer {
         Ok(_) => PermissionState::Granted,
         Err(error) => match (error.coverage(), error.remedy.as_deref()) {

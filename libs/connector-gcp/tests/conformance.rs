@@ -20,13 +20,19 @@ use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 use world::{ACCOUNT, PROJECT, PROVIDER, STATEMENT, World, key};
 
+/// What the DNS endpoint of a cluster asks for: no call of the scan of a project.
+const CONNECT: &str = "container.clusters.connect";
 /// Two container repositories in each of two locations, with two images each.
-const EXPECTED: [(Kind, usize); 5] = [
+const EXPECTED: [(Kind, usize); 9] = [
     (Kind::GcpProject, 1),
     (Kind::GcpGkeCluster, 2),
     (Kind::GcpGkeNodePool, 3),
     (Kind::GcpArtifactRegistryRepository, 4),
     (Kind::GcpArtifactRegistryImage, 8),
+    (Kind::GcpIamPolicy, 1),
+    (Kind::GcpService, 2),
+    (Kind::GcpComputeSubnetwork, 2),
+    (Kind::GcpComputeFirewall, 2),
 ];
 
 fn caller() -> Caller {
@@ -84,6 +90,10 @@ impl Harness for Gcp {
     fn expected(&self) -> Vec<Expected> {
         EXPECTED.map(|(kind, resources)| Expected { listing: listing(kind), resources }).to_vec()
     }
+
+    fn applies(&self, permission: &Permission, _fault: Fault) -> bool {
+        permission.name != CONNECT
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -99,7 +109,8 @@ async fn the_permissions_are_exactly_the_calls_of_a_scan() {
     let world = World::start(None).await;
     let connector = connector(&world.url);
     record(&connector, None).await.result.unwrap();
-    let named: BTreeSet<_> = connector.permissions().into_iter().map(|permission| permission.name).collect();
+    let mut named: BTreeSet<_> = connector.permissions().into_iter().map(|permission| permission.name).collect();
+    assert!(named.remove(CONNECT));
     assert_eq!(world.apis(), named);
 }
 
@@ -129,6 +140,23 @@ async fn configuration_keeps_what_rampart_does_not_know_and_no_secret() {
     let image = named("team/web:v1");
     assert!(image.native_id.as_str().contains("/dockerImages/team%2Fweb@sha256:"), "{}", image.native_id);
 
+    let of = |kind: Kind| resources.iter().filter(|resource| resource.kind == kind).collect::<Vec<_>>();
+    let subnetworks = of(Kind::GcpComputeSubnetwork);
+    let regions: Vec<_> = subnetworks.iter().filter_map(|it| it.region.as_deref()).collect();
+    assert_eq!(regions, ["europe-west1", "us-east4"]);
+    for subnetwork in subnetworks {
+        assert_eq!(subnetwork.config["enableFlowLogs"], false, "what is switched off is kept as it was said");
+        assert_eq!(subnetwork.config.get("fingerprint"), None);
+    }
+    let policy = of(Kind::GcpIamPolicy)[0];
+    assert_eq!(policy.config["bindings"][0]["condition"]["title"], "until spring");
+    assert_eq!(policy.config.get("etag"), None);
+    assert_eq!(named("container.googleapis.com").config["config"].get("quota"), None);
+    assert_eq!(
+        named("gke-prod-a-vms").native_id.as_str(),
+        "//compute.googleapis.com/projects/shop-prod/global/firewalls/gke-prod-a-vms"
+    );
+
     let reached = |name: &str| clusters.iter().find(|cluster| cluster.name == name).unwrap();
     let endpoint = reached("prod-a").access.endpoint().await.unwrap();
     assert_eq!((endpoint.url.as_str(), endpoint.ca_pem), ("https://gke-0123.europe-west1.gke.goog/", None));
@@ -157,14 +185,16 @@ async fn zones_that_do_not_respond_make_the_listing_incomplete_where_they_matter
     let world = World::start(None).await;
     world.silence(&["us-east4-b"]);
     let seen = record(&connector(&world.url), None).await;
-    for (kind, read) in [(Kind::GcpGkeCluster, 1), (Kind::GcpGkeNodePool, 2)] {
+    for (kind, read) in [(Kind::GcpGkeCluster, 1), (Kind::GcpGkeNodePool, 2), (Kind::GcpComputeSubnetwork, 1)] {
         let seen = &seen.listings[&listing(kind)];
         assert_eq!(seen.resources, read);
         let Some(Outcome::Incomplete(error)) = &seen.outcome else { panic!("{:?}", seen.outcome) };
-        assert!(error.message.contains("us-east4-b"), "{error}");
+        assert!(error.message.contains("us-east4"), "{error}");
     }
     let elsewhere = record(&connector_as(by_key(), &world.url, Some(&["europe-west1"])), None).await;
-    assert_eq!(elsewhere.listings[&listing(Kind::GcpGkeCluster)].outcome, Some(Outcome::Complete));
+    for kind in [Kind::GcpGkeCluster, Kind::GcpComputeSubnetwork] {
+        assert_eq!(elsewhere.listings[&listing(kind)].outcome, Some(Outcome::Complete));
+    }
 }
 
 #[tokio::test]
@@ -225,6 +255,14 @@ async fn the_preflight_names_what_is_missing_and_what_is_not_enabled() {
     assert_eq!((missing.len(), missing[0].permission.name.as_str()), (1, "artifactregistry.repositories.getIamPolicy"));
     assert!(matches!(&missing[0].state, PermissionState::Missing(gap) if gap.remedy.contains("getIamPolicy")));
     assert_eq!(world.calls("artifactregistry.repositories.list"), 0, "nothing of the inventory is read");
+
+    let world = World::start(Some(("compute.firewalls.list", Fault::Unsupported))).await;
+    let checks = connector(&world.url).preflight(&context(Vec::new())).await.unwrap();
+    let of_compute: Vec<_> = checks.iter().filter(|check| check.permission.name.starts_with("compute.")).collect();
+    assert_eq!(of_compute.len(), 2, "one call tells that the whole API is not enabled");
+    for check in of_compute {
+        assert!(matches!(&check.state, PermissionState::Missing(gap) if gap.state == CoverageState::Unsupported));
+    }
 
     let world = World::start(Some(("container.clusters.list", Fault::Unsupported))).await;
     let checks = connector(&world.url).preflight(&context(Vec::new())).await.unwrap();

@@ -58,6 +58,12 @@ text_enum! {
         AzureArcCluster = "azure.arc.cluster",
         /// An extension of a cluster connected through Azure Arc.
         AzureArcExtension = "azure.arc.extension",
+        /// A plan of Microsoft Defender for Cloud in a subscription, paid or free.
+        AzureSecurityPlan = "azure.security.plan",
+        /// An assignment of an Azure role that applies in a subscription, or somewhere below it.
+        AzureRoleAssignment = "azure.role_assignment",
+        /// A diagnostic setting of an AKS cluster: which of its logs are sent where.
+        AzureDiagnosticSetting = "azure.diagnostic_setting",
         /// A Google Cloud organisation or folder.
         GcpFolder = "gcp.folder",
         /// A Google Cloud project.
@@ -70,6 +76,14 @@ text_enum! {
         GcpArtifactRegistryRepository = "gcp.artifactregistry.repository",
         /// An image in a repository of Artifact Registry.
         GcpArtifactRegistryImage = "gcp.artifactregistry.image",
+        /// The IAM policy of a Google Cloud project.
+        GcpIamPolicy = "gcp.iam_policy",
+        /// An API that is enabled in a Google Cloud project.
+        GcpService = "gcp.service",
+        /// A subnetwork of a VPC network.
+        GcpComputeSubnetwork = "gcp.compute.subnetwork",
+        /// A firewall rule of a VPC network.
+        GcpComputeFirewall = "gcp.compute.firewall",
         /// The Kubernetes API server of a cluster: version and identity.
         K8sCluster = "k8s.cluster",
         /// A node.

@@ -6,7 +6,7 @@ use minijinja::{Environment, UndefinedBehavior, context};
 use rampart_connector::Permission;
 
 use crate::document::{Document, Permissions};
-use crate::right::{MalformedPermission, Right, aks_data_action, gke_permission};
+use crate::right::{GKE_CONNECT, MalformedPermission, Right, aks_data_action, gke_permission};
 
 /// Group that stands for Rampart inside clusters whose identities a cloud maps.
 const GROUP: &str = "rampart-readers";
@@ -87,7 +87,7 @@ pub fn render(document: &Document, permissions: &Permissions, fill: &Fill) -> Re
         actions,
         data_actions,
         organization_actions,
-        gke_permissions => unique(inside.iter().filter_map(gke_permission)),
+        gke_permissions => unique(inside.iter().filter_map(gke_permission).chain([GKE_CONNECT.to_owned()])),
         ungoverned => unique(ungoverned.map(Right::to_string)),
         rules => cluster.rules,
         cluster_objects => cluster.objects,

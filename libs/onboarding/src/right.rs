@@ -110,6 +110,9 @@ const GKE_RESOURCES: [&str; 31] = [
     "validatingWebhookConfigurations",
 ];
 
+/// What the DNS endpoint of a GKE cluster asks of everybody, before any right inside.
+pub(crate) const GKE_CONNECT: &str = "container.clusters.connect";
+
 /// The IAM permission that gives the right in GKE clusters; `None` where IAM has none, or has it for all objects only.
 /// Paths that are no resources are open to everybody who is let in.
 pub fn gke_permission(right: &Right) -> Option<String> {

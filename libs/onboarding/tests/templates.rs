@@ -172,6 +172,7 @@ fn gke_gets_what_iam_governs_and_names_the_rest() {
     let fleet = text("gcp", "fleet_terraform", &Fill::default());
     assert!(fleet.contains("\"container.deployments.list\""));
     assert!(fleet.contains("#   list validatingadmissionpolicies.admissionregistration.k8s.io"));
+    assert!(fleet.contains("\"container.clusters.connect\""), "rights inside are for those who are let in");
     let organization = text("gcp", "organization_terraform", &Fill::default());
     assert_eq!(organization.matches("\"container.clusters.list\"").count(), 1, "what is needed twice is granted once");
     assert!(organization.contains("\"resourcemanager.projects.list\""));

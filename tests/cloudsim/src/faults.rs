@@ -99,7 +99,7 @@ pub enum FaultKind {
     HugeObject(usize),
     /// Google: the API is not enabled in the project.
     Disabled,
-    /// Google: the list of clusters lacks those of the last location, and says so.
+    /// Google: the list of clusters or subnetworks lacks those of the last location, and says so.
     MissingZones,
 }
 

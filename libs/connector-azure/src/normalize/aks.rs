@@ -30,6 +30,11 @@ pub(crate) fn trusted_access_role_binding(place: &Place, cluster: &Resource, lis
     child(place, Kind::AzureAksTrustedAccessRoleBinding, cluster, listed)
 }
 
+/// A diagnostic setting: which logs are sent where.
+pub(crate) fn diagnostic_setting(place: &Place, cluster: &Resource, listed: Value) -> Option<Resource> {
+    child(place, Kind::AzureDiagnosticSetting, cluster, listed)
+}
+
 /// Whether a cluster or pool was stopped by its owner.
 pub(crate) fn is_stopped(properties: &Value) -> bool {
     text(&properties["powerState"], "code") == Some("Stopped")
@@ -77,5 +82,18 @@ mod tests {
         assert!(!pool.active && pool.native_id.as_str().ends_with("/managedclusters/prod/agentpools/user"));
         let sloppy = maintenance_configuration(&Place::new("s"), &prod, json!({"id": ID, "name": "Default"})).unwrap();
         assert_ne!(sloppy.native_id, prod.native_id, "a child never overwrites its cluster");
+    }
+
+    #[test]
+    fn a_diagnostic_setting_belongs_to_its_cluster_and_keeps_its_logs() {
+        let prod = prod(&json!({}));
+        let logs = json!([{"category": "kube-audit", "enabled": true, "retentionPolicy": {"days": 0}}]);
+        let id = format!("{}/providers/microsoft.insights/diagnosticSettings/Audit", ID.to_lowercase());
+        let listed = json!({"id": id, "name": "Audit", "location": null,
+            "properties": {"workspaceId": "/subscriptions/s/w", "storageAccountId": null, "logs": logs}});
+        let setting = diagnostic_setting(&Place::new("s"), &prod, listed).unwrap();
+        assert_eq!((setting.cluster, setting.region.as_deref()), (Some(prod.native_id), Some("westeurope")));
+        assert_eq!((setting.native_id.as_str(), setting.name.as_str()), (id.to_lowercase().as_str(), "Audit"));
+        assert_eq!(setting.config["properties"], json!({"workspaceId": "/subscriptions/s/w", "logs": logs}));
     }
 }

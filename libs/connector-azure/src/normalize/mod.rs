@@ -7,6 +7,7 @@
 mod acr;
 mod aks;
 mod arc;
+mod governance;
 mod secret;
 mod subscription;
 
@@ -21,8 +22,11 @@ use serde_json::Value;
 use crate::arm_id::native_id;
 
 pub(crate) use acr::{image, registry, replication, repository, scope_map, token, webhook};
-pub(crate) use aks::{agent_pool, cluster, is_stopped, maintenance_configuration, trusted_access_role_binding};
+pub(crate) use aks::{
+    agent_pool, cluster, diagnostic_setting, is_stopped, maintenance_configuration, trusted_access_role_binding,
+};
 pub(crate) use arc::{connected_cluster, extension};
+pub(crate) use governance::{role_assignment, security_plan};
 pub(crate) use subscription::{management_group, subscription};
 
 /// Region of the listings: every one of them covers a whole subscription.

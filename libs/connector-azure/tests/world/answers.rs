@@ -15,9 +15,10 @@ pub(crate) const CLIENT: &str = "0c0c0c0c-1111-2222-3333-444444444444";
 pub(crate) const SECRET: &str = "open sesame";
 pub(crate) const REGISTRIES: [&str; 2] = ["shop", "tools"];
 const PAIR: [&str; 2] = ["one", "two"];
+const ROLE_ASSIGNMENTS: &str = "Microsoft.Authorization/roleAssignments/read";
 
 /// Resources of the world; clusters, registries and connected clusters have everything twice each.
-pub(crate) const EXPECTED: [(Kind, usize); 14] = [
+pub(crate) const EXPECTED: [(Kind, usize); 17] = [
     (Kind::AzureSubscription, 1),
     (Kind::AzureAksCluster, 2),
     (Kind::AzureAksAgentPool, 4),
@@ -32,6 +33,9 @@ pub(crate) const EXPECTED: [(Kind, usize); 14] = [
     (Kind::AzureAcrImage, 8),
     (Kind::AzureArcCluster, 2),
     (Kind::AzureArcExtension, 4),
+    (Kind::AzureSecurityPlan, 2),
+    (Kind::AzureRoleAssignment, 2),
+    (Kind::AzureDiagnosticSetting, 4),
 ];
 
 /// A request in Azure's words: the action that it needs, or the path for what needs none.
@@ -126,6 +130,11 @@ fn arm(path: &[&str]) -> Option<&'static str> {
             _,
             "extensions",
         ] => "Microsoft.KubernetesConfiguration/extensions/read",
+        ["providers", "Microsoft.Security", "pricings"] => "Microsoft.Security/pricings/read",
+        ["providers", "Microsoft.Authorization", "roleAssignments"] => ROLE_ASSIGNMENTS,
+        [.., "managedClusters", _, "providers", "Microsoft.Insights", "diagnosticSettings"] => {
+            "Microsoft.Insights/diagnosticSettings/read"
+        }
         _ => return None,
     })
 }
@@ -271,6 +280,8 @@ fn listed(call: &Call, twist: Twist) -> Reply {
     let id = |name: &str| {
         let group = format!("/subscriptions/{SUBSCRIPTION}/resourcegroups/RG/");
         match path.split_once("/providers/") {
+            // The second one is inherited from above all management groups.
+            Some((_, rest)) if call.api == ROLE_ASSIGNMENTS && name == PAIR[1] => format!("/providers/{rest}/{name}"),
             // Lists of a whole subscription tell ids inside a resource group, in a case of their own.
             Some((_, rest)) if call.path[2] == "providers" => format!("{group}providers/{rest}/{name}"),
             _ => format!("/{path}/{name}"),

@@ -7,6 +7,7 @@
 //! Ids are full resource names, `//<service>/<path>`, with the project by its id.
 
 mod gke;
+mod network;
 mod project;
 mod registry;
 
@@ -16,7 +17,8 @@ use rampart_domain::{Cloud, Kind, ManagedBy, NativeId, Resource, Scope, strip_nu
 use serde_json::Value;
 
 pub(crate) use gke::{cluster, node_pool};
-pub(crate) use project::{folder, project};
+pub(crate) use network::{firewall, subnetwork};
+pub(crate) use project::{folder, policy, project, service};
 pub(crate) use registry::{image, repository};
 
 /// Region of all listings: one answer covers a project.

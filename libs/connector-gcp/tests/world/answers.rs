@@ -13,6 +13,7 @@ pub(crate) const ACCOUNT: &str = "rampart@shop-prod.iam.gserviceaccount.com";
 pub(crate) const PROVIDER: &str = "projects/77/locations/global/workloadIdentityPools/rampart/providers/oidc";
 /// What Rampart's issuer says in these tests.
 pub(crate) const STATEMENT: &str = "statement-of-tenant-and-connector";
+const COMPUTE: &str = "https://www.googleapis.com/compute/v1";
 const EXAMPLES: &str = include_str!("../fixtures/clusters.json");
 
 /// A request in Google's words.
@@ -40,11 +41,15 @@ pub(crate) fn route(request: &Request) -> Option<Call> {
             "iam.serviceAccounts.getAccessToken"
         }
         ["v3", "projects", of] if of.ends_with(":testIamPermissions") => "resourcemanager:testIamPermissions",
+        ["v3", "projects", of] if of.ends_with(":getIamPolicy") => "resourcemanager.projects.getIamPolicy",
         ["v3", "projects", _] => "resourcemanager.projects.get",
         ["v3", "organizations", _] => "resourcemanager.organizations.get",
         ["v3", "folders"] => "resourcemanager.folders.list",
         ["v3", "projects"] => "resourcemanager.projects.list",
         ["v1", "projects", PROJECT, "locations", "-", "clusters"] => "container.clusters.list",
+        ["v1", "projects", PROJECT, "services"] => "serviceusage.services.list",
+        ["compute", "v1", "projects", PROJECT, "aggregated", "subnetworks"] => "compute.subnetworks.list",
+        ["compute", "v1", "projects", PROJECT, "global", "firewalls"] => "compute.firewalls.list",
         ["v1", "projects", PROJECT, "locations"] => "artifactregistry.locations.list",
         ["v1", "projects", PROJECT, "locations", _, "repositories"] => "artifactregistry.repositories.list",
         ["v1", "projects", PROJECT, "locations", _, "repositories", of] if of.ends_with(":getIamPolicy") => {
@@ -104,8 +109,24 @@ pub(crate) fn answer(call: &Call, number: usize) -> Reply {
         }
         "resourcemanager:testIamPermissions" => json!({ "permissions": [
             "resourcemanager.projects.get", "container.clusters.list", "artifactregistry.locations.list",
-            "artifactregistry.repositories.list", "artifactregistry.dockerimages.list"] }),
+            "artifactregistry.repositories.list", "artifactregistry.dockerimages.list", "compute.subnetworks.list",
+            "compute.firewalls.list", "resourcemanager.projects.getIamPolicy", "container.clusters.connect"] }),
         "resourcemanager.projects.get" => project(PROJECT, "ACTIVE"),
+        "resourcemanager.projects.getIamPolicy" => json!({ "version": 3, "etag": "BwY=", "bindings": [
+            { "role": "roles/viewer", "members": ["allAuthenticatedUsers"],
+                "condition": { "title": "until spring" } }] }),
+        "serviceusage.services.list" => {
+            let service = |name: &str| {
+                json!({ "name": format!("projects/77/services/{name}"), "parent": "projects/77", "state": "ENABLED",
+                    "config": { "name": name, "title": "An API", "quota": {} } })
+            };
+            page(call, "services", &["compute.googleapis.com", "container.googleapis.com"].map(service))
+        }
+        "compute.subnetworks.list" => subnetworks(call),
+        "compute.firewalls.list" => {
+            let rule = |name: &str| json!({ "id": "7", "name": name, "direction": "INGRESS", "disabled": false });
+            page(call, "items", &["allow-ssh", "gke-prod-a-vms"].map(rule))
+        }
         "container.clusters.list" if call.cut => json!({}),
         "container.clusters.list" => serde_json::from_str(EXAMPLES).unwrap(),
         "artifactregistry.locations.list" => {
@@ -155,10 +176,48 @@ pub(crate) fn answer(call: &Call, number: usize) -> Reply {
     Reply::new(200, &json.to_string())
 }
 
-/// The answer of a listing of clusters that could not ask some zones.
+/// One subnetwork in each of two regions; the other regions of a page have a warning in its place.
+fn subnetworks(call: &Call) -> Value {
+    let regions = ["europe-west1", "us-east4"];
+    let subnetwork = |region: &str| {
+        json!({ "id": "9", "name": "nodes", "region": format!("{COMPUTE}/projects/{PROJECT}/regions/{region}"),
+            "fingerprint": "x=", "privateIpGoogleAccess": true, "enableFlowLogs": false })
+    };
+    let listed = page(call, "here", &regions.map(subnetwork));
+    let mut answer = json!({ "items": {
+        "regions/asia-east1": nothing("NO_RESULTS_ON_PAGE"), "regions/europe-west1": nothing("NO_RESULTS_ON_PAGE"),
+        "regions/us-east4": nothing("NO_RESULTS_ON_PAGE") } });
+    if let Some(region) = regions.get(call.offset) {
+        answer["items"][format!("regions/{region}")] = json!({ "subnetworks": listed["here"] });
+    }
+    if let Some(next) = listed.get("nextPageToken") {
+        answer["nextPageToken"] = next.clone();
+    }
+    answer
+}
+
+fn nothing(code: &str) -> Value {
+    json!({ "warning": { "code": code, "message": "m" } })
+}
+
+/// The answer of a listing of clusters or subnetworks that could not ask some zones.
 pub(crate) fn without(zones: &[&str], call: &Call, whole: Reply) -> Reply {
-    if zones.is_empty() || call.api != "container.clusters.list" {
+    if zones.is_empty() {
         return whole;
+    }
+    match call.api {
+        "container.clusters.list" => {}
+        "compute.subnetworks.list" => {
+            let mut answer = subnetworks(call);
+            let region = |zone: &&str| format!("regions/{}", zone.rsplit_once('-').unwrap().0);
+            let regions: Vec<_> = zones.iter().map(region).collect();
+            for region in &regions {
+                answer["items"][region] = nothing("UNREACHABLE");
+            }
+            answer["unreachables"] = json!(regions);
+            return Reply::new(200, &answer.to_string());
+        }
+        _ => return whole,
     }
     let mut answer: Value = serde_json::from_str(EXAMPLES).unwrap();
     let asked = |cluster: &Value| zones.iter().all(|zone| !zone.starts_with(cluster["location"].as_str().unwrap()));

@@ -95,7 +95,12 @@ impl State {
 
     fn fail(&self, fault: Fault, number: usize, request: &Request, call: &answers::Call) -> Reply {
         let key = request.key();
-        let once = ["resourcemanager.projects.get", "container.clusters.list", "iam.serviceAccounts.getAccessToken"];
+        let once = [
+            "resourcemanager.projects.get",
+            "resourcemanager.projects.getIamPolicy",
+            "container.clusters.list",
+            "iam.serviceAccounts.getAccessToken",
+        ];
         let late = once.contains(&call.api) || number > 1;
         match fault {
             Fault::ThrottledOnce => {

@@ -34,6 +34,9 @@ const VERSIONS: &[(&str, &[&str])] = &[
     ("scopeMaps", &["2025-11-01"]),
     ("connectedClusters", &["2024-01-01"]),
     ("extensions", &["2023-05-01"]),
+    ("pricings", &["2024-01-01"]),
+    ("roleAssignments", &["2022-04-01"]),
+    ("diagnosticSettings", &["2021-05-01-preview"]),
 ];
 
 /// What a path asks for, by the last word of the type; the empty word for what is not known.
@@ -116,9 +119,12 @@ fn items(subscription: &Subscription, operation: &str, path: &[&str]) -> Option<
         "agentPools" => cluster()?.agent_pools.clone(),
         "maintenanceConfigurations" => cluster()?.maintenance.clone(),
         "trustedAccessRoleBindings" => cluster()?.trusted_access.clone(),
+        "diagnosticSettings" => cluster()?.diagnostics.clone(),
         "registries" => subscription.registries.values().map(|one| one.registry.clone()).collect(),
         "connectedClusters" => subscription.connected.values().map(|(cluster, _)| cluster.clone()).collect(),
         "extensions" => subscription.connected.get(*path.get(7)?)?.1.clone(),
+        "pricings" => subscription.plans.clone(),
+        "roleAssignments" => subscription.role_assignments.clone(),
         child => registry()?.children.get(child)?.clone(),
     })
 }

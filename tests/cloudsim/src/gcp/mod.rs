@@ -1,5 +1,6 @@
 //! Google Cloud over HTTP: one address for all services, told apart by path; callers by their bearer token.
 
+mod compute;
 mod container;
 mod error;
 pub(crate) mod identity;
@@ -7,6 +8,7 @@ mod operation;
 mod paging;
 mod registry;
 mod resource_manager;
+mod service_usage;
 mod tokens;
 
 use std::sync::Arc;
@@ -118,6 +120,8 @@ fn answer(shared: &Shared, asked: &Asked<'_>, parts: &Parts) -> Result<Value, Go
     match operation.split('.').next() {
         Some("container") => Ok(container::answer(shared, &world, asked)),
         Some("artifactregistry") => registry::answer(&world, asked),
+        Some("compute") => compute::answer(&world, asked),
+        Some("serviceusage") => service_usage::answer(&world, asked),
         _ => resource_manager::answer(&world, asked),
     }
 }

@@ -16,12 +16,16 @@ const ROUTES: &[(&str, &str, &str)] = &[
     ("GET", "computeMetadata/v1/instance/service-accounts/default/token", "metadata:token"),
     ("POST", "v1/projects/-/serviceAccounts/*:generateAccessToken", "iam.serviceAccounts.getAccessToken"),
     ("POST", "v3/projects/*:testIamPermissions", "resourcemanager.projects.testIamPermissions"),
+    ("POST", "v3/projects/*:getIamPolicy", "resourcemanager.projects.getIamPolicy"),
     ("GET", "v3/projects/*", "resourcemanager.projects.get"),
     ("GET", "v3/projects", "resourcemanager.projects.list"),
     ("GET", "v3/folders/*", "resourcemanager.folders.get"),
     ("GET", "v3/folders", "resourcemanager.folders.list"),
     ("GET", "v3/organizations/*", "resourcemanager.organizations.get"),
     ("GET", "v1/projects/*/locations/-/clusters", "container.clusters.list"),
+    ("GET", "v1/projects/*/services", "serviceusage.services.list"),
+    ("GET", "compute/v1/projects/*/aggregated/subnetworks", "compute.subnetworks.list"),
+    ("GET", "compute/v1/projects/*/global/firewalls", "compute.firewalls.list"),
     ("GET", "v1/projects/*/locations", "artifactregistry.locations.list"),
     ("GET", "v1/projects/*/locations/*/repositories", "artifactregistry.repositories.list"),
     ("GET", "v1/projects/*/locations/*/repositories/*:getIamPolicy", "artifactregistry.repositories.getIamPolicy"),
@@ -41,8 +45,8 @@ impl Operation {
     /// Id of the project that is asked about; `None` for what is about no single one.
     pub(crate) fn project(&self) -> Option<&str> {
         let service = self.name.split('.').next()?;
-        let of_project =
-            matches!(service, "container" | "artifactregistry") || self.name == "resourcemanager.projects.get";
+        let of_project = matches!(service, "container" | "artifactregistry" | "serviceusage" | "compute")
+            || matches!(self.name, "resourcemanager.projects.get" | "resourcemanager.projects.getIamPolicy");
         of_project.then(|| self.parts.first().map(String::as_str)).flatten()
     }
 }

@@ -15,7 +15,7 @@ pub(crate) fn page(asked: &Asked<'_>, field: &str, items: &[Value], most: usize)
             offset.ok_or_else(|| GoogleError::invalid("Invalid page token."))?
         }
     };
-    let size: usize = match asked.parameter("pageSize") {
+    let size: usize = match asked.parameter("pageSize").or_else(|| asked.parameter("maxResults")) {
         None => most,
         Some(size) => size.parse().map_err(|_| GoogleError::invalid("Invalid page size."))?,
     };

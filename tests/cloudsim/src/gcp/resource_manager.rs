@@ -15,6 +15,10 @@ pub(crate) fn answer(world: &World, asked: &Asked<'_>) -> Result<Value, GoogleEr
             let project = world.projects().iter().find(|project| project.id == asked.part(0));
             Ok(project.ok_or_else(missing)?.project.clone())
         }
+        "resourcemanager.projects.getIamPolicy" => {
+            let project = world.projects().iter().find(|project| project.id == asked.part(0));
+            Ok(project.ok_or_else(missing)?.policy.clone())
+        }
         "resourcemanager.projects.list" => {
             let shown =
                 |project: &Value| asked.parameter("showDeleted") == Some("true") || project["state"] == "ACTIVE";

@@ -29,7 +29,7 @@ pub enum Preset {
     /// Ten EKS clusters with 100,000 objects, most of them large.
     Resources100k,
     /// Two Azure subscriptions: six AKS clusters that are read, denied, stopped or refused in ways of their own, four
-    /// registries, a cluster connected through Arc.
+    /// registries, a cluster connected through Arc; Defender for Containers and roles of its own in one of them.
     Azure,
     /// One Google Cloud project in two locations with four GKE clusters, of which one is private, one does not know the
     /// reader and one is mostly private to its team; and a project marked for deletion.
@@ -246,11 +246,12 @@ fn google_cloud(seed: Seed) -> Layout {
         .iter()
         .flat_map(|team| COMPONENTS[..OWN].iter().map(move |component| format!("{team}/{component}")))
         .collect();
-    let project = GcpProject::new(seed, PROJECT, &["europe", "europe-west1", "us-east4"])
+    let project = GcpProject::new(seed, PROJECT, &["europe", "europe-west1", "us-east4"], Care::Weak)
         .with_repository(seed, "europe", "apps", &own, Care::Sound)
         .with_repository(seed, "us-east4", "sandbox", &["playground".to_owned()], Care::Weak)
         .with_repository(seed, "europe-west1", "gcr.io", &[], Care::Mixed);
-    let projects = vec![project, GcpProject::new(seed, "shop-retired-42", &["europe-west1"]).deleted()];
+    let retired = GcpProject::new(seed, "shop-retired-42", &["europe-west1"], Care::Sound).deleted();
+    let projects = vec![project, retired];
     Layout { clusters, projects, ..Layout::default() }
 }
 
@@ -339,6 +340,8 @@ fn subscriptions(seed: Seed) -> Layout {
         shop.registries.insert(name.to_owned(), registry);
     }
     shop.connect(seed, "warehouse");
+    shop.defend();
+    shop.assign_roles(seed, "shopimages", &clusters[0]);
     lab.registries.insert("labimages".to_owned(), azure::registry(seed, &lab, "labimages", &own("data"), Care::Mixed));
     Layout { subscriptions: vec![shop, lab], clusters, ..Layout::default() }
 }

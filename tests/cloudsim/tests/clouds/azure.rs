@@ -125,6 +125,32 @@ async fn every_answer_has_the_shape_of_the_document() {
 }
 
 #[tokio::test]
+async fn plans_role_assignments_and_diagnostic_settings_are_told() {
+    let simulator = simulator(Preset::Azure).await;
+    let (shop, lab) = (Azure::new(&simulator, 0), Azure::new(&simulator, 1));
+    let mut inherited = Vec::new();
+    for (azure, tier, assigned, audited) in [(&shop, "Standard", 4, 1), (&lab, "Free", 1, 0)] {
+        let token = azure.token().await;
+        let (plans, _) = azure.list(&token, &azure.path("providers/Microsoft.Security/pricings"), "2024-01-01").await;
+        let containers = plans.iter().find(|plan| plan["name"] == "Containers").unwrap();
+        assert_eq!((containers["properties"]["pricingTier"].as_str(), plans.len()), (Some(tier), 2));
+        let path = azure.path("providers/Microsoft.Authorization/roleAssignments");
+        let (assignments, _) = azure.list(&token, &path, "2022-04-01").await;
+        assert_eq!(assignments.len(), assigned);
+        let ids = assignments.iter().map(|one| one["id"].as_str().unwrap().to_owned());
+        inherited.push(ids.filter(|id| !id.starts_with("/subscriptions/")).collect::<Vec<_>>());
+        let mut settings = 0;
+        for cluster in azure.subscription.clusters.values() {
+            let id = cluster.cluster["id"].as_str().unwrap();
+            let path = format!("{id}/providers/Microsoft.Insights/diagnosticSettings");
+            settings += azure.list(&token, &path, "2021-05-01-preview").await.0.len();
+        }
+        assert_eq!(settings, audited);
+    }
+    assert_eq!((inherited[0].len(), &inherited[0]), (1, &inherited[1]), "both subscriptions list the directory's own");
+}
+
+#[tokio::test]
 async fn lists_have_pages_and_tell_what_is_left_of_the_quota() {
     let simulator = simulator(Preset::Azure).await;
     let azure = Azure::new(&simulator, 0);

@@ -114,6 +114,49 @@ async fn answers_have_the_shapes_of_the_discovery_documents() {
     assert_eq!(images, 17 * 5);
 }
 
+#[tokio::test]
+async fn policy_apis_and_networks_of_a_project_have_the_shapes_of_the_documents() {
+    let (simulator, google, token) = start().await;
+    let pages = async |schema: Schema, of_type: &str, target: String| {
+        let (mut answers, mut page) = (Vec::new(), String::new());
+        loop {
+            let (status, answer) = google.get(&format!("{target}pageToken={page}"), &token).await;
+            assert_eq!(status, 200, "{target}: {answer}");
+            assert_eq!(schema.check(of_type, &answer), [] as [String; 0], "{target}");
+            let next = answer["nextPageToken"].as_str().map(str::to_owned);
+            answers.push(answer);
+            let Some(next) = next else { return answers };
+            page = url::form_urlencoded::byte_serialize(next.as_bytes()).collect();
+        }
+    };
+    let length = |list: &Value| list.as_array().map_or(0, Vec::len);
+    let services = format!("/v1/projects/{PROJECT}/services?filter=state:ENABLED&");
+    let services = pages(Schema::ServiceUsage, "ListServicesResponse", services).await;
+    assert_eq!(services.iter().map(|answer| length(&answer["services"])).collect::<Vec<_>>(), [5, 3]);
+    let base = format!("/compute/v1/projects/{PROJECT}");
+    let subnetworks = format!("{base}/aggregated/subnetworks?returnPartialSuccess=true&");
+    let subnetworks = pages(Schema::Compute, "SubnetworkAggregatedList", subnetworks).await;
+    for (answer, region) in subnetworks.iter().zip(["regions/europe-west1", "regions/us-east4"]) {
+        let regions = answer["items"].as_object().unwrap();
+        let full = regions.iter().filter(|(_, it)| it["warning"].is_null()).map(|(name, _)| name.as_str());
+        assert_eq!((regions.len(), full.collect::<Vec<_>>()), (3, vec![region]));
+    }
+    let firewalls = pages(Schema::Compute, "FirewallList", format!("{base}/global/firewalls?")).await;
+    assert_eq!((subnetworks.len(), firewalls.len(), length(&firewalls[0]["items"])), (2, 1, 3));
+
+    let policy = format!("/v3/projects/{PROJECT}:getIamPolicy");
+    let (status, policy) = google.post(&policy, &token, "{}".into()).await;
+    assert_eq!((status, length(&policy["bindings"])), (200, 6));
+    assert_eq!(Schema::ResourceManager.check("Policy", &policy), [] as [String; 0]);
+
+    let target = Target::gcp("compute.subnetworks.list");
+    simulator.faults().inject(Fault { target, kind: FaultKind::MissingZones, times: None });
+    let partial = format!("{base}/aggregated/subnetworks?");
+    let partial = pages(Schema::Compute, "SubnetworkAggregatedList", partial).await;
+    assert_eq!((partial.len(), &partial[0]["unreachables"]), (1, &json!(["regions/us-east4"])));
+    assert_eq!(partial[0]["items"]["regions/us-east4"]["warning"]["code"], "UNREACHABLE");
+}
+
 #[test]
 fn the_documents_refuse_what_does_not_follow_them() {
     let check = |cluster: Value| Schema::Container.check("Cluster", &cluster).len();
@@ -127,6 +170,9 @@ fn the_documents_refuse_what_does_not_follow_them() {
     ] {
         assert_eq!(check(wrong.clone()), 1, "{wrong}");
     }
+    let rule = |rule: Value| Schema::Compute.check("Firewall", &rule).len();
+    assert_eq!(rule(json!({ "name": "a", "disabled": false })), 0, "Compute Engine writes defaults out");
+    assert_eq!((rule(json!({ "nickname": "a" })), rule(json!({ "direction": "UP" }))), (1, 1));
 }
 
 #[tokio::test]

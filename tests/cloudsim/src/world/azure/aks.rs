@@ -32,7 +32,7 @@ pub(crate) fn cluster(cluster: &Cluster) -> Option<AksCluster> {
             "omsagent": { "enabled": good("monitoring"), "config": { "logAnalyticsWorkspaceResourceID":
                 "/subscriptions/x/resourceGroups/logs/providers/Microsoft.OperationalInsights/workspaces/logs" } },
         },
-        "identityProfile": { "kubeletidentity": { "clientId": seed.child("kubelet").uuid(), "objectId": seed.child("object").uuid() } },
+        "identityProfile": { "kubeletidentity": { "clientId": seed.child("kubelet").uuid(), "objectId": kubelet(cluster) } },
     });
     if *entra {
         properties["aadProfile"] = json!({ "managed": true, "enableAzureRBAC": good("rbac"),
@@ -61,12 +61,33 @@ pub(crate) fn cluster(cluster: &Cluster) -> Option<AksCluster> {
         "type": "Microsoft.ContainerService/managedClusters/trustedAccessRoleBindings",
         "properties": { "provisioningState": "Succeeded", "roles": ["Microsoft.DataProtection/backupVaults/backup-operator"],
             "sourceResourceId": "/subscriptions/x/resourceGroups/b/providers/Microsoft.DataProtection/BackupVaults/vault" } });
+    // Settings tell their cluster's id in lower case.
+    let id = format!("{}/providers/microsoft.insights/diagnosticSettings/audit", id.to_lowercase());
+    let log = |category: &str, enabled: bool| {
+        let kept = json!({ "enabled": false, "days": 0 });
+        json!({ "category": category, "categoryGroup": null, "enabled": enabled, "retentionPolicy": kept })
+    };
+    let audit = json!({ "id": id, "name": "audit", "type": "Microsoft.Insights/diagnosticSettings",
+        "location": null, "kind": null, "tags": null, "identity": null,
+        "properties": { "workspaceId":
+                "/subscriptions/x/resourceGroups/logs/providers/Microsoft.OperationalInsights/workspaces/logs",
+            "storageAccountId": null, "eventHubAuthorizationRuleId": null, "eventHubName": null,
+            "logs": [log("kube-apiserver", true), log("kube-audit", true), log("kube-audit-admin", false),
+                log("guard", true)],
+            "metrics": [{ "category": "AllMetrics", "enabled": false,
+                "retentionPolicy": { "enabled": false, "days": 0 } }] } });
     Some(AksCluster {
         cluster: cluster_value,
         agent_pools: vec![system, user],
         maintenance: if good("window") { vec![window] } else { Vec::new() },
         trusted_access: if good("backup") { vec![binding] } else { Vec::new() },
+        diagnostics: if cluster.care == Care::Sound { vec![audit] } else { Vec::new() },
     })
+}
+
+/// The identity by which a cluster's nodes pull images.
+pub(super) fn kubelet(cluster: &Cluster) -> String {
+    cluster.seed.child("aks").child("object").uuid()
 }
 
 fn pool(cluster: &Cluster, id: &str, name: &str, mode: &str, count: u64) -> Value {

@@ -1,7 +1,8 @@
-//! Azure subscriptions with their clusters and registries, in the shapes of Azure's own APIs.
+//! Azure subscriptions with their clusters, registries, plans and role assignments, in the shapes of Azure's own APIs.
 
 mod acr;
 mod aks;
+mod governance;
 
 use std::collections::BTreeMap;
 
@@ -12,6 +13,7 @@ use super::seed::Seed;
 
 pub(crate) use acr::registry;
 pub(crate) use aks::cluster;
+use governance::Defense;
 
 /// An Azure subscription, with the application that may read it.
 #[derive(Debug, Clone)]
@@ -38,6 +40,10 @@ pub struct Subscription {
     pub registries: BTreeMap<String, AzureRegistry>,
     /// Clusters connected through Arc, with their extensions, by name.
     pub connected: BTreeMap<String, (Value, Vec<Value>)>,
+    /// Plans of Defender for Cloud.
+    pub plans: Vec<Value>,
+    /// Role assignments above the subscription, of it and below it.
+    pub role_assignments: Vec<Value>,
 }
 
 /// An application of a directory.
@@ -60,6 +66,8 @@ pub struct AksCluster {
     pub maintenance: Vec<Value>,
     /// Its trusted-access role bindings.
     pub trusted_access: Vec<Value>,
+    /// Its diagnostic settings.
+    pub diagnostics: Vec<Value>,
 }
 
 /// What Azure knows of a container registry.
@@ -88,9 +96,11 @@ impl Subscription {
     pub(crate) fn new(seed: Seed, name: &str) -> Self {
         let own = seed.child("subscription").child(name);
         let directory = seed.child("directory");
-        let tenant_id = directory.uuid();
+        let (id, tenant_id) = (own.uuid(), directory.uuid());
         Self {
-            id: own.uuid(),
+            plans: governance::plans(&id, Defense::Free),
+            role_assignments: vec![governance::inherited(seed, &id, &tenant_id)],
+            id,
             tenant_id,
             name: name.to_owned(),
             client_id: own.child("application").uuid(),

@@ -1,6 +1,8 @@
-//! Google Cloud projects with their GKE clusters and repositories, in the shapes of the services' own APIs.
+//! Google Cloud projects with their GKE clusters, repositories and networks, in the shapes of the services' own APIs.
 
+mod access;
 mod gke;
+mod network;
 mod registry;
 
 use std::collections::BTreeMap;
@@ -31,6 +33,14 @@ pub struct GcpProject {
     pub locations: Vec<String>,
     /// Repositories by full name.
     pub repositories: BTreeMap<String, GcpRepository>,
+    /// `projects.getIamPolicy`'s answer.
+    pub policy: Value,
+    /// APIs as `services.list` returns them, enabled or not.
+    pub services: Vec<Value>,
+    /// Subnetworks of all regions, as Compute Engine returns them.
+    pub subnetworks: Vec<Value>,
+    /// Firewall rules, as Compute Engine returns them.
+    pub firewalls: Vec<Value>,
 }
 
 /// What Artifact Registry knows of a repository.
@@ -45,7 +55,7 @@ pub struct GcpRepository {
 }
 
 impl GcpProject {
-    pub(crate) fn new(seed: Seed, id: &str, locations: &[&str]) -> Self {
+    pub(crate) fn new(seed: Seed, id: &str, locations: &[&str], care: Care) -> Self {
         let number = 600_000_000_000 + seed.child("project").child(id).below(99_999_999);
         let project = json!({
             "name": format!("projects/{number}"), "parent": FOLDER, "projectId": id, "state": "ACTIVE",
@@ -58,6 +68,10 @@ impl GcpProject {
             scanner: format!("rampart-scanner@{id}.iam.gserviceaccount.com"),
             locations: locations.iter().map(|location| (*location).to_owned()).collect(),
             repositories: BTreeMap::new(),
+            policy: access::policy(id, care),
+            services: access::services(number),
+            subnetworks: network::subnetworks(seed, id, locations, care),
+            firewalls: network::firewalls(seed, id, care),
         }
     }
 
