@@ -60,6 +60,7 @@ impl Estate {
             cloud: None,
             account: None,
             region: None,
+            native_id: None,
             delivery: connector::Delivery::Pull,
             kinds: Vec::new(),
         });

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use cloudsim::world::Preset;
 use platform_tests::{Client, Platform};
 use serde_json::{Value, json};
 
@@ -98,4 +99,49 @@ async fn a_cluster_of_an_account_and_its_api_are_one() {
     assert_eq!(own("aws").await, BTreeSet::new());
     assert_eq!(own("on_premises").await, kept);
     assert_eq!(client.list(&format!("/v1/findings?account={partner}")).await, Vec::<Value>::new());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cluster_that_its_cloud_does_not_reach_is_joined_by_what_its_owner_says() {
+    let platform = Platform::over(Preset::Estate).await;
+    let client = platform.tenant("demo").await;
+    let shop = platform.simulator.subscriptions().remove(0);
+    let source = json!({
+        "provider": "azure", "subscription_id": shop.id, "tenant_id": shop.tenant_id, "client_id": shop.client_id,
+        "client_secret": shop.client_secret,
+    });
+    client.post("/v1/connectors", &json!({ "name": "shop", "source": source })).await;
+    client.post("/v1/connectors/shop/pause", &json!({})).await;
+    let arc = shop.connected.values().next().expect("a cluster connected through Arc").0["id"].clone();
+    for (name, cluster) in [("edge", "cold-store"), ("mistaken", "factory-floor")] {
+        let kubeconfig = platform.simulator.kubeconfig(cluster).expect("a kubeconfig");
+        let source =
+            json!({ "provider": "kubernetes", "kubeconfig": kubeconfig, "native_id": arc, "cluster_name": name });
+        let connector = client.post("/v1/connectors", &json!({ "name": name, "source": source })).await;
+        let native = arc.as_str().expect("an id").to_lowercase();
+        assert_eq!(connector["source"]["native_id"], native.as_str(), "{connector}");
+        client.post(&format!("/v1/connectors/{name}/pause"), &json!({})).await;
+    }
+    let named = async |name: &str| client.list(&format!("/v1/clusters?name_prefix={name}")).await;
+
+    // Whoever is read first: the owner's word and the cloud's are of one cluster, which is called as the cloud calls it.
+    platform.scan(&client, &["edge"]).await;
+    let id = named("edge").await[0]["id"].clone();
+    platform.scan(&client, &["shop", "edge"]).await;
+    let joined = named("warehouse").await;
+    assert_eq!((joined.len(), &joined[0]["id"]), (1, &id), "{joined:?}");
+    assert_eq!((&joined[0]["cloud"], &joined[0]["account"]), (&json!("azure"), &json!(shop.id)), "{joined:?}");
+    let kinds =
+        client.get(&format!("/v1/resources?cluster={}&group_by=kind&limit=100", id.as_str().expect("an id"))).await;
+    let kinds: BTreeSet<&str> =
+        kinds["groups"].as_array().expect("groups").iter().filter_map(|group| group["key"].as_str()).collect();
+    assert!(kinds.contains("azure.arc.extension") && kinds.contains("k8s.pod"), "{kinds:?}");
+    assert_eq!(named("edge").await, Vec::<Value>::new());
+
+    // A word that another cluster's own API contradicts joins nothing and takes nothing away.
+    let pods = client.list(&format!("/v1/resources?kind=k8s.pod&cluster={}", id.as_str().expect("an id"))).await.len();
+    platform.scan(&client, &["mistaken"]).await;
+    assert_eq!(named("mistaken").await.len(), 1);
+    let kept = client.list(&format!("/v1/resources?kind=k8s.pod&cluster={}", id.as_str().expect("an id"))).await.len();
+    assert_eq!((kept, named("warehouse").await.len()), (pods, 1));
 }

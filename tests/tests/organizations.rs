@@ -286,3 +286,46 @@ async fn discovery_that_is_off_reads_nothing(platform: &Platform, client: &Clien
     let states: BTreeSet<String> = client.list(&of_cluster).await.iter().map(|row| text(row, "state")).collect();
     assert_eq!(states, set(&["disabled"]));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_kubernetes_extension_is_inherited_and_leaves_the_cloud_as_it_is() {
+    let platform = Platform::over(Preset::Organization).await;
+    let client = platform.tenant("acme").await;
+    client.onboard_organization(&platform.simulator, "acme", &json!({ "include": [SHOP] }), &[]).await;
+    platform.scan(&client, &["acme"]).await;
+    let id = text(&account(&client, SHOP).await, "connector_id");
+    let cluster = text(&client.list("/v1/clusters").await[0], "id");
+    let of_cluster = format!("/v1/coverage?cluster={cluster}");
+    let told = async |kubernetes: bool| -> BTreeSet<String> {
+        let rows = client.list(&of_cluster).await;
+        let wanted = rows.iter().filter(|row| text(row, "kind").starts_with("k8s.") == kubernetes);
+        wanted.map(|row| text(row, "state")).filter(|state| state != "not_applicable").collect()
+    };
+    let put = async |place: &str, body: &Value| {
+        client.request(Method::PUT, &format!("{place}/pricings/discovery"), Some(body)).await
+    };
+    let off = json!({ "enabled": true, "extensions": [{ "name": "kubernetes", "enabled": false }] });
+    let (status, answer) = put("/v1/connectors/acme", &off).await;
+    assert_eq!((status, &answer["extensions"][0]["enabled"]), (StatusCode::OK, &json!(false)), "{answer}");
+    let of_account = plan(&client, &format!("/v1/connectors/{id}"), "discovery").await;
+    let extension = &of_account["extensions"][0];
+    assert_eq!((&extension["enabled"], &extension["inherited"]), (&json!(false), &json!(true)), "{of_account}");
+    assert_eq!(of_account["enabled"], true);
+
+    assert_eq!(told(true).await, set(&["disabled"]), "at once");
+    let pods = client.list("/v1/resources?kind=k8s.pod").await.len();
+    platform.scan(&client, &[&id]).await;
+    assert_eq!(told(true).await, set(&["disabled"]));
+    assert_eq!(client.list("/v1/resources?kind=k8s.pod").await.len(), pods, "what was read is kept");
+    assert!(coverage(&client, &id).await.contains("read"), "the cloud is read");
+
+    // The cluster's own setting goes before the organisation's.
+    let on = json!({ "enabled": true, "extensions": [{ "name": "kubernetes", "enabled": true }] });
+    let (status, _) = put(&format!("/v1/clusters/{cluster}"), &on).await;
+    assert_eq!(status, StatusCode::OK);
+    platform.scan(&client, &[&id]).await;
+    assert!(told(true).await.contains("read"));
+    let unknown = json!({ "enabled": true, "extensions": [{ "name": "mainframes", "enabled": true }] });
+    let (status, answer) = put("/v1/connectors/acme", &unknown).await;
+    assert_eq!((status, answer.to_string().contains("/extensions/0/name")), (StatusCode::UNPROCESSABLE_ENTITY, true));
+}

@@ -241,3 +241,27 @@ async fn watch_and_scans_side_by_side_leave_the_state_of_the_cluster() {
     tokio::time::sleep(Duration::from_secs(13)).await;
     nothing_was_missed(&platform, &client).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_switched_off_is_not_watched() {
+    let platform = Platform::start().await;
+    let client = watched(&platform).await;
+    let (subject, object) = a_deployment(&platform, 0);
+    let id = resource(&client, "k8s.deployment", &object).await.expect("the scan found it");
+    let place = format!("/v1/clusters/{}/pricings/discovery", text(&cluster(&client).await, "id"));
+    let put = async |body: Value| client.request(reqwest::Method::PUT, &place, Some(&body)).await.0;
+    let off = json!({ "enabled": true, "extensions": [{ "name": "kubernetes", "enabled": false }] });
+    assert_eq!(put(off).await, reqwest::StatusCode::OK);
+    let ended = async || (cluster(&client).await["watch"]["state"] != "watching").then_some(());
+    eventually("the end of the watch", SOON, ended).await;
+    set_privileged(&platform, &subject, true);
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert!(privileged_finding(&client, &id).await.is_none(), "nothing is read");
+
+    let on = json!({ "enabled": true, "extensions": [{ "name": "kubernetes", "enabled": true }] });
+    assert_eq!(put(on).await, reqwest::StatusCode::OK);
+    platform.scan(&client, &[CLUSTER]).await;
+    let found = async || privileged_finding(&client, &id).await;
+    eventually("the finding", SOON, found).await;
+    eventually("watching", Duration::from_mins(1), async || is_in_state(&client, "watching").await).await;
+}

@@ -76,7 +76,9 @@ fn kind_of(owner: &NativeId) -> Option<Kind> {
 /// The account of a pod spec. A template that names none runs as `default`; static pods cannot use accounts, and the API
 /// server writes the account into every other pod.
 fn service_account(kind: Kind, spec: &Value) -> Option<&str> {
-    let named = spec.get("serviceAccountName").and_then(Value::as_str).filter(|name| !name.is_empty());
+    // The second is its old name, which the API server fills in too.
+    let mut fields = ["serviceAccountName", "serviceAccount"].iter().filter_map(|field| spec.get(field)?.as_str());
+    let named = fields.find(|name| !name.is_empty());
     match kind {
         Kind::K8sStaticPod => None,
         Kind::K8sPod => named,

@@ -49,8 +49,13 @@ pub(crate) struct CompiledNeighbour {
     pub(crate) kinds: Vec<Kind>,
     pub(crate) within: Within,
     pub(crate) name: Option<Program>,
+    /// Whether it is the pod's service account and nothing else.
+    pub(crate) of_account: bool,
     pub(crate) complete: bool,
 }
+
+/// How controls name the service account of a pod: who is judged by it, an edge of the graph tells.
+const ACCOUNT_OF_POD: &str = "pod.?serviceAccountName.orValue(pod.?serviceAccount.orValue('default'))";
 
 /// An expression or pattern that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,6 +86,8 @@ pub struct Dependent<'e> {
     pub judged: &'e [Kind],
     /// How far from the changed resource the judged ones may be.
     pub within: Within,
+    /// Whether only those are judged by it that use it as their service account.
+    pub of_account: bool,
 }
 
 impl Engine {
@@ -113,9 +120,10 @@ impl Engine {
     /// or unreadable. Distance is symmetric: look around the changed resource.
     pub fn dependents(&self, kind: Kind) -> impl Iterator<Item = Dependent<'_>> {
         self.controls.iter().flat_map(move |control| {
-            let distances: BTreeSet<Within> =
-                control.neighbours.iter().filter(|n| n.kinds.contains(&kind)).map(|n| n.within).collect();
-            distances.into_iter().map(|within| Dependent { control_id: &control.id, judged: &control.kinds, within })
+            let looks = control.neighbours.iter().filter(|n| n.kinds.contains(&kind));
+            let ways: BTreeSet<(Within, bool)> = looks.map(|n| (n.within, n.of_account)).collect();
+            let (control_id, judged) = (&*control.id, &*control.kinds);
+            ways.into_iter().map(move |(within, of_account)| Dependent { control_id, judged, within, of_account })
         })
     }
 
@@ -286,6 +294,7 @@ impl Compiler<'_> {
                 kinds: neighbour.kinds.iter().flat_map(|selector| selector.kinds()).collect(),
                 within: neighbour.r#in,
                 name,
+                of_account: neighbour.r#in == Within::Namespace && neighbour.name.as_deref() == Some(ACCOUNT_OF_POD),
                 complete: neighbour.complete,
             });
         }

@@ -2,17 +2,17 @@
 //! has a setting of its own.
 //!
 //! Discovery that is off reads nothing: coverage says so, and what was read before grows old. Posture that is off judges
-//! nothing: its verdicts and findings end and leave the score.
+//! nothing: its verdicts and findings end and leave the score. An extension is a part of a plan that can be switched by
+//! itself; it is on only where its plan is.
 
-use std::time::Duration;
+mod effects;
 
 use chrono::{DateTime, Utc};
-use rampart_domain::{Cloud, ClusterId, ConnectorId, CoverageState, Gap, UnitId};
+use rampart_domain::{ClusterId, ConnectorId, CoverageState, Gap, UnitId};
 use uuid::Uuid;
 
 use crate::inventory::{self, Source};
 use crate::verdict::UnitPlace;
-use crate::work::{self, WorkKind};
 use crate::{StoreError, TenantTx};
 
 /// Something that Rampart does and that can be switched off.
@@ -20,18 +20,29 @@ use crate::{StoreError, TenantTx};
 pub enum Plan {
     /// Reading the cloud and its clusters.
     Discovery,
+    /// Reading the Kubernetes APIs of clusters: an extension of [`Plan::Discovery`].
+    KubernetesApis,
     /// Judging configuration.
     Posture,
 }
 
 impl Plan {
-    /// Every plan.
+    /// Every plan; extensions are found through theirs.
     pub const ALL: [Self; 2] = [Self::Discovery, Self::Posture];
+
+    /// The parts of a plan that can be switched by themselves.
+    pub const fn extensions(self) -> &'static [Self] {
+        match self {
+            Self::Discovery => &[Self::KubernetesApis],
+            Self::KubernetesApis | Self::Posture => &[],
+        }
+    }
 
     /// The one spelling.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Discovery => "discovery",
+            Self::KubernetesApis => "discovery.kubernetes",
             Self::Posture => "posture",
         }
     }
@@ -73,15 +84,6 @@ pub struct Effective {
     pub inherited: bool,
     /// The connector whose setting holds here; `None` for an own setting, and where nothing is set at all.
     pub inherited_from: Option<ConnectorId>,
-}
-
-/// What holds at a place, for every plan.
-pub async fn effective(tx: &mut TenantTx, scope: PlanScope) -> Result<Vec<Effective>, StoreError> {
-    let mut all = Vec::with_capacity(Plan::ALL.len());
-    for plan in Plan::ALL {
-        all.push(one(tx, scope, plan).await?);
-    }
-    Ok(all)
 }
 
 /// What holds at a place for one plan.
@@ -186,26 +188,38 @@ pub async fn is_judged(tx: &mut TenantTx, unit: UnitId, place: &UnitPlace) -> Re
     Ok(any_of(tx, &readers, nothing).await?.enabled)
 }
 
-/// Whether what a connector calls by this scope is a cluster whose discovery is switched off.
-pub async fn is_cluster_off(tx: &mut TenantTx, source: &Source) -> Result<bool, StoreError> {
-    let Some(cluster) = inventory::cluster_of_scope(tx, source).await? else { return Ok(false) };
+/// Why the Kubernetes API of the cluster that a connector calls by this scope is not to be read; `None` when it is.
+pub async fn cluster_gap(tx: &mut TenantTx, source: &Source) -> Result<Option<Gap>, StoreError> {
+    let cluster = inventory::cluster_of_scope(tx, source).await?;
     let tenant = tx.tenant_uuid();
-    let enabled = sqlx::query_scalar!(
-        "select enabled from plans where tenant_id = $1 and scope_id = $2 and plan = 'discovery'",
+    let own = sqlx::query!(
+        "select plan, enabled from plans where tenant_id = $1 and scope_id = $2 and plan like 'discovery%'",
         tenant,
         cluster
     )
-    .fetch_optional(tx.conn())
+    .fetch_all(tx.conn())
     .await?;
-    Ok(enabled == Some(false))
+    let own = |plan: Plan| own.iter().find(|row| row.plan == plan.as_str()).map(|row| row.enabled);
+    if own(Plan::Discovery) == Some(false) {
+        return Ok(Some(off_gap(Plan::Discovery)));
+    }
+    let on = match own(Plan::KubernetesApis) {
+        Some(enabled) => enabled,
+        None => of_connector(tx, source.connector, Plan::KubernetesApis).await?.enabled,
+    };
+    Ok((!on).then(|| off_gap(Plan::KubernetesApis)))
 }
 
-/// What coverage says where discovery is switched off.
-pub fn off_gap() -> Gap {
+/// What coverage says where discovery or an extension of it is switched off.
+pub fn off_gap(plan: Plan) -> Gap {
+    let what = match plan {
+        Plan::KubernetesApis => "the kubernetes extension of the discovery plan",
+        Plan::Discovery | Plan::Posture => "the discovery plan",
+    };
     Gap {
         state: CoverageState::Disabled,
-        message: "the discovery plan is switched off here".to_owned(),
-        remedy: "Switch the plan on for the cluster, its account or its organisation.".to_owned(),
+        message: format!("{what} is switched off here"),
+        remedy: "Switch it on for the cluster, its account or its organisation.".to_owned(),
     }
 }
 
@@ -276,134 +290,10 @@ async fn follow(
         return Ok(after);
     }
     match (after.plan, after.enabled) {
-        (Plan::Posture, _) => reassess(tx, scope).await?,
-        (Plan::Discovery, true) => begin_reading(tx, scope).await?,
-        (Plan::Discovery, false) => end_reading(tx, scope, now).await?,
+        (Plan::Posture, _) => effects::reassess(tx, scope).await?,
+        (Plan::Discovery | Plan::KubernetesApis, true) => effects::begin_reading(tx, scope, after.plan).await?,
+        (Plan::Discovery, false) => effects::end_reading(tx, scope, now).await?,
+        (Plan::KubernetesApis, false) => effects::end_clusters(tx, scope, now).await?,
     }
     Ok(after)
-}
-
-/// The connectors that follow a connector's setting: itself, and the accounts of an organisation without their own.
-async fn followers(tx: &mut TenantTx, connector: ConnectorId, plan: Plan) -> Result<Vec<Uuid>, StoreError> {
-    let tenant = tx.tenant_uuid();
-    Ok(sqlx::query_scalar!(
-        "select c.connector_id from connectors c
-         where c.tenant_id = $1 and not c.deleting and (c.connector_id = $2 or c.parent_id = $2
-           and not exists (select from plans p where p.tenant_id = $1 and p.scope_id = c.connector_id and p.plan = $3))
-         order by c.connector_id",
-        tenant,
-        connector.0,
-        plan.as_str()
-    )
-    .fetch_all(tx.conn())
-    .await?)
-}
-
-async fn reassess(tx: &mut TenantTx, scope: PlanScope) -> Result<(), StoreError> {
-    let (tenant, tenant_id) = (tx.tenant_uuid(), tx.tenant());
-    let mut units = match scope {
-        PlanScope::Cluster(cluster) => vec![cluster.0],
-        PlanScope::Connector(connector) => {
-            let connectors = followers(tx, connector, Plan::Posture).await?;
-            let places = sqlx::query!(
-                "select distinct cloud, account, cluster_id from coverage
-                 where tenant_id = $1 and connector_id = any($2)",
-                tenant,
-                &connectors
-            )
-            .fetch_all(tx.conn())
-            .await?;
-            let mut units = Vec::new();
-            for place in places {
-                match (place.cluster_id, place.account) {
-                    (Some(cluster), _) => units.push(cluster),
-                    (None, Some(account)) => {
-                        let cloud: Cloud = place.cloud.parse()?;
-                        units.push(UnitId::account(tenant_id, cloud, &account).0);
-                    }
-                    (None, None) => {}
-                }
-            }
-            units
-        }
-    };
-    // In the order in which everybody locks them.
-    units.sort_unstable();
-    units.dedup();
-    for unit in units {
-        work::request(tx, WorkKind::Assess, unit).await?;
-    }
-    Ok(())
-}
-
-/// Connectors that read in a scope and are neither paused nor retired.
-async fn readers(tx: &mut TenantTx, scope: PlanScope) -> Result<Vec<Uuid>, StoreError> {
-    let tenant = tx.tenant_uuid();
-    let ids = match scope {
-        PlanScope::Connector(connector) => followers(tx, connector, Plan::Discovery).await?,
-        PlanScope::Cluster(cluster) => {
-            sqlx::query_scalar!(
-                "select distinct connector_id from coverage where tenant_id = $1 and cluster_id = $2",
-                tenant,
-                cluster.0
-            )
-            .fetch_all(tx.conn())
-            .await?
-        }
-    };
-    Ok(sqlx::query_scalar!(
-        "select c.connector_id from connectors c left join connectors p
-           on p.tenant_id = c.tenant_id and p.connector_id = c.parent_id
-         where c.tenant_id = $1 and c.connector_id = any($2) and c.retired_at is null and not c.deleting
-           and not c.paused and not coalesce(p.paused, false)
-         order by c.connector_id",
-        tenant,
-        &ids
-    )
-    .fetch_all(tx.conn())
-    .await?)
-}
-
-async fn begin_reading(tx: &mut TenantTx, scope: PlanScope) -> Result<(), StoreError> {
-    for connector in readers(tx, scope).await? {
-        work::request(tx, WorkKind::Scan, connector).await?;
-    }
-    Ok(())
-}
-
-/// What was read stays and says that it grows old; scans that run are asked to stop.
-async fn end_reading(tx: &mut TenantTx, scope: PlanScope, now: DateTime<Utc>) -> Result<(), StoreError> {
-    let (tenant, gap) = (tx.tenant_uuid(), off_gap());
-    match scope {
-        PlanScope::Connector(connector) => {
-            let connectors = followers(tx, connector, Plan::Discovery).await?;
-            for id in &connectors {
-                inventory::fail_untouched(tx, ConnectorId(*id), &gap, now, now).await?;
-            }
-            sqlx::query!(
-                "update scans set cancel_requested = true
-                 where tenant_id = $1 and connector_id = any($2) and status = 'running'",
-                tenant,
-                &connectors
-            )
-            .execute(tx.conn())
-            .await?;
-        }
-        PlanScope::Cluster(cluster) => {
-            let scopes = sqlx::query!(
-                "select distinct connector_id, scope from coverage where tenant_id = $1 and cluster_id = $2
-                 order by connector_id, scope",
-                tenant,
-                cluster.0
-            )
-            .fetch_all(tx.conn())
-            .await?;
-            for row in scopes {
-                let source = Source { connector: ConnectorId(row.connector_id), scope: row.scope };
-                inventory::fail_scope(tx, &source, &gap, now).await?;
-            }
-            work::request_after(tx, WorkKind::Assess, cluster.0, Duration::from_secs(1)).await?;
-        }
-    }
-    Ok(())
 }

@@ -6,15 +6,20 @@
 mod bitmap;
 mod check;
 mod input;
+mod inventory;
+mod stored;
 mod write;
 
 pub use bitmap::Bitmap;
 pub use check::{CheckIdentity, check_controls, ensure_checks};
 pub use input::{
-    AssignmentRow, CoverageRow, DirtyRow, PolicyInputs, StoredFinding, StoredPack, StoredResource, UnitPlace,
-    assessed_inputs, children, counters, coverage_of, dirty, existing, findings_of, neighbours, packs_of,
-    packs_of_unit, policy_inputs, resource_page, resources_by_id, unit_place,
+    AssignmentRow, CoverageRow, DirtyRow, PolicyInputs, UnitPlace, assessed_inputs, coverage_of, dirty, policy_inputs,
+    unit_place,
 };
+pub use inventory::{
+    StoredResource, children, existing, neighbours, resource_page, resources_by_id, users_of_accounts,
+};
+pub use stored::{StoredFinding, StoredPack, counters, findings_of, packs_of, packs_of_unit};
 pub use write::{
     CountDelta, FindingPlace, FindingWrite, PackWrite, ScoreDelta, VerdictWrite, clear_dirty, rebuild_counters,
     set_assessed, write,

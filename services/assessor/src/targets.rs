@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use rampart_content::Within;
 use rampart_domain::{Cause, Kind, UnitId};
@@ -35,6 +35,7 @@ pub(crate) async fn of_dirty(
 ) -> Result<Targets, StoreError> {
     let mut targets = Targets::default();
     let mut areas: HashMap<Area, Cause> = HashMap::new();
+    let (mut accounts, mut users): (Vec<Uuid>, BTreeSet<Kind>) = Default::default();
     for row in dirty {
         let itself = !row.resource_id.is_nil();
         if itself {
@@ -52,6 +53,11 @@ pub(crate) async fn of_dirty(
             areas.entry(Area { judged: vec![row.kind], namespace: None, region }).or_insert(cause);
         }
         for dependent in engine.dependents(row.kind) {
+            if itself && dependent.of_account {
+                accounts.push(row.resource_id);
+                users.extend(dependent.judged);
+                continue;
+            }
             let (namespace, region) = match dependent.within {
                 Within::Namespace if itself => (row.namespace.clone(), None),
                 Within::Region => (None, row.region.clone()),
@@ -66,6 +72,16 @@ pub(crate) async fn of_dirty(
         for id in ids {
             targets.judge.entry(id).or_insert(cause);
         }
+    }
+    accounts.dedup();
+    let users: Vec<Kind> = users.into_iter().collect();
+    let namespaces: BTreeSet<&str> = dirty
+        .iter()
+        .filter(|row| row.kind == Kind::K8sServiceAccount)
+        .filter_map(|row| row.namespace.as_deref())
+        .collect();
+    for id in verdict::users_of_accounts(tx, unit, &users, &accounts, &Vec::from_iter(namespaces)).await? {
+        targets.judge.entry(id).or_insert(Cause::Neighbour);
     }
     Ok(targets)
 }

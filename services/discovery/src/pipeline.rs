@@ -235,6 +235,7 @@ impl Pipeline {
             },
             None => ClusterSeen {
                 native_id: Some(native.to_string()),
+                is_claim: false,
                 kube_uid: None,
                 name: if describes {
                     resource.name.clone()

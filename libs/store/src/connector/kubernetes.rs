@@ -20,6 +20,9 @@ pub struct KubernetesSettings {
     pub account: Option<String>,
     /// Region that it runs in.
     pub region: Option<String>,
+    /// Id that its cloud has for the cluster, as the cloud's connector stores it.
+    #[serde(default)]
+    pub native_id: Option<String>,
     /// Who makes the connection.
     #[serde(default)]
     pub delivery: Delivery,

@@ -10,6 +10,9 @@ use crate::{StoreError, TenantTx, watch};
 pub struct ClusterSeen {
     /// The cloud's id.
     pub native_id: Option<String>,
+    /// Whether somebody says that the cluster has this cloud id, and not the cloud: then it joins what the cloud knows, as
+    /// long as nothing speaks against it, and changes nothing there.
+    pub is_claim: bool,
     /// Uid of the kube-system namespace.
     pub kube_uid: Option<String>,
     /// Short name.
@@ -69,8 +72,16 @@ pub async fn resolve_cluster(
     .fetch_all(tx.conn())
     .await?;
     let by_uid = rows.iter().find(|row| row.kube_uid.is_some() && row.kube_uid == seen.kube_uid);
-    let by_native = rows.iter().find(|row| row.native_id.is_some() && row.native_id == seen.native_id);
     let recreated = |row: &&Row| seen.kube_uid.is_some() && row.kube_uid.is_some() && row.kube_uid != seen.kube_uid;
+    let by_native = rows.iter().find(|row| row.native_id.is_some() && row.native_id == seen.native_id);
+    if seen.is_claim && by_native.as_ref().is_some_and(recreated) {
+        tracing::warn!(
+            native_id = seen.native_id,
+            "the cluster is not the one that its connector says: another answers"
+        );
+        let unclaimed = ClusterSeen { native_id: None, is_claim: false, ..seen.clone() };
+        return Box::pin(resolve_cluster(tx, &unclaimed, now)).await;
+    }
     let id = match (by_uid, by_native) {
         (Some(uid), Some(native)) if uid.cluster_id != native.cluster_id => {
             if recreated(&native) {
@@ -94,6 +105,7 @@ pub async fn resolve_cluster(
 async fn upsert(tx: &mut TenantTx, id: Uuid, seen: &ClusterSeen, now: DateTime<Utc>) -> Result<ClusterRow, StoreError> {
     let tenant = tx.tenant_uuid();
     let cloud = seen.cloud.map(Cloud::as_str);
+    let by_cloud = seen.native_id.is_some() && !seen.is_claim;
     let known = sqlx::query!(
         "insert into clusters as c (tenant_id, cluster_id, name, cloud, account, region, native_id, kube_uid, version,
              first_seen)
@@ -120,17 +132,17 @@ async fn upsert(tx: &mut TenantTx, id: Uuid, seen: &ClusterSeen, now: DateTime<U
             "update clusters c
              set native_id = coalesce(c.native_id, $3), kube_uid = coalesce(c.kube_uid, $4),
                  version = coalesce($5, c.version),
-                 name = case when $3::text is not null then $6 else c.name end,
-                 cloud = case when $3::text is not null then coalesce($7, c.cloud) else c.cloud end,
-                 account = coalesce(case when $3::text is not null then $8 end, c.account, $8),
-                 region = coalesce(case when $3::text is not null then $9 end, c.region, $9)
+                 name = case when $10 then $6 else c.name end,
+                 cloud = case when $10 then coalesce($7, c.cloud) else c.cloud end,
+                 account = coalesce(case when $10 then $8 end, c.account, $8),
+                 region = coalesce(case when $10 then $9 end, c.region, $9)
              where tenant_id = $1 and cluster_id = $2
                and (c.native_id, c.kube_uid, c.version, c.name, c.cloud, c.account, c.region) is distinct from
                    (coalesce(c.native_id, $3), coalesce(c.kube_uid, $4), coalesce($5, c.version),
-                    case when $3::text is not null then $6 else c.name end,
-                    case when $3::text is not null then coalesce($7, c.cloud) else c.cloud end,
-                    coalesce(case when $3::text is not null then $8 end, c.account, $8),
-                    coalesce(case when $3::text is not null then $9 end, c.region, $9))",
+                    case when $10 then $6 else c.name end,
+                    case when $10 then coalesce($7, c.cloud) else c.cloud end,
+                    coalesce(case when $10 then $8 end, c.account, $8),
+                    coalesce(case when $10 then $9 end, c.region, $9))",
             tenant,
             id,
             seen.native_id,
@@ -139,7 +151,8 @@ async fn upsert(tx: &mut TenantTx, id: Uuid, seen: &ClusterSeen, now: DateTime<U
             seen.name,
             cloud,
             seen.account,
-            seen.region
+            seen.region,
+            by_cloud
         )
         .execute(tx.conn())
         .await?;

@@ -3,6 +3,7 @@
 mod access_receipt;
 mod accounts;
 mod assignments;
+mod aws_source;
 mod azure_source;
 mod batches;
 mod clusters;
@@ -16,6 +17,7 @@ mod gcp_source;
 mod images;
 mod initiatives;
 mod issuer;
+mod kubernetes_source;
 mod onboarding;
 mod preflights;
 mod previews;

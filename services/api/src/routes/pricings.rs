@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::App;
 use crate::http::{
-    Answer, ApiError, Caller, List, Listing, ManageConnectors, PageParams, PathOf, Payload, ReadInventory,
+    Answer, ApiError, Caller, FieldErrors, List, Listing, ManageConnectors, PageParams, PathOf, Payload, ReadInventory,
 };
 
 pub(super) fn router() -> OpenApiRouter<App> {
@@ -40,11 +40,41 @@ struct PricingView {
     inherited: bool,
     /// Connector of the organisation or account whose setting holds here; null for an own setting, and where none is set.
     inherited_from: Option<Uuid>,
+    /// Parts of the plan that can be switched by themselves.
+    extensions: Vec<ExtensionView>,
 }
 
-impl From<Effective> for PricingView {
-    fn from(row: Effective) -> Self {
+/// A part of a plan.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = PricingExtension)]
+struct ExtensionView {
+    /// `kubernetes`, of the plan `discovery`: reading the Kubernetes APIs of clusters.
+    #[schema(example = "kubernetes")]
+    name: &'static str,
+    /// Whether it is on; never without its plan.
+    enabled: bool,
+    /// Since when it is on without a break; null while it is off.
+    enablement_time: Option<DateTime<Utc>>,
+    /// Whether there is no setting of its own here.
+    inherited: bool,
+}
+
+/// The last part of the stored name.
+fn short(plan: Plan) -> &'static str {
+    let name = plan.as_str();
+    name.rsplit_once('.').map_or(name, |(_, short)| short)
+}
+
+impl PricingView {
+    fn new(row: Effective, extensions: &[Effective]) -> Self {
+        let extensions = extensions.iter().map(|extension| ExtensionView {
+            name: short(extension.plan),
+            enabled: row.enabled && extension.enabled,
+            enablement_time: row.enabled_at.zip(extension.enabled_at).map(|(plan, own)| plan.max(own)),
+            inherited: extension.inherited,
+        });
         Self {
+            extensions: extensions.collect(),
             name: row.plan.as_str(),
             enabled: row.enabled,
             enablement_time: row.enabled_at,
@@ -59,6 +89,19 @@ impl From<Effective> for PricingView {
 #[serde(deny_unknown_fields)]
 struct SetPricing {
     enabled: bool,
+    /// Settings of the plan's extensions; what is left out stays as it is.
+    #[serde(default)]
+    extensions: Vec<SetExtension>,
+}
+
+/// A setting of an extension.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = SetPricingExtension)]
+struct SetExtension {
+    #[schema(example = "kubernetes")]
+    name: String,
+    enabled: bool,
 }
 
 /// No filters.
@@ -70,10 +113,16 @@ fn named(plan: &str) -> Result<Plan, ApiError> {
     Plan::parse(plan).ok_or_else(|| ApiError::not_found("plan"))
 }
 
-/// Who does not see the whole tenant sees no connectors, so not from which one a setting comes either.
-fn seen_by(visible: &Visible, row: Effective) -> PricingView {
+/// A plan at a place with its extensions. Who does not see the whole tenant sees no connectors, so not from which one a
+/// setting comes either.
+async fn view(tx: &mut TenantTx, visible: &Visible, scope: PlanScope, plan: Plan) -> Result<PricingView, ApiError> {
+    let row = plan::one(tx, scope, plan).await?;
+    let mut extensions = Vec::new();
+    for extension in plan.extensions() {
+        extensions.push(plan::one(tx, scope, *extension).await?);
+    }
     let inherited_from = row.inherited_from.filter(|_| visible.all);
-    PricingView::from(Effective { inherited_from, ..row })
+    Ok(PricingView::new(Effective { inherited_from, ..row }, &extensions))
 }
 
 async fn of_connector(tx: &mut TenantTx, name: &str) -> Result<PlanScope, ApiError> {
@@ -91,21 +140,52 @@ async fn list(
     scope: PlanScope,
     listing: &Listing<NoFilter>,
 ) -> Result<Json<List<PricingView>>, ApiError> {
-    let all = plan::effective(tx, scope).await?;
-    Ok(List::of(listing.page.slice(all, |row| row.plan.as_str().to_owned())?, |row| seen_by(visible, row)))
+    let mut all = Vec::new();
+    for plan in Plan::ALL {
+        all.push(view(tx, visible, scope, plan).await?);
+    }
+    Ok(List::of(listing.page.slice(all, |row| row.name.to_owned())?, |row| row))
 }
 
-async fn set(mut tx: TenantTx, scope: PlanScope, plan: &str, body: &SetPricing) -> Result<Answer, ApiError> {
-    let wanted = if body.enabled { IsOn::On } else { IsOn::Off };
-    let row = plan::set(&mut tx, scope, named(plan)?, wanted, Utc::now()).await?;
+async fn set(
+    mut tx: TenantTx,
+    visible: &Visible,
+    scope: PlanScope,
+    plan: &str,
+    body: &SetPricing,
+) -> Result<Answer, ApiError> {
+    let plan = named(plan)?;
+    let mut wanted = vec![(plan, body.enabled)];
+    for (index, extension) in body.extensions.iter().enumerate() {
+        let known = plan.extensions().iter().find(|known| short(**known) == extension.name);
+        let mut errors = FieldErrors::default();
+        let names: Vec<_> = plan.extensions().iter().map(|known| short(*known)).collect();
+        let message = if names.is_empty() {
+            "the plan has no extensions".to_owned()
+        } else {
+            format!("must be one of: {}", names.join(", "))
+        };
+        errors.check(known.is_some(), &format!("/extensions/{index}/name"), &message);
+        errors.finish()?;
+        wanted.extend(known.map(|known| (*known, extension.enabled)));
+    }
+    for (plan, enabled) in wanted {
+        let is_on = if enabled { IsOn::On } else { IsOn::Off };
+        plan::set(&mut tx, scope, plan, is_on, Utc::now()).await?;
+    }
+    let answer = view(&mut tx, visible, scope, plan).await?;
     tx.commit().await?;
-    Ok(Answer::ok(PricingView::from(row)))
+    Ok(Answer::ok(answer))
 }
 
-async fn reset(mut tx: TenantTx, scope: PlanScope, plan: &str) -> Result<Answer, ApiError> {
-    let row = plan::clear(&mut tx, scope, named(plan)?, Utc::now()).await?;
+async fn reset(mut tx: TenantTx, visible: &Visible, scope: PlanScope, plan: &str) -> Result<Answer, ApiError> {
+    let plan = named(plan)?;
+    for each in plan.extensions().iter().chain([&plan]) {
+        plan::clear(&mut tx, scope, *each, Utc::now()).await?;
+    }
+    let answer = view(&mut tx, visible, scope, plan).await?;
     tx.commit().await?;
-    Ok(Answer::ok(PricingView::from(row)))
+    Ok(Answer::ok(answer))
 }
 
 /// List the plans of an organisation or account.
@@ -136,7 +216,7 @@ async fn get_connector_pricing(
     caller.must_see_everything("connector")?;
     let mut tx = app.tx(&caller).await?;
     let scope = of_connector(&mut tx, &name).await?;
-    Ok(Answer::ok(PricingView::from(plan::one(&mut tx, scope, named(&plan)?).await?)))
+    Ok(Answer::ok(view(&mut tx, &caller.visible(), scope, named(&plan)?).await?))
 }
 
 /// Switch a plan of an organisation or account on or off.
@@ -154,7 +234,7 @@ async fn set_connector_pricing(
 ) -> Result<Answer, ApiError> {
     let mut tx = app.tx(&caller).await?;
     let scope = of_connector(&mut tx, &name).await?;
-    set(tx, scope, &plan, &body).await
+    set(tx, &caller.visible(), scope, &plan, &body).await
 }
 
 /// Let an organisation or account inherit a plan again.
@@ -168,7 +248,7 @@ async fn reset_connector_pricing(
 ) -> Result<Answer, ApiError> {
     let mut tx = app.tx(&caller).await?;
     let scope = of_connector(&mut tx, &name).await?;
-    reset(tx, scope, &plan).await
+    reset(tx, &caller.visible(), scope, &plan).await
 }
 
 /// List the plans of a cluster.
@@ -196,7 +276,7 @@ async fn get_cluster_pricing(
     let mut tx = app.tx(&caller).await?;
     let visible = caller.visible();
     let scope = of_cluster(&mut tx, &visible, id).await?;
-    Ok(Answer::ok(seen_by(&visible, plan::one(&mut tx, scope, named(&plan)?).await?)))
+    Ok(Answer::ok(view(&mut tx, &visible, scope, named(&plan)?).await?))
 }
 
 /// Switch a plan of a cluster on or off.
@@ -213,7 +293,7 @@ async fn set_cluster_pricing(
 ) -> Result<Answer, ApiError> {
     let mut tx = app.tx(&caller).await?;
     let scope = of_cluster(&mut tx, &caller.visible(), id).await?;
-    set(tx, scope, &plan, &body).await
+    set(tx, &caller.visible(), scope, &plan, &body).await
 }
 
 /// Let a cluster inherit a plan again.
@@ -226,5 +306,5 @@ async fn reset_cluster_pricing(
 ) -> Result<Answer, ApiError> {
     let mut tx = app.tx(&caller).await?;
     let scope = of_cluster(&mut tx, &caller.visible(), id).await?;
-    reset(tx, scope, &plan).await
+    reset(tx, &caller.visible(), scope, &plan).await
 }

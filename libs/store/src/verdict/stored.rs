@@ -1,0 +1,101 @@
+//! Verdicts, findings and counters as they stand.
+
+use rampart_domain::UnitId;
+use uuid::Uuid;
+
+use crate::{StoreError, TenantTx};
+
+/// The packed verdicts of a resource.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredPack {
+    /// The resource.
+    pub resource_id: Uuid,
+    /// Healthy checks.
+    pub healthy: Vec<u8>,
+    /// Checks without meaning here.
+    pub not_applicable: Vec<u8>,
+    /// Checks that could not be judged.
+    pub unknown: Vec<u8>,
+    /// Whether it counts.
+    pub scored: bool,
+    /// Inputs that it was evaluated against.
+    pub inputs: Vec<u8>,
+    /// Revision of the resource that it was evaluated on.
+    pub revision: i64,
+}
+
+/// Packed verdicts of some resources.
+pub async fn packs_of(tx: &mut TenantTx, ids: &[Uuid]) -> Result<Vec<StoredPack>, StoreError> {
+    let tenant = tx.tenant_uuid();
+    Ok(sqlx::query_as!(
+        StoredPack,
+        "select resource_id, healthy, not_applicable, unknown, scored, inputs, revision
+         from verdicts where tenant_id = $1 and resource_id = any($2)",
+        tenant,
+        ids
+    )
+    .fetch_all(tx.conn())
+    .await?)
+}
+
+/// Packed verdicts of a whole unit.
+pub async fn packs_of_unit(tx: &mut TenantTx, unit: UnitId) -> Result<Vec<StoredPack>, StoreError> {
+    let tenant = tx.tenant_uuid();
+    Ok(sqlx::query_as!(
+        StoredPack,
+        "select resource_id, healthy, not_applicable, unknown, scored, inputs, revision
+         from verdicts where tenant_id = $1 and unit_id = $2",
+        tenant,
+        unit.0
+    )
+    .fetch_all(tx.conn())
+    .await?)
+}
+
+/// A finding row, without its evidence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredFinding {
+    /// The resource.
+    pub resource_id: Uuid,
+    /// The check.
+    pub ordinal: i32,
+    /// Status as text.
+    pub status: String,
+}
+
+/// Finding rows of some resources.
+pub async fn findings_of(tx: &mut TenantTx, ids: &[Uuid]) -> Result<Vec<StoredFinding>, StoreError> {
+    let tenant = tx.tenant_uuid();
+    Ok(sqlx::query_as!(
+        StoredFinding,
+        "select resource_id, ordinal, status from findings where tenant_id = $1 and resource_id = any($2)",
+        tenant,
+        ids
+    )
+    .fetch_all(tx.conn())
+    .await?)
+}
+
+/// The counters of a unit that are not all zero: verdicts by control, then resources by score group, each as
+/// `[healthy, unhealthy, not applicable, unknown, stale]`.
+pub async fn counters(
+    tx: &mut TenantTx,
+    unit: UnitId,
+) -> Result<std::collections::BTreeMap<String, [i64; 5]>, StoreError> {
+    let tenant = tx.tenant_uuid();
+    let rows = sqlx::query!(
+        r#"select k.control_id || '/' || encode(k.params_hash, 'hex') as "name!", c.healthy as "healthy!",
+             c.unhealthy as "unhealthy!", c.not_applicable as "not_applicable!", c.unknown as "unknown!", c.stale as "stale!"
+           from verdict_counts c join checks k using (tenant_id, ordinal)
+           where c.tenant_id = $1 and c.unit_id = $2
+           union all
+           select 'group/' || score_group, healthy, unhealthy, 0, unknown, stale from score_counts
+           where tenant_id = $1 and unit_id = $2"#,
+        tenant,
+        unit.0
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    let counted = rows.into_iter().map(|r| (r.name, [r.healthy, r.unhealthy, r.not_applicable, r.unknown, r.stale]));
+    Ok(counted.filter(|(_, counts)| counts.iter().any(|count| *count != 0)).collect())
+}
