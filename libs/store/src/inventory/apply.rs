@@ -118,7 +118,7 @@ async fn insert(
              native_id, kind, name, name_lower, cloud, account, region, namespace, labels, managed_by, owner_id, active,
              uid, config, hash, provider_version)
          select $1, $2, $3, $4, $4, i.id, i.unit, i.cluster, i.native_id, i.kind, i.name, lower(i.name), i.cloud,
-             i.account, i.region, i.namespace, i.labels::jsonb, i.managed_by, i.owner, i.active, i.uid, i.config::jsonb,
+             i.account, i.region, i.namespace, i.labels::jsonb, i.managed_by, i.owner, i.active, i.uid, i.config::json,
              i.hash, i.version
          from unnest($5::uuid[], $6::uuid[], $7::uuid[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[],
              $13::text[], $14::text[], $15::text[], $16::text[], $17::uuid[], $18::bool[], $19::text[], $20::text[],
@@ -173,7 +173,7 @@ async fn update(
          set connector_id = $2, scope = $3, changed_at = greatest(r.changed_at, $4), provider_version = i.version, revision = r.revision + 1, unit_id = i.unit,
              cluster_id = i.cluster, name = i.name, name_lower = lower(i.name), cloud = i.cloud, account = i.account,
              region = i.region, namespace = i.namespace, labels = i.labels::jsonb, managed_by = i.managed_by,
-             owner_id = i.owner, active = i.active, uid = i.uid, config = i.config::jsonb, hash = i.hash, kind = i.kind
+             owner_id = i.owner, active = i.active, uid = i.uid, config = i.config::json, hash = i.hash, kind = i.kind
          from unnest($5::uuid[], $6::uuid[], $7::uuid[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[],
              $13::text[], $14::text[], $15::uuid[], $16::bool[], $17::text[], $18::text[], $19::bytea[], $20::text[],
              $21::bigint[])
