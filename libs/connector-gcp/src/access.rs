@@ -49,6 +49,9 @@ impl GkeAccess {
 #[async_trait]
 impl ClusterAccess for GkeAccess {
     async fn endpoint(&self) -> Result<ClusterEndpoint, ConnectorError> {
+        if self.way == Way::Dns {
+            self.tokens.note(CONNECT);
+        }
         self.endpoint.clone()
     }
 

@@ -60,6 +60,11 @@ impl Caller {
         Self { shared: Arc::clone(&self.shared), cancel, usage: self.usage.clone() }
     }
 
+    /// Notes that a permission was used which no call is named for.
+    pub fn note(&self, family: &'static str, permission: &str) {
+        self.usage.noted(family, permission, Utc::now());
+    }
+
     /// The same buckets and cancellation, counting into `usage`: the calls of one connector.
     #[must_use]
     pub fn counting(&self, usage: Usage) -> Self {
@@ -292,6 +297,8 @@ mod tests {
         stopped.cancel().cancel();
         run(&stopped, 0, ErrorKind::Transient).await.0.unwrap_err();
         assert_eq!(count(&mine), [], "a call that was not made is not counted");
+        shared.counting(mine.clone()).note("test", "test:Connect");
+        assert_eq!(count(&mine), [("test:Connect".to_owned(), 1, 0)], "a permission that is used beside the calls is");
     }
 
     #[tokio::test]

@@ -62,18 +62,23 @@ impl Usage {
 
     /// An attempt is being made.
     pub(crate) fn made(&self, bucket: &Bucket, api: &str, now: DateTime<Utc>) {
+        self.with(|state| match state.buckets.get_mut(bucket) {
+            Some((calls, _)) => *calls += 1,
+            None => drop(state.buckets.insert(bucket.clone(), (1, 0))),
+        });
+        self.noted(bucket.family, api, now);
+    }
+
+    /// A permission was used, by a call of its own or beside others.
+    pub(crate) fn noted(&self, family: &'static str, api: &str, now: DateTime<Utc>) {
         self.with(|state| {
-            match state.buckets.get_mut(bucket) {
-                Some((calls, _)) => *calls += 1,
-                None => drop(state.buckets.insert(bucket.clone(), (1, 0))),
-            }
             let full = state.pending.len() >= MOST_NAMES && !state.pending.contains_key(api);
             let api = if full { OTHER_CALLS } else { api };
             let count = match state.pending.get_mut(api) {
                 Some(count) => count,
                 None => state.pending.entry(api.to_owned()).or_insert_with(|| CallCount {
                     api: api.to_owned(),
-                    family: bucket.family,
+                    family,
                     calls: 0,
                     refused: 0,
                     first: now,

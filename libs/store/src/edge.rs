@@ -1,6 +1,6 @@
 //! Edges of the security graph, derived from resources by the assessment of their unit.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use rampart_domain::{Kind, NativeId, ResourceId, UnitId};
 use uuid::Uuid;
@@ -35,30 +35,44 @@ pub async fn replace(
     kinds: &[&str],
     edges: &[EdgeWrite],
 ) -> Result<(), StoreError> {
-    let tenant = tx.tenant_uuid();
+    let (tenant, tenant_id) = (tx.tenant_uuid(), tx.tenant());
     let (from, to) = match ends {
         Ends::From(ids) => (Some(ids), None),
         Ends::To(ids) => (None, Some(ids)),
     };
-    let targets: Vec<Uuid> = edges.iter().map(|edge| ResourceId::derive(tx.tenant(), &edge.to).0).collect();
-    let starts: Vec<Uuid> = edges.iter().map(|edge| edge.from).collect();
-    let words: Vec<&str> = edges.iter().map(|edge| edge.kind).collect();
-    sqlx::query!(
-        "delete from edges e
+    let stored = sqlx::query!(
+        "select from_id, kind, to_id from edges
          where tenant_id = $1 and ($2::uuid[] is null or from_id = any($2)) and ($3::uuid[] is null or to_id = any($3))
-           and kind = any($4)
-           and not exists (select from unnest($5::uuid[], $6::text[], $7::uuid[]) as i(start, kind, target)
-                           where i.start = e.from_id and i.kind = e.kind and i.target = e.to_id)",
+           and kind = any($4)",
         tenant,
         from,
         to,
-        kinds as _,
-        &starts,
-        &words as _,
-        &targets
+        kinds as _
     )
-    .execute(tx.conn())
+    .fetch_all(tx.conn())
     .await?;
+    let stored: HashSet<(Uuid, &str, Uuid)> = stored.iter().map(|row| (row.from_id, &*row.kind, row.to_id)).collect();
+    let target = |edge: &EdgeWrite| ResourceId::derive(tenant_id, &edge.to).0;
+    let wanted: HashMap<(Uuid, &str, Uuid), &EdgeWrite> =
+        edges.iter().map(|edge| ((edge.from, edge.kind, target(edge)), edge)).collect();
+    let gone: Vec<_> = stored.iter().filter(|key| !wanted.contains_key(*key)).copied().collect();
+    let mut new: Vec<_> = wanted.iter().filter(|(key, _)| !stored.contains(*key)).collect();
+    new.sort_unstable_by_key(|(key, _)| **key);
+    if !gone.is_empty() {
+        sqlx::query!(
+            "delete from edges e using unnest($2::uuid[], $3::text[], $4::uuid[]) as i(start, kind, target)
+             where e.tenant_id = $1 and e.from_id = i.start and e.kind = i.kind and e.to_id = i.target",
+            tenant,
+            &gone.iter().map(|(start, ..)| *start).collect::<Vec<_>>(),
+            &gone.iter().map(|(_, kind, _)| *kind).collect::<Vec<_>>() as _,
+            &gone.iter().map(|(.., target)| *target).collect::<Vec<_>>()
+        )
+        .execute(tx.conn())
+        .await?;
+    }
+    if new.is_empty() {
+        return Ok(());
+    }
     sqlx::query!(
         "insert into edges (tenant_id, unit_id, from_id, kind, to_id, to_native)
          select $1, $2, i.start, i.kind, i.target, i.native
@@ -66,10 +80,10 @@ pub async fn replace(
          on conflict (tenant_id, from_id, kind, to_id) do nothing",
         tenant,
         unit.0,
-        &starts,
-        &words as _,
-        &targets,
-        &edges.iter().map(|edge| edge.to.as_str()).collect::<Vec<_>>() as _
+        &new.iter().map(|((start, ..), _)| *start).collect::<Vec<_>>(),
+        &new.iter().map(|((_, kind, _), _)| *kind).collect::<Vec<_>>() as _,
+        &new.iter().map(|((.., target), _)| *target).collect::<Vec<_>>(),
+        &new.iter().map(|(_, edge)| edge.to.as_str()).collect::<Vec<_>>() as _
     )
     .execute(tx.conn())
     .await?;

@@ -20,7 +20,12 @@ impl Store {
         let options = options
             .application_name("rampart")
             // A statement that runs this long is a bug; give the connection back.
-            .options([("statement_timeout", "60000"), ("idle_in_transaction_session_timeout", "60000")])
+            .options([
+                ("statement_timeout", "60000"),
+                ("idle_in_transaction_session_timeout", "60000"),
+                // A plan that was made for an empty table, or for one tenant, is wrong for the next.
+                ("plan_cache_mode", "force_custom_plan"),
+            ])
             .log_statements(tracing::log::LevelFilter::Off)
             .log_slow_statements(tracing::log::LevelFilter::Warn, Duration::from_secs(5));
         let pool = PgPoolOptions::new()

@@ -47,6 +47,11 @@ impl Tokens {
         self.login.identity()
     }
 
+    /// Notes that a permission was used beside the calls.
+    pub(crate) fn note(&self, permission: &str) {
+        self.caller.note(self.bucket.family, permission);
+    }
+
     /// The current token; a new one when there is none, it nears its end, or it is the `refused` one.
     pub(crate) async fn token(&self, refused: Option<&BearerToken>) -> Result<BearerToken, ConnectorError> {
         let mut held = self.held.lock().await;

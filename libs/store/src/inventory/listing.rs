@@ -62,7 +62,7 @@ async fn remove_unseen(tx: &mut TenantTx, end: &ListingEnd, seen: &[Uuid]) -> Re
     let unseen = sqlx::query!(
         "select resource_id, cluster_id from resources r
          where tenant_id = $1 and connector_id = $2 and scope = $3 and kind = $4 and changed_at <= $5
-           and not exists (select from unnest($6::uuid[]) as s(id) where s.id = r.resource_id)
+           and resource_id <> all($6)
          order by resource_id",
         tenant,
         end.source.connector.0,

@@ -29,7 +29,11 @@ impl Caller {
             return false;
         }
         match (self.access, group, resource) {
-            (Access::Unmapped | Access::NoRights | Access::Unreachable | Access::NoCredential, _, _)
+            (
+                Access::Unmapped | Access::NoRights | Access::Unreachable | Access::NoCredential | Access::Throttled,
+                _,
+                _,
+            )
             | (_, "", "secrets")
             | (Access::NoRbacObjects, "rbac.authorization.k8s.io", _) => false,
             (_, "", "configmaps") => verb == "get" && name == Some("aws-auth"),
@@ -40,6 +44,9 @@ impl Caller {
 
 /// Finds out who sent a request.
 pub(crate) fn authenticate(shared: &Shared, cluster: &Cluster, headers: &HeaderMap) -> Result<Caller, Failure> {
+    if cluster.access == Access::Throttled {
+        return Err(Failure::throttled(Some(1)));
+    }
     let Some(value) = headers.get("authorization").and_then(|value| value.to_str().ok()) else {
         return Ok(Caller { name: "system:anonymous".to_owned(), access: Access::NoRights, anonymous: true });
     };

@@ -69,17 +69,18 @@ impl Failure {
         Self::new(StatusCode::GONE, "Expired", format!("too old resource version: {version}"))
     }
 
+    /// Too many requests; `retry_after` in seconds.
+    pub(crate) fn throttled(retry_after: Option<u64>) -> Self {
+        Self {
+            details: json!({ "retryAfterSeconds": retry_after.unwrap_or_default() }),
+            ..Self::new(StatusCode::TOO_MANY_REQUESTS, "TooManyRequests", "Too many requests, please try again later.")
+        }
+    }
+
     /// The failure that a fault stands for, when it replaces the answer.
     pub(crate) fn of_fault(fault: FaultKind) -> Option<Self> {
         let failure = match fault {
-            FaultKind::Throttle { retry_after } => Self {
-                details: json!({ "retryAfterSeconds": retry_after.unwrap_or_default() }),
-                ..Self::new(
-                    StatusCode::TOO_MANY_REQUESTS,
-                    "TooManyRequests",
-                    "Too many requests, please try again later.",
-                )
-            },
+            FaultKind::Throttle { retry_after } => Self::throttled(retry_after),
             FaultKind::Unauthorized => Self::unauthorized(),
             FaultKind::Forbidden => Self::forbidden("rampart", "list", "", "resources"),
             FaultKind::ExpiredToken => Self::expired(),

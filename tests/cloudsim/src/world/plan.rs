@@ -53,6 +53,8 @@ pub enum Access {
     Unreachable,
     /// The cloud does not tell this reader how to reach it.
     NoCredential,
+    /// Every call is one too many: 429.
+    Throttled,
 }
 
 /// How often what occurs among a team's workloads, in percent, and how large it is.

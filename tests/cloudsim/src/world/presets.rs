@@ -197,6 +197,10 @@ fn demo(seed: Seed) -> Layout {
     Layout { accounts, clusters, registries, planted, ..Layout::default() }
 }
 
+/// The estate's other Google Cloud project, and how many repositories it has.
+const SECOND_PROJECT: &str = "shop-models-7";
+const SECOND_REPOSITORIES: usize = 18;
+
 fn estate(seed: Seed) -> Layout {
     let mut estate = demo(seed);
     for cloud in [subscriptions(seed), google_cloud(seed)] {
@@ -205,6 +209,15 @@ fn estate(seed: Seed) -> Layout {
         estate.clusters.extend(cloud.clusters);
     }
     estate.clusters.push(Cluster { nodes: 2, spaces: spaces(3, 3, &["prod"]), ..on_premises(seed, "cold-store") });
+    // A second project, whose one cluster is too busy to answer.
+    let busy = Cluster { access: Access::Throttled, ..gke(seed, SECOND_PROJECT, "europe-west1", "models") };
+    let mut second = GcpProject::new(seed, SECOND_PROJECT, &["europe-west1"], Care::Sound);
+    for (index, team) in TEAMS.iter().cycle().take(SECOND_REPOSITORIES).enumerate() {
+        let images = [format!("{team}/model-{index}")];
+        second = second.with_repository(seed, "europe-west1", &format!("{team}-{index}"), &images, Care::Mixed);
+    }
+    estate.clusters.push(busy);
+    estate.projects.push(second);
     estate
 }
 

@@ -10,7 +10,6 @@ use super::client::{Client, NewConnector, Scan};
 use super::process::CollectorRun;
 
 const ORGANIZATION: &str = "aws-organization";
-const PROJECT: &str = "google-cloud";
 const CLUSTER: &str = "on-premises";
 const PUSHED: &str = "on-premises-pushed";
 /// The cluster that nobody reaches from outside: a collector beside it pushes what it reads.
@@ -34,12 +33,11 @@ pub(crate) fn settings(simulator: &Simulator) -> Vec<(&'static str, String)> {
 pub(super) async fn discover(client: &Client, simulator: &Simulator, collector: &CollectorRun) -> anyhow::Result<()> {
     let accounts = onboard_organization(client, simulator).await?;
     let mut names = onboard_subscriptions(client, simulator).await?;
-    onboard_project(client, simulator).await?;
+    names.extend(onboard_projects(client, simulator).await?);
     onboard_cluster(client, simulator).await?;
-    names.extend([PROJECT.to_owned(), CLUSTER.to_owned()]);
-    for name in std::iter::once(ORGANIZATION).chain(names.iter().map(String::as_str)) {
-        report_permissions(client, name).await?;
-    }
+    names.push(CLUSTER.to_owned());
+    let tested = std::iter::once(ORGANIZATION).chain(names.iter().map(String::as_str));
+    futures::future::try_join_all(tested.map(|name| report_permissions(client, name))).await?;
     push(client, simulator, collector).await?;
     let bars = MultiProgress::new();
     // Its scan settles which accounts are read, by a connector each.
@@ -84,14 +82,18 @@ async fn onboard_subscriptions(client: &Client, simulator: &Simulator) -> anyhow
     Ok(names)
 }
 
-async fn onboard_project(client: &Client, simulator: &Simulator) -> anyhow::Result<()> {
+async fn onboard_projects(client: &Client, simulator: &Simulator) -> anyhow::Result<Vec<String>> {
+    let mut names = Vec::new();
     let world = simulator.world();
-    let project = world.projects().first().context("the demo's world has no Google Cloud project")?;
-    let key = simulator.gcp_key(&project.scanner)?;
-    let source = json!({ "provider": "gcp", "project_id": project.id, "service_account_key": key });
-    onboard(client, PROJECT, source).await?;
-    println!("onboarded {PROJECT} (project {}, service account key)", project.id);
-    Ok(())
+    for project in world.projects().iter().filter(|project| project.project["state"] == "ACTIVE") {
+        let name = format!("gcp-{}", project.id);
+        let key = simulator.gcp_key(&project.scanner)?;
+        let source = json!({ "provider": "gcp", "project_id": project.id, "service_account_key": key });
+        onboard(client, &name, source).await?;
+        println!("onboarded {name} (project {}, service account key)", project.id);
+        names.push(name);
+    }
+    Ok(names)
 }
 
 async fn onboard_cluster(client: &Client, simulator: &Simulator) -> anyhow::Result<()> {
