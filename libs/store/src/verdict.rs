@@ -17,7 +17,7 @@ pub use input::{
     unit_place,
 };
 pub use inventory::{
-    StoredResource, children, existing, neighbours, resource_page, resources_by_id, users_of_accounts,
+    StoredResource, children, existing, extent, neighbours, resource_page, resources_by_id, users_of_accounts,
 };
 pub use stored::{StoredFinding, StoredPack, counters, findings_of, packs_of, packs_of_unit};
 pub use write::{

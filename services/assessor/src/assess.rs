@@ -2,6 +2,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use chrono::Utc;
+use rampart_content::Within;
 use rampart_domain::{Cause, Cloud, Kind, UnitId};
 use rampart_store::verdict::{self, DirtyRow, StoredResource, UnitPlace, VerdictWrite};
 use rampart_store::work::Lease;
@@ -18,6 +19,8 @@ use crate::{Knowledge, edges, judge, targets};
 
 /// Resources judged and written at once.
 const BATCH: usize = 1_000;
+/// Up to this many resources are judged beside only what lies in their namespaces; for more, everything is loaded.
+const FEW: usize = 10_000;
 /// Changes taken up in one run; what is left makes the unit due again at once.
 const CHANGES: i64 = 200_000;
 
@@ -142,18 +145,30 @@ impl<'a> Run<'a> {
         Ok(summary)
     }
 
-    /// Loads the neighbours of everything that may be judged.
+    /// Loads the neighbours of everything that is to be judged.
     async fn world(&self) -> Result<World, StoreError> {
-        let judged: BTreeSet<Kind> = self.policy.judged_kinds().into_iter().collect();
-        let engine = &self.knowledge.engine;
-        let looked_at: Vec<Kind> = engine
-            .neighbour_kinds()
-            .into_keys()
-            .filter(|kind| engine.dependents(*kind).any(|d| d.judged.iter().any(|kind| judged.contains(kind))))
-            .collect();
+        let mut judged: BTreeSet<Kind> = self.policy.judged_kinds().into_iter().collect();
         let mut tx = self.store.tenant(self.lease.tenant).await?;
         let coverage = verdict::coverage_of(&mut tx, self.unit, &self.place).await?;
-        let neighbours = verdict::neighbours(&mut tx, self.unit, &self.place, &looked_at).await?;
+        let mut near = None;
+        if self.targets.judge.len() <= FEW {
+            let ids: Vec<Uuid> = self.targets.judge.keys().copied().collect();
+            let (kinds, namespaces) = verdict::extent(&mut tx, &ids).await?;
+            judged.retain(|kind| kinds.contains(kind));
+            near = Some(namespaces);
+        }
+        let engine = &self.knowledge.engine;
+        let (mut inside, mut anywhere) = (Vec::new(), Vec::new());
+        for kind in engine.neighbour_kinds().into_keys() {
+            let concerned = engine.dependents(kind).filter(|d| d.judged.iter().any(|kind| judged.contains(kind)));
+            match concerned.map(|dependent| dependent.within != Within::Namespace).max() {
+                None => {}
+                Some(false) => inside.push(kind),
+                Some(true) => anywhere.push(kind),
+            }
+        }
+        let mut neighbours = verdict::neighbours(&mut tx, self.unit, &self.place, &anywhere, None).await?;
+        neighbours.extend(verdict::neighbours(&mut tx, self.unit, &self.place, &inside, near.as_deref()).await?);
         Ok(World::new(neighbours, coverage, self.place.clone()))
     }
 

@@ -1,5 +1,7 @@
 //! What is judged, and what it is judged beside.
 
+use std::collections::BTreeSet;
+
 use rampart_domain::{Kind, UnitId};
 use serde_json::Value;
 use uuid::Uuid;
@@ -204,13 +206,33 @@ pub async fn users_of_accounts(
     .await?)
 }
 
-/// Everything of some kinds that a unit's controls may look at: in the unit, and account-wide in its account.
+/// The kinds and namespaces of some resources.
+pub async fn extent(tx: &mut TenantTx, ids: &[Uuid]) -> Result<(BTreeSet<Kind>, Vec<String>), StoreError> {
+    let tenant = tx.tenant_uuid();
+    let rows = sqlx::query!(
+        "select distinct kind, namespace from resources where tenant_id = $1 and resource_id = any($2)",
+        tenant,
+        ids
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    let kinds = rows.iter().map(|row| row.kind.parse()).collect::<Result<_, _>>()?;
+    let namespaces: BTreeSet<String> = rows.into_iter().filter_map(|row| row.namespace).collect();
+    Ok((kinds, namespaces.into_iter().collect()))
+}
+
+/// Everything of some kinds that a unit's controls may look at: in the unit, and account-wide in its account; only in some
+/// namespaces, where these are given.
 pub async fn neighbours(
     tx: &mut TenantTx,
     unit: UnitId,
     place: &UnitPlace,
     kinds: &[Kind],
+    namespaces: Option<&[String]>,
 ) -> Result<Vec<StoredResource>, StoreError> {
+    if kinds.is_empty() {
+        return Ok(Vec::new());
+    }
     let tenant = tx.tenant_uuid();
     let kinds: Vec<&str> = kinds.iter().map(|kind| kind.as_str()).collect();
     let account = place.account.as_deref().map(|account| UnitId::account(tx.tenant(), place.cloud, account).0);
@@ -219,11 +241,13 @@ pub async fn neighbours(
         "select resource_id, native_id, kind, name, cloud, account, region, cluster_id, namespace, labels, managed_by,
              owner_id, active, config, revision
          from resources where tenant_id = $1 and (unit_id = $2 or unit_id = $3) and kind = any($4)
+           and ($5::text[] is null or namespace is null or namespace = any($5))
          order by kind, namespace nulls first, name",
         tenant,
         unit.0,
         account,
-        &kinds as _
+        &kinds as _,
+        namespaces
     )
     .fetch_all(tx.conn())
     .await?
