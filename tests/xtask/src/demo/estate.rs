@@ -40,11 +40,16 @@ pub(super) async fn discover(client: &Client, simulator: &Simulator, collector: 
     futures::future::try_join_all(tested.map(|name| report_permissions(client, name))).await?;
     push(client, simulator, collector).await?;
     let bars = MultiProgress::new();
-    // Its scan settles which accounts are read, by a connector each.
-    scan(client, ORGANIZATION, &bars).await?;
-    names.extend(accounts.iter().map(|account| format!("{ORGANIZATION}:{account}")));
-    let scans = names.iter().map(|name| scan(client, name, &bars));
-    futures::future::try_join_all(scans).await.map(drop)
+    let all = |names: Vec<String>| {
+        let bars = &bars;
+        async move { futures::future::try_join_all(names.iter().map(|name| scan(client, name, bars))).await.map(drop) }
+    };
+    let organization = async {
+        // Its scan settles which accounts are read, by a connector each.
+        scan(client, ORGANIZATION, &bars).await?;
+        all(accounts.iter().map(|account| format!("{ORGANIZATION}:{account}")).collect()).await
+    };
+    futures::future::try_join(all(names), organization).await.map(drop)
 }
 
 async fn onboard_organization(client: &Client, simulator: &Simulator) -> anyhow::Result<Vec<String>> {
