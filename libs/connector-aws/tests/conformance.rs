@@ -10,13 +10,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use rampart_connector::conformance::{self, Expected, Fault, Harness, record};
+use rampart_connector::conformance::{self, Expected, Fault, Harness, collect, context, record};
 use rampart_connector::{
-    Caller, Connector, DiscoveredCluster, Egress, ErrorKind, Event, Limits, Listing, Outcome, Permission,
-    PermissionState, ScanContext, Sink,
+    Caller, Connector, Egress, ErrorKind, Event, Limits, Listing, Outcome, Permission, PermissionState, Sink,
 };
 use rampart_connector_aws::{AwsAuth, AwsConfig, AwsConnector, Regions, StaticKeys};
-use rampart_domain::{Cloud, Kind, Resource, Scope};
+use rampart_domain::{Cloud, Kind, Scope};
 use tokio_util::sync::CancellationToken;
 use world::{ACCOUNT, EXTERNAL_ID, REGIONS, World};
 
@@ -217,30 +216,4 @@ async fn a_role_is_good_only_with_its_external_id() {
     assert_eq!(checks.len(), stranger.permissions().len() + 1);
     assert!(matches!(checks[0].state, PermissionState::Missing(_)));
     assert!(checks[1..].iter().all(|check| matches!(check.state, PermissionState::Unproven(_))));
-}
-
-fn context(kinds: Vec<Kind>) -> ScanContext {
-    ScanContext { cancel: CancellationToken::new(), kinds, started_at: chrono::DateTime::UNIX_EPOCH }
-}
-
-async fn collect(connector: &AwsConnector, kinds: Vec<Kind>) -> (Vec<Resource>, Vec<DiscoveredCluster>) {
-    let (sink, mut events) = Sink::new(4);
-    let cx = context(kinds);
-    let scan = async {
-        let result = connector.scan(&cx, &sink).await;
-        drop(sink);
-        result
-    };
-    let mut found = (Vec::new(), Vec::new());
-    let read = async {
-        while let Some(event) = events.recv().await {
-            match event {
-                Event::Page { resources, .. } => found.0.extend(resources),
-                Event::Cluster(cluster) => found.1.push(cluster),
-                _ => {}
-            }
-        }
-    };
-    tokio::join!(scan, read).0.unwrap();
-    found
 }

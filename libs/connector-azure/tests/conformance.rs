@@ -9,15 +9,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use rampart_connector::conformance::{self, Expected, Fault, Harness, record};
+use rampart_connector::conformance::{self, Expected, Fault, Harness, collect, context, record};
 use rampart_connector::{
-    Caller, Connector, ConnectorError, DiscoveredCluster, Egress, ErrorKind, Event, Limits, Listing, MemberState,
-    Organization, Outcome, Permission, PermissionState, ScanContext, Sink, WorkloadIdentity,
+    Caller, Connector, ConnectorError, Egress, ErrorKind, Event, Limits, Listing, MemberState, Organization, Outcome,
+    Permission, PermissionState, Sink, WorkloadIdentity,
 };
 use rampart_connector_azure::{
     AzureAuth, AzureCloud, AzureConfig, AzureConnector, AzureIdentity, AzureOrganization, AzureRoot, LocalAccounts,
 };
-use rampart_domain::{Cloud, CoverageState, Kind, Resource, Scope};
+use rampart_domain::{Cloud, CoverageState, Kind, Scope};
 use secrecy::{ExposeSecret, SecretString};
 use tokio_util::sync::CancellationToken;
 use world::{CLIENT, EXPECTED, OTHER, REGISTRIES, SECRET, SUBSCRIPTION, TENANT, Twist, World};
@@ -309,30 +309,4 @@ async fn a_scan_ends_when_nobody_takes_its_results() {
     let scan = tokio::time::timeout(Duration::from_secs(10), connector.scan(&cx, &sink));
     assert_eq!(tokio::join!(scan, read).0, Ok(Ok(())), "it neither hangs nor fails");
     assert!(!cx.cancel.is_cancelled(), "it stops itself and nothing else");
-}
-
-fn context(kinds: Vec<Kind>) -> ScanContext {
-    ScanContext { cancel: CancellationToken::new(), kinds, started_at: chrono::DateTime::UNIX_EPOCH }
-}
-
-async fn collect(connector: &AzureConnector, kinds: Vec<Kind>) -> (Vec<Resource>, Vec<DiscoveredCluster>) {
-    let (sink, mut events) = Sink::new(4);
-    let cx = context(kinds);
-    let scan = async {
-        let result = connector.scan(&cx, &sink).await;
-        drop(sink);
-        result
-    };
-    let mut found = (Vec::new(), Vec::new());
-    let read = async {
-        while let Some(event) = events.recv().await {
-            match event {
-                Event::Page { resources, .. } => found.0.extend(resources),
-                Event::Cluster(cluster) => found.1.push(cluster),
-                _ => {}
-            }
-        }
-    };
-    tokio::join!(scan, read).0.unwrap();
-    found
 }

@@ -9,13 +9,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use rampart_connector::conformance::{self, Expected, Fault, Harness, record};
+use rampart_connector::conformance::{self, Expected, Fault, Harness, collect, context, record};
 use rampart_connector::{
-    Caller, Connector, ConnectorError, DiscoveredCluster, Egress, ErrorKind, Event, Limits, Listing, MemberState,
-    Organization, Outcome, Permission, PermissionState, ScanContext, Sink, WorkloadIdentity,
+    Caller, Connector, ConnectorError, Egress, ErrorKind, Limits, Listing, MemberState, Organization, Outcome,
+    Permission, PermissionState, WorkloadIdentity,
 };
 use rampart_connector_gcp::{GcpAuth, GcpConfig, GcpConnector, GcpOrganization, Login, ServiceAccountKey};
-use rampart_domain::{Cloud, CoverageState, Kind, ManagedBy, Resource, Scope};
+use rampart_domain::{Cloud, CoverageState, Kind, ManagedBy, Scope};
 use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 use world::{ACCOUNT, PROJECT, PROVIDER, STATEMENT, World, key};
@@ -308,30 +308,4 @@ async fn an_organisation_is_read_with_its_folders_and_what_is_marked_for_deletio
         let error = organization.members(&context(Vec::new())).await.unwrap_err();
         assert_eq!((error.kind, error.api.as_str()), (kind, api), "half a membership is none");
     }
-}
-
-fn context(kinds: Vec<Kind>) -> ScanContext {
-    ScanContext { cancel: CancellationToken::new(), kinds, started_at: chrono::DateTime::UNIX_EPOCH }
-}
-
-async fn collect(connector: &GcpConnector, kinds: Vec<Kind>) -> (Vec<Resource>, Vec<DiscoveredCluster>) {
-    let (sink, mut events) = Sink::new(4);
-    let cx = context(kinds);
-    let scan = async {
-        let result = connector.scan(&cx, &sink).await;
-        drop(sink);
-        result
-    };
-    let mut found = (Vec::new(), Vec::new());
-    let read = async {
-        while let Some(event) = events.recv().await {
-            match event {
-                Event::Page { resources, .. } => found.0.extend(resources),
-                Event::Cluster(cluster) => found.1.push(cluster),
-                _ => {}
-            }
-        }
-    };
-    tokio::join!(scan, read).0.unwrap();
-    found
 }

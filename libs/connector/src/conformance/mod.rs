@@ -16,7 +16,7 @@ use async_trait::async_trait;
 
 use crate::{Connector, Listing, Permission};
 
-pub use recording::{Recorded, Recording, record};
+pub use recording::{Recorded, Recording, collect, context, record};
 pub use suite::{Violation, run};
 
 /// What goes wrong with one API of the world.

@@ -2,10 +2,10 @@ use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use chrono::DateTime;
-use rampart_domain::NativeId;
+use rampart_domain::{Kind, NativeId, Resource};
 use tokio_util::sync::CancellationToken;
 
-use crate::{Connector, ConnectorError, Event, Listing, Outcome, ScanContext, Sink};
+use crate::{Connector, ConnectorError, DiscoveredCluster, Event, Listing, Outcome, ScanContext, Sink};
 
 /// What a scan reported, with the breaches of the order of events that were seen on the way.
 #[derive(Debug)]
@@ -112,4 +112,35 @@ impl Recording {
             Event::Cluster(_) => {}
         }
     }
+}
+
+/// What a scan of these kinds is told; of all kinds without any.
+pub fn context(kinds: Vec<Kind>) -> ScanContext {
+    ScanContext { cancel: CancellationToken::new(), kinds, started_at: DateTime::UNIX_EPOCH }
+}
+
+/// Everything that a scan of these kinds finds.
+///
+/// # Panics
+/// When the scan fails as a whole.
+pub async fn collect(connector: &dyn Connector, kinds: Vec<Kind>) -> (Vec<Resource>, Vec<DiscoveredCluster>) {
+    let (sink, mut events) = Sink::new(4);
+    let cx = context(kinds);
+    let scan = async {
+        let result = connector.scan(&cx, &sink).await;
+        drop(sink);
+        result
+    };
+    let mut found = (Vec::new(), Vec::new());
+    let read = async {
+        while let Some(event) = events.recv().await {
+            match event {
+                Event::Page { resources, .. } => found.0.extend(resources),
+                Event::Cluster(cluster) => found.1.push(cluster),
+                _ => {}
+            }
+        }
+    };
+    tokio::join!(scan, read).0.expect("the scan ends well");
+    found
 }
