@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
@@ -70,6 +71,14 @@ pub(super) async fn measure(binary: &Path) -> anyhow::Result<()> {
         |kind: &str| inventory.iter().find(|group| group.key.as_deref() == Some(kind)).map_or(0, |group| group.count);
     println!("moto · {} · {measured}", ended.status);
     println!("moto · {} clusters, {} repositories read", count("aws.eks.cluster"), count("aws.ecr.repository"));
+    let coverage = client.coverage().await?;
+    let mut unread = BTreeMap::<(&str, &str), usize>::new();
+    for gap in coverage.iter().filter(|gap| !matches!(gap.state.as_str(), "read" | "not_applicable")) {
+        *unread.entry((&gap.kind, &gap.state)).or_default() += 1;
+    }
+    for ((kind, state), places) in unread {
+        println!("moto · {kind} {state} in {places} places");
+    }
     let whole = count("aws.eks.cluster") == CLUSTERS as u64 && count("aws.ecr.repository") == REPOSITORIES as u64;
     ensure!(whole, "something that moto holds was not read");
     rampart.stop().await?;
