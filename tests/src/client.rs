@@ -1,6 +1,7 @@
 use std::time::{Duration, Instant};
 
 use cloudsim::Simulator;
+use cloudsim::world::Subscription;
 use reqwest::{Method, StatusCode};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
@@ -133,6 +134,16 @@ impl Client {
         for account in accounts.iter().filter(|account| !denied.contains(&account.id.as_str())) {
             simulator.trust(&account.role_arn, external_id);
         }
+        self.post(&format!("/v1/connectors/{name}/pause"), &json!({})).await
+    }
+
+    /// Onboards a simulated Azure subscription. Its schedule is off: scans come when asked for.
+    pub async fn onboard_subscription(&self, name: &str, subscription: &Subscription) -> Value {
+        let source = json!({
+            "provider": "azure", "subscription_id": subscription.id, "tenant_id": subscription.tenant_id,
+            "client_id": subscription.client_id, "client_secret": subscription.client_secret,
+        });
+        self.post("/v1/connectors", &json!({ "name": name, "source": source })).await;
         self.post(&format!("/v1/connectors/{name}/pause"), &json!({})).await
     }
 

@@ -52,12 +52,7 @@ async fn aks_is_watched_through_its_subscription() {
     let platform = Platform::over(Preset::Azure).await;
     let client = platform.tenant("demo").await;
     let shop = platform.simulator.subscriptions().remove(0);
-    let source = json!({
-        "provider": "azure", "subscription_id": shop.id, "tenant_id": shop.tenant_id, "client_id": shop.client_id,
-        "client_secret": shop.client_secret,
-    });
-    client.post("/v1/connectors", &json!({ "name": "shop", "source": source })).await;
-    client.post("/v1/connectors/shop/pause", &json!({})).await;
+    client.onboard_subscription("shop", &shop).await;
     platform.scan(&client, &["shop"]).await;
     a_change_is_found(&platform, &client, "shop", "shop-test").await;
 }

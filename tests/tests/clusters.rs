@@ -106,12 +106,7 @@ async fn a_cluster_that_its_cloud_does_not_reach_is_joined_by_what_its_owner_say
     let platform = Platform::over(Preset::Estate).await;
     let client = platform.tenant("demo").await;
     let shop = platform.simulator.subscriptions().remove(0);
-    let source = json!({
-        "provider": "azure", "subscription_id": shop.id, "tenant_id": shop.tenant_id, "client_id": shop.client_id,
-        "client_secret": shop.client_secret,
-    });
-    client.post("/v1/connectors", &json!({ "name": "shop", "source": source })).await;
-    client.post("/v1/connectors/shop/pause", &json!({})).await;
+    client.onboard_subscription("shop", &shop).await;
     let arc = shop.connected.values().next().expect("a cluster connected through Arc").0["id"].clone();
     for (name, cluster) in [("edge", "cold-store"), ("mistaken", "factory-floor")] {
         let kubeconfig = platform.simulator.kubeconfig(cluster).expect("a kubeconfig");
