@@ -30,6 +30,7 @@ pub mod live;
 #[cfg(test)]
 mod oracle;
 mod pointer;
+pub mod policy;
 pub mod score;
 
 pub use check::{Check, CheckSet, Selection, SelectionError, resolve};
