@@ -30,7 +30,7 @@ async fn main() {
     }
     database.run("select pg_reload_conf()").await;
     let simulator = Simulator::start(WorldSpec { seed: SEED, preset: Preset::Resources100k }).await.expect("an estate");
-    let bench = Bench::onboard(database, simulator).await;
+    let bench = Arc::new(Bench::onboard(database, simulator).await);
     let knowledge = Arc::new(Knowledge::embedded().expect("the built-in content compiles"));
     let read = bench.scan().await;
     bench.database.run("analyze").await;
@@ -123,7 +123,7 @@ impl Bench {
     }
 
     /// Assesses what is due, as many units at once as there are cores, and prints what it cost.
-    async fn measure(&self, label: &str, knowledge: &Arc<Knowledge>) {
+    async fn measure(self: &Arc<Self>, label: &str, knowledge: &Arc<Knowledge>) {
         let store = &self.database.store;
         let postgres = self.database.server_cpu().await;
         let (own, started) = (own_cpu(), Instant::now());
@@ -131,15 +131,20 @@ impl Bench {
         // Units whose assessment was put off a little are due too.
         self.database.run("update work set run_at = now() where kind = 'assess' and want > done").await;
         let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
-        let runners = (0..cores).map(|_| async {
-            let mut done = Summary::default();
-            while let Some(summary) = self.assess_next(knowledge).await {
-                done.judged += summary.judged;
-                done.findings += summary.findings;
-            }
-            done
+        // Each on a thread of its own, as the assessor role runs them.
+        let runners = (0..cores).map(|_| {
+            let (bench, knowledge) = (Arc::clone(self), Arc::clone(knowledge));
+            tokio::spawn(async move {
+                let mut done = Summary::default();
+                while let Some(summary) = bench.assess_next(&knowledge).await {
+                    done.judged += summary.judged;
+                    done.findings += summary.findings;
+                }
+                done
+            })
         });
         for done in futures::future::join_all(runners).await {
+            let done = done.expect("an assessment does not panic");
             total.judged += done.judged;
             total.findings += done.findings;
         }

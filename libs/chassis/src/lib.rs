@@ -9,6 +9,7 @@
 
 mod context;
 mod health;
+mod memory;
 mod metrics;
 mod operations;
 pub mod postgres;
@@ -19,6 +20,7 @@ mod tls;
 
 pub use context::Ctx;
 pub use health::{Health, Readiness};
+pub use memory::decline_huge_pages;
 pub use metrics::{Metrics, MetricsError};
 pub use operations::{Operations, OperationsArgs, OperationsError};
 pub use shutdown::{ShutdownArgs, Signals};

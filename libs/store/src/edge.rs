@@ -94,7 +94,7 @@ pub async fn replace(
 pub async fn native_ids(tx: &mut TenantTx, ids: &[Uuid]) -> Result<HashMap<Uuid, NativeId>, StoreError> {
     let tenant = tx.tenant_uuid();
     let rows = sqlx::query!(
-        "select resource_id, native_id from resources where tenant_id = $1 and resource_id = any($2)",
+        "select resource_id, native_id from resources where tenant_id = $1 and resource_id in (select unnest($2::uuid[]))",
         tenant,
         ids
     )

@@ -20,8 +20,9 @@ pub(crate) struct CollectArgs {
     telemetry: TelemetryArgs,
 }
 
-/// Collects on one thread: a collector shares a node with its cluster's own work.
+/// Collects on one thread and in little memory: a collector shares a node with its cluster's own work.
 pub(crate) fn collect(args: &CollectArgs) -> anyhow::Result<ExitCode> {
+    rampart_chassis::decline_huge_pages();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(1).build()?;
     runtime.block_on(async {
         let telemetry = Telemetry::install(&args.telemetry, "rampart-collect")?;

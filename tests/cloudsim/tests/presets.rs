@@ -102,6 +102,14 @@ fn five_hundred_clusters_have_a_thousand_repositories() {
 }
 
 #[test]
+fn a_fleet_has_two_thousand_clusters_of_five_hundred_objects() {
+    let world = world(Preset::Fleet);
+    assert_eq!((world.accounts().len(), world.clusters().count()), (500, 2_000));
+    let objects = measure(&world, world.clusters().nth(7).unwrap()).values().map(Vec::len).sum::<usize>();
+    assert!((450..=550).contains(&objects), "{objects}");
+}
+
+#[test]
 fn one_seed_makes_one_world() {
     let all = |seed| {
         let world = World::new(WorldSpec { seed, preset: Preset::Demo });

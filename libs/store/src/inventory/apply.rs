@@ -219,7 +219,7 @@ pub(super) async fn close_versions(
         "insert into resource_versions (tenant_id, resource_id, revision, kind, native_id, config, valid_from, valid_to,
              gone)
          select tenant_id, resource_id, revision, kind, native_id, config, changed_at, greatest($3, changed_at), $4
-         from resources where tenant_id = $1 and resource_id = any($2)",
+         from resources where tenant_id = $1 and resource_id in (select unnest($2::uuid[]))",
         tenant,
         ids,
         at,

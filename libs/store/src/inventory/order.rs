@@ -52,7 +52,7 @@ pub(super) async fn stored(tx: &mut TenantTx, ids: &[Uuid]) -> Result<HashMap<Uu
     let tenant = tx.tenant_uuid();
     let rows = sqlx::query!(
         "select resource_id, hash, changed_at, uid, provider_version from resources
-         where tenant_id = $1 and resource_id = any($2)",
+         where tenant_id = $1 and resource_id in (select unnest($2::uuid[]))",
         tenant,
         ids
     )

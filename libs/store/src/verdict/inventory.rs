@@ -93,7 +93,7 @@ pub async fn resources_by_id(tx: &mut TenantTx, unit: UnitId, ids: &[Uuid]) -> R
         Row,
         "select resource_id, native_id, kind, name, cloud, account, region, cluster_id, namespace, labels, managed_by,
              owner_id, active, config, revision
-         from resources where tenant_id = $1 and unit_id = $2 and resource_id = any($3)",
+         from resources where tenant_id = $1 and unit_id = $2 and resource_id in (select unnest($3::uuid[]))",
         tenant,
         unit.0,
         ids
@@ -112,7 +112,7 @@ pub async fn children(tx: &mut TenantTx, owners: &[Uuid]) -> Result<Vec<StoredRe
         Row,
         "select resource_id, native_id, kind, name, cloud, account, region, cluster_id, namespace, labels, managed_by,
              owner_id, active, config, revision
-         from resources where tenant_id = $1 and owner_id = any($2) and owner_id is not null",
+         from resources where tenant_id = $1 and owner_id in (select unnest($2::uuid[])) and owner_id is not null",
         tenant,
         owners
     )
@@ -127,7 +127,7 @@ pub async fn children(tx: &mut TenantTx, owners: &[Uuid]) -> Result<Vec<StoredRe
 pub async fn existing(tx: &mut TenantTx, ids: &[Uuid]) -> Result<Vec<Uuid>, StoreError> {
     let tenant = tx.tenant_uuid();
     Ok(sqlx::query_scalar!(
-        "select resource_id from resources where tenant_id = $1 and resource_id = any($2)",
+        "select resource_id from resources where tenant_id = $1 and resource_id in (select unnest($2::uuid[]))",
         tenant,
         ids
     )
@@ -210,7 +210,7 @@ pub async fn users_of_accounts(
 pub async fn extent(tx: &mut TenantTx, ids: &[Uuid]) -> Result<(BTreeSet<Kind>, Vec<String>), StoreError> {
     let tenant = tx.tenant_uuid();
     let rows = sqlx::query!(
-        "select distinct kind, namespace from resources where tenant_id = $1 and resource_id = any($2)",
+        "select distinct kind, namespace from resources where tenant_id = $1 and resource_id in (select unnest($2::uuid[]))",
         tenant,
         ids
     )

@@ -30,7 +30,7 @@ pub async fn packs_of(tx: &mut TenantTx, ids: &[Uuid]) -> Result<Vec<StoredPack>
     Ok(sqlx::query_as!(
         StoredPack,
         "select resource_id, healthy, not_applicable, unknown, scored, inputs, revision
-         from verdicts where tenant_id = $1 and resource_id = any($2)",
+         from verdicts where tenant_id = $1 and resource_id in (select unnest($2::uuid[]))",
         tenant,
         ids
     )
@@ -68,7 +68,7 @@ pub async fn findings_of(tx: &mut TenantTx, ids: &[Uuid]) -> Result<Vec<StoredFi
     let tenant = tx.tenant_uuid();
     Ok(sqlx::query_as!(
         StoredFinding,
-        "select resource_id, ordinal, status from findings where tenant_id = $1 and resource_id = any($2)",
+        "select resource_id, ordinal, status from findings where tenant_id = $1 and resource_id in (select unnest($2::uuid[]))",
         tenant,
         ids
     )

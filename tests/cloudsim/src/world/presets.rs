@@ -26,6 +26,8 @@ pub enum Preset {
     Pods10k,
     /// 500 EKS clusters and 1,000 repositories in three regions.
     Clusters500,
+    /// An organisation of 500 AWS accounts with four EKS clusters each; each cluster has about 500 objects.
+    Fleet,
     /// Ten EKS clusters with 100,000 objects, most of them large.
     Resources100k,
     /// Two Azure subscriptions: six AKS clusters that are read, denied, stopped or refused in ways of their own, four
@@ -64,6 +66,7 @@ impl Preset {
             Self::Organization => organization(seed),
             Self::Pods10k => pods_10k(seed),
             Self::Clusters500 => clusters_500(seed),
+            Self::Fleet => fleet(seed),
             Self::Resources100k => resources_100k(seed),
             Self::Azure => subscriptions(seed),
             Self::GoogleCloud => google_cloud(seed),
@@ -302,6 +305,23 @@ fn clusters_500(seed: Seed) -> Layout {
         };
         let registry = registries.get_mut(&(MAIN.to_owned(), region.to_owned())).expect("made for every region above");
         registry.repositories.insert(name.clone(), repository(seed, MAIN, region, &name, Care::Mixed));
+    }
+    Layout { accounts, clusters, registries, ..Layout::default() }
+}
+
+fn fleet(seed: Seed) -> Layout {
+    let region = REGIONS[0];
+    let accounts: Vec<_> = (0..500).map(|i| Account::new(seed, &format!("3333{i:08}"), &[region])).collect();
+    let cluster = |account: &Account, i: usize| Cluster {
+        spaces: spaces(6, 9, &["prod", "dev"]),
+        ..eks(seed, &account.id, region, &format!("fleet-{i}"))
+    };
+    let clusters = accounts.iter().flat_map(|account| (0..4).map(|i| cluster(account, i))).collect();
+    let mut registries = registries(&accounts);
+    for ((account, region), registry) in &mut registries {
+        for name in TEAMS.map(|team| format!("{team}/{}", COMPONENTS[0])) {
+            registry.repositories.insert(name.clone(), repository(seed, account, region, &name, Care::Mixed));
+        }
     }
     Layout { accounts, clusters, registries, ..Layout::default() }
 }

@@ -5,6 +5,7 @@ mod assessment;
 mod collect;
 mod estate;
 mod first_summary;
+mod fleet;
 mod measure;
 mod third_party;
 mod watch;
@@ -32,6 +33,8 @@ enum Figure {
     Moto,
     /// 500 EKS clusters with their Kubernetes APIs and 1,000 repositories in three regions.
     Clusters,
+    /// An organisation of 500 accounts with 2,000 Kubernetes APIs of 500 objects each: read twice, nothing assessed.
+    Fleet,
     /// One cluster with 10,000 pods: first scan, then a second one with nothing changed.
     Pods,
     /// `rampart collect` on one cluster with 10,000 pods, pushed twice.
@@ -52,6 +55,7 @@ pub(crate) async fn bench(args: BenchArgs) -> anyhow::Result<()> {
         match figure {
             Figure::Moto => third_party::measure(&binary).await?,
             Figure::Clusters => estate::measure(&binary, "clusters", Preset::Clusters500, &[]).await?,
+            Figure::Fleet => fleet::measure(&binary).await?,
             Figure::Pods => estate::measure(&binary, "pods", Preset::Pods10k, &[estate::UNCHANGED]).await?,
             Figure::Collect => collect::measure(&binary).await?,
             Figure::Resources => assessment::measure().await?,

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, ensure};
 use chrono::Utc;
 use cloudsim::Simulator;
-use cloudsim::world::{Preset, Subject, WorldSpec, kinds};
+use cloudsim::world::kinds::{self, KindKey};
+use cloudsim::world::{Preset, WorldSpec};
 use serde_json::{Value, json};
 
 use super::measure::Meter;
@@ -46,24 +47,19 @@ pub(super) async fn measure(binary: &Path) -> anyhow::Result<()> {
     tokio::time::sleep(Duration::from_secs(20)).await;
     println!("watch · nothing changes for 20 s: {}", idle.stop()?);
 
-    let subjects = tokio::task::block_in_place(|| subjects(&simulator))?;
-    let since = Utc::now();
+    let changes = tokio::task::block_in_place(|| changes(&simulator))?;
+    let wanted = changes.len();
     let meter = Meter::start(rampart.pid()?)?;
-    let change = async {
-        let mut tick = tokio::time::interval(EVERY);
-        let mut changed = Vec::new();
-        for (native_id, subject) in &subjects {
-            tick.tick().await;
-            let mut object = simulator.object(subject).context("the object is gone")?;
-            object["spec"]["template"]["spec"]["containers"][0]["securityContext"]["privileged"] = true.into();
-            let Subject::Kube { cluster, kind, .. } = subject else { continue };
-            changed.push((native_id.clone(), Instant::now()));
-            simulator.put(cluster, *kind, object).context("the cluster is gone")?;
-        }
-        anyhow::Ok(changed)
-    };
-    let look = found(&client, since.to_rfc3339(), subjects.len());
-    let (changed, found) = tokio::try_join!(change, look)?;
+    // A task of its own: the simulator works for a while on a change, and what is looked for must not wait for that.
+    let look = tokio::spawn(found(client.clone(), Utc::now().to_rfc3339(), wanted));
+    let mut tick = tokio::time::interval(EVERY);
+    let mut changed = Vec::new();
+    for Change { native_id, cluster, kind, object } in changes {
+        tick.tick().await;
+        changed.push((native_id, Instant::now()));
+        tokio::task::block_in_place(|| simulator.put(&cluster, kind, object)).context("the cluster is gone")?;
+    }
+    let found = look.await.context("looking for findings panicked")??;
     let cost = meter.stop()?;
 
     let mut took: Vec<Duration> = Vec::new();
@@ -99,10 +95,18 @@ async fn wait_until_watched(client: &Client) -> anyhow::Result<()> {
     }
 }
 
-/// Deployments that are not privileged yet, the first of every cluster before the second of any, by native id.
-fn subjects(simulator: &Simulator) -> anyhow::Result<Vec<(String, Subject)>> {
+/// One object to be changed, and what it becomes.
+struct Change {
+    native_id: String,
+    cluster: String,
+    kind: KindKey,
+    object: Value,
+}
+
+/// Deployments that are not privileged yet and become so, the first of every cluster before the second of any.
+fn changes(simulator: &Simulator) -> anyhow::Result<Vec<Change>> {
     let world = simulator.world();
-    let mut by_round: Vec<Vec<(String, Subject)>> = Vec::new();
+    let mut by_round: Vec<Vec<Change>> = Vec::new();
     for cluster in world.clusters() {
         let objects: Vec<_> = world.kube_objects(cluster).collect();
         let text = |object: &Value, field: &str| object["metadata"][field].as_str().unwrap_or_default().to_owned();
@@ -118,19 +122,19 @@ fn subjects(simulator: &Simulator) -> anyhow::Result<Vec<(String, Subject)>> {
         for (round, (kind, object)) in plain.enumerate() {
             let (namespace, name) = (text(object, "namespace"), text(object, "name"));
             let native_id = format!("k8s://{uid}/apps/Deployment/{namespace}/{name}");
-            let subject =
-                Subject::Kube { cluster: cluster.name.clone(), kind: *kind, namespace: Some(namespace), name };
+            let mut object = object.clone();
+            object["spec"]["template"]["spec"]["containers"][0]["securityContext"]["privileged"] = true.into();
             if by_round.len() <= round {
                 by_round.push(Vec::new());
             }
-            by_round[round].push((native_id, subject));
+            by_round[round].push(Change { native_id, cluster: cluster.name.clone(), kind: *kind, object });
         }
     }
     Ok(by_round.into_iter().flatten().take(CHANGES).collect())
 }
 
 /// Waits until so many resources have a new finding. When each was first seen to have one, by native id.
-async fn found(client: &Client, since: String, wanted: usize) -> anyhow::Result<HashMap<String, Instant>> {
+async fn found(client: Client, since: String, wanted: usize) -> anyhow::Result<HashMap<String, Instant>> {
     let mut found = HashMap::new();
     let (begun, mut since) = (Instant::now(), since);
     while found.len() < wanted {

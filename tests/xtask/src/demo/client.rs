@@ -94,6 +94,12 @@ pub(crate) struct Scan {
 pub(crate) struct Progress {
     #[serde(default)]
     pub(crate) phases: Vec<Phase>,
+    #[serde(default)]
+    pub(crate) added: u64,
+    #[serde(default)]
+    pub(crate) changed: u64,
+    #[serde(default)]
+    pub(crate) unchanged: u64,
 }
 
 /// One phase of a scan, such as a region or a cluster.
@@ -235,6 +241,18 @@ impl Client {
             tokio::time::sleep(wait).await;
             wait = (wait * 9 / 8).min(SLOWEST_POLL);
         }
+    }
+
+    /// How many scans run or wait to.
+    pub(crate) async fn pending_scans(&self) -> anyhow::Result<u64> {
+        let tenant: Tenant = self.get("/v1/tenant").await?;
+        Ok(tenant.pending.scans)
+    }
+
+    /// The latest scan of a connector.
+    pub(crate) async fn last_scan(&self, connector: &str) -> anyhow::Result<Option<Scan>> {
+        let scans: List<Scan> = self.get(&format!("/v1/scans?connector={connector}&limit=1")).await?;
+        Ok(scans.items.into_iter().next())
     }
 
     /// Switches watching on for a connector, whatever its version.

@@ -83,6 +83,10 @@ impl Organization {
                 members.extend(accounts.iter().skip(1).map(|other| account(&other.id, "partner", ROOT)));
                 &[][..]
             }
+            Preset::Fleet => {
+                members.extend(accounts.iter().skip(1).map(|other| account(&other.id, &other.id, ROOT)));
+                &[][..]
+            }
             Preset::Organization => {
                 members.extend(MEMBERS.iter().map(|(id, name, unit)| account(id, name, UNITS[*unit].0)));
                 members.last_mut()?.state = "SUSPENDED";
