@@ -13,8 +13,8 @@ mod write;
 pub use bitmap::Bitmap;
 pub use check::{CheckIdentity, check_controls, ensure_checks};
 pub use input::{
-    AssignmentRow, CoverageRow, DirtyRow, PolicyInputs, UnitPlace, assessed_inputs, coverage_of, dirty, policy_inputs,
-    unit_place,
+    AssignmentRow, CoverageRow, DirtyRow, News, PolicyInputs, UnitPlace, assessed_inputs, coverage_of, dirty,
+    policy_inputs, tell_clusters, unit_place,
 };
 pub use inventory::{
     StoredResource, children, existing, extent, neighbours, resource_page, resources_by_id, users_of_accounts,

@@ -139,6 +139,11 @@ impl<'a> Run<'a> {
             let counted = self.recount(&mut tx).await?;
             verdict::rebuild_counters(&mut tx, self.unit, &counted).await?;
         }
+        if let (false, Some(account)) = (self.place.is_cluster, &self.place.account) {
+            // What clusters look at beyond themselves lies in their account.
+            let (changed, judged) = targets::wide(&self.knowledge.engine, &self.dirty);
+            verdict::tell_clusters(&mut tx, (self.place.cloud, account), &changed, &judged).await?;
+        }
         verdict::clear_dirty(&mut tx, self.unit, &self.dirty).await?;
         verdict::set_assessed(&mut tx, self.unit, &self.policy.inputs, Utc::now()).await?;
         tx.commit().await?;

@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use rampart_content::Within;
 use rampart_domain::{Cause, Kind, UnitId};
 use rampart_posture::Engine;
-use rampart_store::verdict::{self, DirtyRow, UnitPlace};
+use rampart_store::verdict::{self, DirtyRow, News, UnitPlace};
 use rampart_store::{StoreError, TenantTx};
 use uuid::Uuid;
 
@@ -37,20 +37,24 @@ pub(crate) async fn of_dirty(
     let mut areas: HashMap<Area, Cause> = HashMap::new();
     let (mut accounts, mut users): (Vec<Uuid>, BTreeSet<Kind>) = Default::default();
     for row in dirty {
-        let itself = !row.resource_id.is_nil();
-        if itself {
-            targets.changed.push(row.resource_id);
-            if judged.contains(&row.kind) {
-                targets.judge.insert(row.resource_id, Cause::Resource);
+        let news = row.news();
+        let itself = matches!(news, News::Resource(_));
+        let cause = if news == News::Coverage { Cause::Coverage } else { Cause::Neighbour };
+        match news {
+            News::Resource(id) => {
+                targets.changed.push(id);
+                if judged.contains(&row.kind) {
+                    targets.judge.insert(id, Cause::Resource);
+                }
+                if let Some(owner) = row.owner_id {
+                    targets.judge.entry(owner).or_insert(Cause::Resource);
+                }
             }
-            if let Some(owner) = row.owner_id {
-                targets.judge.entry(owner).or_insert(Cause::Resource);
+            News::Coverage if judged.contains(&row.kind) => {
+                let region = row.region.clone().filter(|region| !place.is_cluster && region != "global");
+                areas.entry(Area { judged: vec![row.kind], namespace: None, region }).or_insert(cause);
             }
-        }
-        let cause = if itself { Cause::Neighbour } else { Cause::Coverage };
-        if !itself && judged.contains(&row.kind) {
-            let region = row.region.clone().filter(|region| !place.is_cluster && region != "global");
-            areas.entry(Area { judged: vec![row.kind], namespace: None, region }).or_insert(cause);
+            News::Coverage | News::Account => {}
         }
         for dependent in engine.dependents(row.kind) {
             if itself && dependent.of_account {
@@ -84,6 +88,22 @@ pub(crate) async fn of_dirty(
         targets.judge.entry(id).or_insert(Cause::Neighbour);
     }
     Ok(targets)
+}
+
+/// What clusters of an account must be told: the kinds of which something changed in the account and that reach beyond
+/// namespaces, and the kinds that are judged by them.
+pub(crate) fn wide(engine: &Engine, dirty: &[DirtyRow]) -> (BTreeSet<Kind>, BTreeSet<Kind>) {
+    let (mut changed, mut judged) = (BTreeSet::new(), BTreeSet::new());
+    for row in dirty.iter().filter(|row| matches!(row.news(), News::Resource(_))) {
+        if changed.contains(&row.kind) {
+            continue;
+        }
+        for dependent in engine.dependents(row.kind).filter(|dependent| dependent.within != Within::Namespace) {
+            changed.insert(row.kind);
+            judged.extend(dependent.judged);
+        }
+    }
+    (changed, judged)
 }
 
 /// Everything that any check judges, for when checks themselves changed, together with what had verdicts before.

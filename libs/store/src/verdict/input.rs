@@ -1,8 +1,15 @@
+use std::collections::BTreeSet;
+use std::time::Duration;
+
 use rampart_domain::{Cloud, CoverageState, Kind, UnitId};
 use serde_json::Value;
 use uuid::Uuid;
 
+use crate::work::{self, WorkKind};
 use crate::{AccessScope, StoreError, TenantTx};
+
+/// How long a cluster's assessment waits for more that changes in its account.
+const SOON: Duration = Duration::from_secs(2);
 
 /// An initiative applied to a scope.
 #[derive(Debug, Clone, PartialEq)]
@@ -116,7 +123,7 @@ pub async fn assessed_inputs(tx: &mut TenantTx, unit: UnitId) -> Result<Option<V
 /// Something that changed since the last assessment of its unit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DirtyRow {
-    /// Nil when the coverage of the kind changed.
+    /// The resource, or one of two marks: see [`DirtyRow::news`].
     pub resource_id: Uuid,
     /// What changed.
     pub kind: Kind,
@@ -128,6 +135,73 @@ pub struct DirtyRow {
     pub owner_id: Option<Uuid>,
     /// To clear only what was read.
     pub marks: i64,
+}
+
+/// What a change is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum News {
+    /// A resource of the unit changed, appeared or went.
+    Resource(Uuid),
+    /// A kind became readable, or ceased to be.
+    Coverage,
+    /// Something of the kind changed in the account that the cluster belongs to.
+    Account,
+}
+
+/// Stands for the resource in a row about the account.
+const ACCOUNT: Uuid = Uuid::max();
+
+impl DirtyRow {
+    /// What the row is about.
+    pub fn news(&self) -> News {
+        match self.resource_id {
+            id if id.is_nil() => News::Coverage,
+            ACCOUNT => News::Account,
+            id => News::Resource(id),
+        }
+    }
+}
+
+/// Tells the clusters of an account that resources of the `changed` kinds changed in it, and asks for an assessment of
+/// each that has something of the `judged` kinds.
+pub async fn tell_clusters(
+    tx: &mut TenantTx,
+    (cloud, account): (Cloud, &str),
+    changed: &BTreeSet<Kind>,
+    judged: &BTreeSet<Kind>,
+) -> Result<(), StoreError> {
+    if changed.is_empty() {
+        return Ok(());
+    }
+    let tenant = tx.tenant_uuid();
+    let words = |kinds: &BTreeSet<Kind>| kinds.iter().map(|kind| kind.as_str()).collect::<Vec<_>>();
+    let clusters = sqlx::query_scalar!(
+        "select c.cluster_id from clusters c where c.tenant_id = $1 and c.cloud = $2 and c.account = $3
+           and exists (select from resources r
+                       where r.tenant_id = $1 and r.unit_id = c.cluster_id and r.kind = any($4))
+         order by c.cluster_id",
+        tenant,
+        cloud.as_str(),
+        account,
+        &words(judged) as _
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    for cluster in &clusters {
+        work::request_after(tx, WorkKind::Assess, *cluster, SOON).await?;
+    }
+    sqlx::query!(
+        "insert into dirty (tenant_id, unit_id, resource_id, kind)
+         select $1, c.id, $2, k.kind from unnest($3::uuid[]) as c(id), unnest($4::text[]) as k(kind) order by c.id, k.kind
+         on conflict (tenant_id, unit_id, kind, resource_id) do update set marks = dirty.marks + 1",
+        tenant,
+        ACCOUNT,
+        &clusters,
+        &words(changed) as _
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
 }
 
 /// What changed in a unit and was not assessed, up to `limit`.
