@@ -326,6 +326,17 @@ mod tests {
     }
 
     #[test]
+    fn the_kind_of_the_resource_picks_the_remediation() {
+        let catalogue = rampart_content::Catalogue::embedded().unwrap();
+        let control = catalogue.control("cluster.secrets_kms").unwrap();
+        let cli = |kind| serde_json::to_value(remediation(control, kind)).unwrap()["cli"].clone();
+        let starts = |kind, word: &str| cli(Some(kind)).as_str().is_some_and(|cli| cli.starts_with(word));
+        assert!(starts(Kind::AwsEksCluster, "aws ") && starts(Kind::AzureAksCluster, "az "));
+        assert!(starts(Kind::GcpGkeCluster, "gcloud "));
+        assert_eq!(cli(None), Value::Null, "what holds for all clouds is no command");
+    }
+
+    #[test]
     fn ids_are_resource_and_ordinal() {
         let id = Uuid::new_v4();
         assert_eq!(parse_id(&format!("{id}.7")), Some((ResourceId(id), 7)));
