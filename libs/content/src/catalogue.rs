@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::lint::lint;
 use crate::source::{Files, embedded, overlay};
-use crate::{ContentError, Control, Initiative, Problem, ScoreGroup};
+use crate::{ContentError, Control, Initiative, Problem, ScoreGroup, Variant};
 
 /// Everything that was loaded.
 #[derive(Debug, Clone)]
@@ -122,25 +122,28 @@ impl Control {
 }
 
 fn version(control: &Control) -> ConfigHash {
-    let guards: Vec<_> = control.not_applicable.iter().map(|guard| json!([guard.r#if, guard.cause])).collect();
-    let needs: Vec<_> = control.unknown.iter().map(|needs| json!([needs.r#if, needs.needs])).collect();
-    // Maps are hashed as lists of pairs where their order has a meaning.
-    let lets: Vec<_> = control.r#let.iter().map(|(name, text)| json!([name, text])).collect();
     let defaults: Vec<_> = control.parameters.iter().map(|(name, p)| json!([name, p.r#type, p.default])).collect();
-    hash_json(&json!([
-        control.id,
-        control.version,
-        control.kinds,
-        control.for_each,
-        control.neighbours,
+    let variants: Vec<_> = control.variants.iter().map(decisive).collect();
+    hash_json(&json!([control.id, control.version, variants, defaults]))
+}
+
+/// Everything in a variant that can change a verdict or its evidence.
+fn decisive(variant: &Variant) -> Value {
+    let guards: Vec<_> = variant.not_applicable.iter().map(|guard| json!([guard.r#if, guard.cause])).collect();
+    let needs: Vec<_> = variant.unknown.iter().map(|needs| json!([needs.r#if, needs.needs])).collect();
+    // Maps are hashed as lists of pairs where their order has a meaning.
+    let lets: Vec<_> = variant.r#let.iter().map(|(name, text)| json!([name, text])).collect();
+    json!([
+        variant.kinds,
+        variant.for_each,
+        variant.neighbours,
         lets,
         guards,
         needs,
-        control.violation,
-        control.message,
-        control.evidence,
-        defaults,
-    ]))
+        variant.violation,
+        variant.message,
+        variant.evidence,
+    ])
 }
 
 fn read<T: DeserializeOwned>(path: &str, text: &str, problems: &mut Vec<Problem>) -> Option<T> {

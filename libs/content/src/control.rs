@@ -1,14 +1,16 @@
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use indexmap::IndexMap;
 use rampart_domain::{Kind, Severity};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::file::ControlFile;
+use crate::{KindSelector, Variant};
+
 /// One rule about configuration, as its file states it. `README.md` of this crate explains every field.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(try_from = "ControlFile")]
 pub struct Control {
     /// Canonical id, named for the bad pattern; equals the path below `controls/` with dots.
     pub id: String,
@@ -22,45 +24,45 @@ pub struct Control {
     pub group: String,
     /// Which plane the control looks at.
     pub r#type: ControlType,
-    /// Kinds of resources that are judged.
-    pub kinds: Vec<KindSelector>,
     /// Why it matters.
     pub rationale: String,
-    /// Patterns of elements that are judged one by one; empty = the object is judged as a whole.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub for_each: Vec<String>,
-    /// Other resources that the expressions look at, by the name they use.
-    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
-    pub neighbours: IndexMap<String, Neighbour>,
-    /// Named CEL expressions, in order.
-    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
-    pub r#let: IndexMap<String, String>,
-    /// Conditions under which the control says nothing.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub not_applicable: Vec<Guard>,
-    /// Conditions under which the configuration does not tell.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub unknown: Vec<Needs>,
-    /// CEL condition; true = unhealthy.
-    pub violation: String,
-    /// CEL string: one sentence without a full stop.
-    pub message: String,
-    /// Pointers to the fields that decide.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub evidence: Vec<String>,
+    /// What is judged and how: at least one, each for kinds of its own.
+    pub variants: Vec<Variant>,
     /// Settings of the control.
-    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub parameters: IndexMap<String, Parameter>,
-    /// What to do about a violation.
+    /// What to do about a violation, as far as it is the same for all variants.
     pub remediation: Remediation,
     /// Whether the object alone decides, so that admission can refuse it.
-    #[serde(default)]
     pub enforceable: bool,
     /// The same rule in other catalogues.
-    #[serde(default)]
     pub references: References,
     /// Objects with the verdict that they must get.
     pub examples: Vec<Example>,
+}
+
+impl Control {
+    /// Kinds of resources that any variant judges, as the file names them.
+    pub fn kinds(&self) -> impl Iterator<Item = KindSelector> {
+        self.variants.iter().flat_map(|variant| variant.kinds.iter().copied())
+    }
+
+    /// The variant that judges resources of `kind`.
+    pub fn variant(&self, kind: Kind) -> Option<&Variant> {
+        self.variants.iter().find(|variant| variant.judged().contains(&kind))
+    }
+
+    /// Kind of an example's object: its own, else the first that the control judges.
+    pub fn example_kind(&self, example: &Example) -> Option<Kind> {
+        example.kind.or_else(|| self.kinds().next().map(KindSelector::example))
+    }
+
+    /// Path in the file of a field of the `index`-th variant, for messages.
+    pub fn field(&self, index: usize, name: &str) -> String {
+        match &*self.variants {
+            [_] => name.to_owned(),
+            _ => format!("variants.{index}.{name}"),
+        }
+    }
 }
 
 /// Which plane a control looks at.
@@ -71,96 +73,6 @@ pub enum ControlType {
     DataPlane,
     /// Cloud configuration.
     ControlPlane,
-}
-
-/// A kind, or a family of kinds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum KindSelector {
-    /// Every kind with a pod template.
-    Workload,
-    /// One kind.
-    One(Kind),
-}
-
-impl KindSelector {
-    /// The kinds that are meant.
-    pub fn kinds(self) -> Vec<Kind> {
-        match self {
-            Self::Workload => Kind::ALL.iter().copied().filter(|kind| kind.is_workload()).collect(),
-            Self::One(kind) => vec![kind],
-        }
-    }
-}
-
-impl Serialize for KindSelector {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(match self {
-            Self::Workload => "workload",
-            Self::One(kind) => kind.as_str(),
-        })
-    }
-}
-
-impl<'de> Deserialize<'de> for KindSelector {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let word = <Cow<'de, str>>::deserialize(deserializer)?;
-        if word == "workload" {
-            return Ok(Self::Workload);
-        }
-        word.parse().map(Self::One).map_err(serde::de::Error::custom)
-    }
-}
-
-/// Other resources that a control looks at.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Neighbour {
-    /// Their kinds.
-    pub kinds: Vec<KindSelector>,
-    /// How far away they may be.
-    pub r#in: Within,
-    /// CEL string over the judged object: keeps only the resource of that name.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
-    /// Whether an incomplete listing makes the verdict unknown.
-    #[serde(default = "yes")]
-    pub complete: bool,
-}
-
-const fn yes() -> bool {
-    true
-}
-
-/// How far from the judged resource a neighbour may be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Within {
-    /// The same cluster and namespace.
-    Namespace,
-    /// The same cluster, or the same cloud account for what belongs to no cluster.
-    Unit,
-    /// The same cloud account and region.
-    Region,
-}
-
-/// A condition under which a control says nothing about a resource.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Guard {
-    /// CEL condition.
-    pub r#if: String,
-    /// Why the control says nothing, for people.
-    pub cause: String,
-}
-
-/// A condition under which the configuration does not tell.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Needs {
-    /// CEL condition.
-    pub r#if: String,
-    /// What would have to be known, for people.
-    pub needs: String,
 }
 
 /// A setting of a control.
@@ -212,10 +124,11 @@ impl ParameterType {
 }
 
 /// What to do about a violation.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Remediation {
     /// Instructions for people.
+    #[serde(default)]
     pub text: String,
     /// RFC 7386 merge patch for each violating element, or for the object.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -7,16 +7,18 @@
 mod catalogue;
 mod control;
 mod error;
+mod file;
 mod group;
 mod initiative;
 mod lint;
 mod source;
+mod variant;
 
 pub use catalogue::Catalogue;
 pub use control::{
-    CisReference, Control, ControlType, Example, ExampleNeighbour, Guard, KindSelector, Needs, Neighbour, Parameter,
-    ParameterType, References, Remediation, Within,
+    CisReference, Control, ControlType, Example, ExampleNeighbour, Parameter, ParameterType, References, Remediation,
 };
 pub use error::{ContentError, Problem};
 pub use group::ScoreGroup;
 pub use initiative::{Choice, Initiative};
+pub use variant::{Guard, KindSelector, Needs, Neighbour, Variant, Within};

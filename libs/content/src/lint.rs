@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use rampart_domain::Status;
 
 use crate::catalogue::control_file;
-use crate::{Control, ExampleNeighbour, Initiative, Problem, ScoreGroup};
+use crate::{Control, Example, ExampleNeighbour, Initiative, Problem, ScoreGroup, Variant};
 
 struct Lint<'a> {
     file: &'a str,
@@ -53,53 +53,74 @@ pub(crate) fn lint(
 }
 
 fn shape(lint: &mut Lint<'_>, control: &Control) {
-    lint.require(!control.kinds.is_empty(), "kinds", || "names no kind".into());
-    for (field, text) in [("title", &control.title), ("rationale", &control.rationale)] {
+    for (field, text) in
+        [("title", &control.title), ("rationale", &control.rationale), ("remediation.text", &control.remediation.text)]
+    {
         lint.require(!text.trim().is_empty(), field, || "is empty".into());
     }
-    let remediation = &control.remediation;
-    lint.require(!remediation.text.trim().is_empty(), "remediation.text", || "is empty".into());
-    lint.require(remediation.patch.is_some() != remediation.manual.is_some(), "remediation", || {
-        "has exactly one of `patch` and `manual`".into()
-    });
     for (name, parameter) in &control.parameters {
         lint.require(parameter.r#type.accepts(&parameter.default), format!("parameters.{name}.default"), || {
             format!("is not a {}", parameter.r#type.as_str())
         });
     }
-    for (name, neighbour) in &control.neighbours {
-        lint.require(!neighbour.kinds.is_empty(), format!("neighbours.{name}.kinds"), || "names no kind".into());
+    let mut judged = BTreeSet::new();
+    for (index, item) in control.variants.iter().enumerate() {
+        let field = |name: &str| control.field(index, name);
+        variant(lint, item, field);
+        for kind in item.judged() {
+            lint.require(judged.insert(kind), field("kinds"), || format!("another variant judges `{kind}` too"));
+        }
     }
-    lint.require(!(control.enforceable && control.neighbours.values().any(|n| n.complete)), "enforceable", || {
+    let needs = control.variants.iter().any(|variant| variant.neighbours.values().any(|n| n.complete));
+    lint.require(!(control.enforceable && needs), "enforceable", || {
         "a control that needs neighbours cannot be decided from the object alone".into()
     });
 }
 
-fn examples(lint: &mut Lint<'_>, control: &Control) {
-    for wanted in [Status::Healthy, Status::Unhealthy] {
-        lint.require(control.examples.iter().any(|example| example.status == wanted), "examples", || {
-            format!("has no {wanted} example")
-        });
+fn variant(lint: &mut Lint<'_>, variant: &Variant, field: impl Fn(&str) -> String) {
+    lint.require(!variant.kinds.is_empty(), field("kinds"), || "names no kind".into());
+    let remediation = &variant.remediation;
+    lint.require(remediation.patch.is_some() != remediation.manual.is_some(), field("remediation"), || {
+        "has exactly one of `patch` and `manual`".into()
+    });
+    for (name, neighbour) in &variant.neighbours {
+        let kinds = field(&format!("neighbours.{name}.kinds"));
+        lint.require(!neighbour.kinds.is_empty(), kinds, || "names no kind".into());
     }
-    let judged: BTreeSet<_> = control.kinds.iter().flat_map(|selector| selector.kinds()).collect();
+}
+
+fn examples(lint: &mut Lint<'_>, control: &Control) {
+    for (index, variant) in control.variants.iter().enumerate() {
+        let judged = variant.judged();
+        let of_variant = |example: &&Example| control.example_kind(example).is_some_and(|kind| judged.contains(&kind));
+        for wanted in [Status::Healthy, Status::Unhealthy] {
+            let found = control.examples.iter().filter(of_variant).any(|example| example.status == wanted);
+            lint.require(found, "examples", || match &*control.variants {
+                [_] => format!("has no {wanted} example"),
+                _ => format!("has no {wanted} example of variant {index}"),
+            });
+        }
+    }
     let mut names = BTreeSet::new();
     for (index, example) in control.examples.iter().enumerate() {
         let field = |name: &str| format!("examples.{index}.{name}");
         lint.require(names.insert(&example.name), field("name"), || format!("`{}` is used twice", example.name));
         lint.require(example.status != Status::Exempt, field("status"), || "no control gives `exempt`".into());
         lint.require(example.object.is_object(), field("object"), || "is not an object".into());
-        if let Some(kind) = example.kind {
-            lint.require(judged.contains(&kind), field("kind"), || format!("`{kind}` is not judged"));
-        }
+        parameters(lint, control, &example.params, &field("params"));
+        let Some(kind) = control.example_kind(example) else { continue };
+        let Some(variant) = control.variant(kind) else {
+            lint.require(false, field("kind"), || format!("`{kind}` is not judged"));
+            continue;
+        };
         for (name, neighbour) in &example.neighbours {
-            lint.require(control.neighbours.contains_key(name), field("neighbours"), || {
+            lint.require(variant.neighbours.contains_key(name), field("neighbours"), || {
                 format!("no neighbour `{name}` is declared")
             });
             if let ExampleNeighbour::Unread(word) = neighbour {
                 lint.require(word == "unread", field("neighbours"), || format!("`{word}` is not `unread`"));
             }
         }
-        parameters(lint, control, &example.params, &field("params"));
     }
 }
 

@@ -4,6 +4,7 @@
 use std::fs;
 
 use rampart_content::{Catalogue, ContentError};
+use rampart_domain::Kind;
 use tempfile::TempDir;
 
 const CONTROL: &str = r#"
@@ -92,11 +93,62 @@ fn mistakes_are_named_with_file_and_field() {
     check("[k8s.service]", "[k8s.servise]", &["unknown kind `k8s.servise`"]);
     check("group: best_practices", "group: worst_practices", &["group: no group `worst_practices`"]);
     check("status: unhealthy", "status: healthy", &["examples: has no unhealthy example"]);
+    check("violation: object.open\n", "", &["missing field `violation`"]);
     check("name: shut", "name: open", &["examples.1.name: `open` is used twice"]);
     check(", patch: { open: false }", "", &["remediation: has exactly one of"]);
     check("evidence:", "references: { mitre: [X1] }\nevidence:", &["references.mitre: `X1` is malformed"]);
     check("object: { open: true }", "params: { x: 1 }, object: { open: true }", &["no parameter `x`"]);
     check("kinds: [k8s.service]", "kinds: &k [k8s.service]\nfor_each: *k", &[]);
+}
+
+const VARIANTS: &str = r#"
+id: test.widget.open
+version: 1
+title: Open widget
+severity: low
+group: best_practices
+type: control_plane
+rationale: Widgets should be shut.
+variants:
+  - kinds: [aws.eks.cluster]
+    violation: object.open
+    message: "'open'"
+    remediation: { patch: { open: false } }
+  - kinds: [azure.aks.cluster]
+    neighbours: { plans: { kinds: [azure.security.plan], in: unit } }
+    violation: object.properties.open
+    message: "'open'"
+    remediation: { text: Shut it in the portal., manual: No field does it. }
+remediation: { text: Shut it. }
+examples:
+  - { name: open, status: unhealthy, object: { open: true } }
+  - { name: shut, status: healthy, object: { open: false } }
+  - { name: open there, kind: azure.aks.cluster, status: unhealthy, object: {}, neighbours: { plans: [] } }
+  - { name: shut there, kind: azure.aks.cluster, status: healthy, object: {} }
+"#;
+
+#[test]
+fn variants_are_controls_of_their_kinds() {
+    let dir = folder(&[("controls/test/widget/open.yaml", VARIANTS)]);
+    let catalogue = Catalogue::with_overrides(dir.path()).unwrap();
+    let control = catalogue.control("test.widget.open").unwrap();
+    let text = |kind: Kind| control.variant(kind).map(|variant| variant.remediation.text.as_str());
+    assert_eq!(text(Kind::AwsEksCluster), Some("Shut it."), "the control's, as the variant has none of its own");
+    assert_eq!(text(Kind::AzureAksCluster), Some("Shut it in the portal."));
+    assert_eq!(text(Kind::GcpGkeCluster), None);
+    let check = |from: &str, to: &str, words: &str| {
+        assert!(VARIANTS.contains(from), "`{from}` is not in the control");
+        let problems = problems(&[("controls/test/widget/open.yaml", &VARIANTS.replacen(from, to, 1))]);
+        assert!(problems.iter().any(|problem| problem.contains(words)), "`{words}` is not in {problems:?}");
+    };
+    check("variants:", "evidence: [open]\nvariants:", "`evidence` stands beside `variants`");
+    check("{ text: Shut it. }", "{ text: Shut it., cli: shut }", "`remediation` beside `variants` has a text only");
+    check("variants:", "variant:", "variant");
+    check(", manual: No field does it.", "", "variants.1.remediation: has exactly one of");
+    check("[azure.aks.cluster]", "[aws.eks.cluster]", "variants.1.kinds: another variant judges `aws.eks.cluster` too");
+    check("status: unhealthy, object: {}", "status: healthy, object: {}", "has no unhealthy example of variant 1");
+    check("object: { open: true }", "object: {}, neighbours: { plans: [] }", "no neighbour `plans` is declared");
+    check(", kind: azure.aks.cluster", ", kind: gcp.gke.cluster", "`gcp.gke.cluster` is not judged");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use crate::cel::{ErrorKind, EvalError, Program, Run, Variables};
 use crate::check::{Check, CheckSet};
 use crate::element::{Element, Elements, Origin, collect_live};
-use crate::engine::{Compiled, CompiledNeighbour, Engine};
+use crate::engine::{CompiledNeighbour, CompiledVariant, Engine};
 use crate::evidence;
 use crate::input::{Completeness, Input, NeighbourItem, NeighbourQuery, NeighbourSet};
 
@@ -43,12 +43,12 @@ impl Engine {
     pub fn violating(&self, check: &Check, input: &Input<'_>) -> Vec<String> {
         let empty = Value::Object(Map::new());
         let subject = Subject::of(input, &empty, &self.containers);
-        let control = &self.controls[check.control];
+        let variant = self.variant(check, &subject);
         let mut pointers = Vec::new();
-        let verdict = judge(control, check, &subject, &mut |element| match element.map(|element| element.origin) {
+        let verdict = judge(variant, check, &subject, &mut |element| match element.map(|element| element.origin) {
             None => pointers.push(String::new()),
             Some(Origin::Template { set, index }) => {
-                pointers.push(control.sets[set].pointer(index, subject.input, subject.pod));
+                pointers.push(variant.sets[set].pointer(index, subject.input, subject.pod));
             }
             Some(Origin::Live { .. }) => {}
         });
@@ -56,7 +56,11 @@ impl Engine {
     }
 
     fn judge_subject(&self, check: &Check, subject: &Subject<'_>) -> Verdict {
-        judge(&self.controls[check.control], check, subject, &mut |_| {})
+        judge(self.variant(check, subject), check, subject, &mut |_| {})
+    }
+
+    fn variant(&self, check: &Check, subject: &Subject<'_>) -> &CompiledVariant {
+        self.controls[check.control].variant(subject.input.facts.kind)
     }
 }
 
@@ -81,23 +85,23 @@ impl<'a> Subject<'a> {
     }
 }
 
-/// The neighbours of one control, fetched once.
+/// The neighbours of one variant, fetched once.
 pub(crate) struct Fetched<'a> {
     sets: Vec<NeighbourSet<'a>>,
 }
 
 impl<'a> Fetched<'a> {
-    pub(crate) fn lists(&'a self, control: &Compiled) -> Vec<Option<&'a [NeighbourItem<'a>]>> {
+    pub(crate) fn lists(&'a self, variant: &CompiledVariant) -> Vec<Option<&'a [NeighbourItem<'a>]>> {
         let known = |(set, neighbour): (&'a NeighbourSet<'a>, &CompiledNeighbour)| {
             let usable = set.completeness == Completeness::Complete || !neighbour.complete;
             usable.then_some(&*set.items)
         };
-        self.sets.iter().zip(&control.neighbours).map(known).collect()
+        self.sets.iter().zip(&variant.neighbours).map(known).collect()
     }
 }
 
 fn judge<'a>(
-    control: &'a Compiled,
+    variant: &'a CompiledVariant,
     check: &'a Check,
     subject: &'a Subject<'a>,
     violates: &mut dyn FnMut(Option<&Element<'_>>),
@@ -111,27 +115,27 @@ fn judge<'a>(
         params: &check.params,
         now: input.now,
         neighbours,
-        lets: &control.lets,
+        lets: &variant.lets,
         it: None,
     };
-    let fetched = match fetch(control, input, || Run::new(variables(&[]), STEPS)) {
+    let fetched = match fetch(variant, input, || Run::new(variables(&[]), STEPS)) {
         Ok(fetched) => fetched,
-        Err((error, program)) => return unknown(control, error, program, &[]),
+        Err((error, program)) => return unknown(variant, error, program, &[]),
     };
-    let lists = fetched.lists(control);
-    let mut judge = Judge { control, subject, fetched: &fetched, run: Run::new(variables(&lists), STEPS) };
+    let lists = fetched.lists(variant);
+    let mut judge = Judge { variant, subject, fetched: &fetched, run: Run::new(variables(&lists), STEPS) };
     judge.verdict(violates)
 }
 
 pub(crate) type Failed<'a> = (EvalError, &'a Program);
 
 pub(crate) fn fetch<'a>(
-    control: &'a Compiled,
+    variant: &'a CompiledVariant,
     input: &'a Input<'a>,
     run: impl Fn() -> Run<'a>,
 ) -> Result<Fetched<'a>, Failed<'a>> {
-    let mut sets = Vec::with_capacity(control.neighbours.len());
-    for neighbour in &control.neighbours {
+    let mut sets = Vec::with_capacity(variant.neighbours.len());
+    for neighbour in &variant.neighbours {
         let name = match &neighbour.name {
             Some(program) => Some(run().value(program).map_err(|error| (error, program))?),
             None => None,
@@ -144,7 +148,7 @@ pub(crate) fn fetch<'a>(
     Ok(Fetched { sets })
 }
 
-fn unknown(control: &Compiled, error: EvalError, program: &Program, sets: &[NeighbourSet<'_>]) -> Verdict {
+fn unknown(variant: &CompiledVariant, error: EvalError, program: &Program, sets: &[NeighbourSet<'_>]) -> Verdict {
     if let ErrorKind::Unread(index) = error.kind
         && let Some(NeighbourSet { completeness: Completeness::Incomplete { kind, state, expired }, .. }) =
             sets.get(usize::from(index))
@@ -152,7 +156,7 @@ fn unknown(control: &Compiled, error: EvalError, program: &Program, sets: &[Neig
         return Verdict::Unknown(UnknownReason::Unread { kind: *kind, state: *state, expired: *expired });
     }
     let message = match error.in_let.checked_sub(1).map(usize::from) {
-        Some(index) => format!("{}: {}", control.let_names[index], error.render(&control.lets[index].source)),
+        Some(index) => format!("{}: {}", variant.let_names[index], error.render(&variant.lets[index].source)),
         None => error.render(&program.source),
     };
     Verdict::Unknown(UnknownReason::Error { message })
@@ -164,7 +168,7 @@ fn no_template() -> Verdict {
 }
 
 struct Judge<'a> {
-    control: &'a Compiled,
+    variant: &'a CompiledVariant,
     subject: &'a Subject<'a>,
     fetched: &'a Fetched<'a>,
     run: Run<'a>,
@@ -172,18 +176,18 @@ struct Judge<'a> {
 
 impl<'a> Judge<'a> {
     fn verdict(&mut self, violates: &mut dyn FnMut(Option<&Element<'_>>)) -> Verdict {
-        for (condition, cause) in &self.control.not_applicable {
+        for (condition, cause) in &self.variant.not_applicable {
             match self.run.holds(condition) {
                 Ok(false) => {}
                 Ok(true) => return Verdict::NotApplicable(cause.clone()),
                 Err(error) => return self.unknown(error, condition),
             }
         }
-        let blind = self.control.needs_pod && self.subject.pod.is_none();
-        if blind && !(self.control.live && self.subject.has_live()) {
+        let blind = self.variant.needs_pod && self.subject.pod.is_none();
+        if blind && !(self.variant.live && self.subject.has_live()) {
             return no_template();
         }
-        if self.control.sets.is_empty() {
+        if self.variant.sets.is_empty() {
             return match self.element() {
                 Err(verdict) => verdict,
                 Ok(None) => Verdict::Healthy,
@@ -199,13 +203,13 @@ impl<'a> Judge<'a> {
     fn elements(&mut self, blind: bool, violates: &mut dyn FnMut(Option<&Element<'_>>)) -> Verdict {
         let input = self.subject.input;
         let mut own = Vec::new();
-        let elements = if self.control.only_containers {
+        let elements = if self.variant.only_containers {
             &self.subject.containers
         } else {
-            for (index, set) in self.control.sets.iter().enumerate() {
+            for (index, set) in self.variant.sets.iter().enumerate() {
                 set.collect(index, input, self.subject.pod, &mut own);
             }
-            if let Some(live) = input.live.filter(|_| self.control.live) {
+            if let Some(live) = input.live.filter(|_| self.variant.live) {
                 collect_live(live, &mut own);
             }
             &own
@@ -249,19 +253,19 @@ impl<'a> Judge<'a> {
 
     /// Judges one element, or the object: evidence of a violation, or the verdict that takes its place.
     fn element_of(&self, element: Option<&Element<'a>>) -> Result<Option<Evidence>, Verdict> {
-        for (condition, needs) in &self.control.unknown {
+        for (condition, needs) in &self.variant.unknown {
             if self.run.holds(condition).map_err(|error| self.unknown(error, condition))? {
                 return Err(Verdict::Unknown(UnknownReason::Undetermined { needs: needs.clone() }));
             }
         }
-        let violation = &self.control.violation;
+        let violation = &self.variant.violation;
         if !self.run.holds(violation).map_err(|error| self.unknown(error, violation))? {
             return Ok(None);
         }
         // The violation stands even when its sentence fails: the title says what is wrong.
-        let message = self.run.value(&self.control.message).ok();
-        let message = message.as_ref().and_then(|text| text.as_str()).unwrap_or(&self.control.title).to_owned();
-        let facts = evidence::facts(self.control, self.subject.input, self.subject.pod, element);
+        let message = self.run.value(&self.variant.message).ok();
+        let message = message.as_ref().and_then(|text| text.as_str()).unwrap_or(&self.variant.title).to_owned();
+        let facts = evidence::facts(self.variant, self.subject.input, self.subject.pod, element);
         Ok(Some(Evidence { message, facts }))
     }
 
@@ -269,6 +273,6 @@ impl<'a> Judge<'a> {
         if program.reads.pod && self.subject.pod.is_none() && error.kind == ErrorKind::NoSuchKey {
             return no_template();
         }
-        unknown(self.control, error, program, &self.fetched.sets)
+        unknown(self.variant, error, program, &self.fetched.sets)
     }
 }

@@ -2,7 +2,7 @@ use rampart_domain::{Evidence, Fact};
 use serde_json::Value;
 
 use crate::element::{Element, Origin, label};
-use crate::engine::Compiled;
+use crate::engine::CompiledVariant;
 use crate::input::Input;
 use crate::pointer::{Pattern, Root};
 
@@ -11,14 +11,14 @@ use crate::pointer::{Pattern, Root};
 /// An absent field of the element itself is kept: its absence decided. Fields around the element are kept when present,
 /// or when nothing else is.
 pub(crate) fn facts(
-    control: &Compiled,
+    variant: &CompiledVariant,
     input: &Input<'_>,
     pod: Option<&Value>,
     element: Option<&Element<'_>>,
 ) -> Vec<Fact> {
-    let mut facts = collect(control, input, pod, element, Absent::Dropped);
+    let mut facts = collect(variant, input, pod, element, Absent::Dropped);
     if facts.is_empty() {
-        facts = collect(control, input, pod, element, Absent::Kept);
+        facts = collect(variant, input, pod, element, Absent::Kept);
     }
     // Two pointers may lead to one field: that of the pod, when the pod itself is the element.
     let mut kept: Vec<Fact> = Vec::with_capacity(facts.len());
@@ -31,16 +31,16 @@ pub(crate) fn facts(
 }
 
 fn collect(
-    control: &Compiled,
+    variant: &CompiledVariant,
     input: &Input<'_>,
     pod: Option<&Value>,
     element: Option<&Element<'_>>,
     around: Absent,
 ) -> Vec<Fact> {
     let mut facts = Vec::new();
-    for pattern in &control.evidence {
+    for pattern in &variant.evidence {
         match (pattern.root, element) {
-            (Root::Element, Some(element)) => own(control, pattern, element, input, pod, &mut facts),
+            (Root::Element, Some(element)) => own(variant, pattern, element, input, pod, &mut facts),
             (Root::Element, None) => point(pattern, input.config, "", Absent::Kept, &mut facts),
             (Root::Object, _) => point(pattern, input.config, "", around, &mut facts),
             (Root::Pod, _) => {
@@ -64,7 +64,7 @@ pub(crate) fn merge(evidence: &mut Evidence, more: Evidence) {
 }
 
 fn own(
-    control: &Compiled,
+    variant: &CompiledVariant,
     pattern: &Pattern,
     element: &Element<'_>,
     input: &Input<'_>,
@@ -74,7 +74,7 @@ fn own(
     let first = facts.len();
     match element.origin {
         Origin::Template { set, index } => {
-            let base = control.sets[set].pointer(index, input, pod);
+            let base = variant.sets[set].pointer(index, input, pod);
             point(pattern, element.value, &base, Absent::Kept, facts);
         }
         Origin::Live { pods } => {
@@ -86,7 +86,7 @@ fn own(
             }
         }
     }
-    let label = label(element, &control.sets);
+    let label = label(element, &variant.sets);
     facts[first..].iter_mut().for_each(|fact| fact.element.clone_from(&label));
 }
 

@@ -16,6 +16,7 @@ extern crate self as rampart_posture;
 
 mod cel;
 mod check;
+mod compile;
 #[cfg(test)]
 mod differential;
 mod element;

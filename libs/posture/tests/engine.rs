@@ -197,6 +197,35 @@ fn a_change_reaches_the_controls_that_look_at_its_kind() {
     assert_eq!(engine.dependents(Kind::K8sRole).count(), 0);
 }
 
+const VARIANTS: &str = "variants:\n\
+    - { kinds: [aws.eks.cluster], violation: object.open, message: \"'open'\", evidence: [open], \
+        remediation: { manual: m } }\n\
+    - kinds: [azure.aks.cluster]\n  neighbours: { plans: { kinds: [azure.security.plan], in: unit } }\n  \
+      violation: object.properties.open || neighbours.plans.size() == 0\n  message: \"'wide open'\"\n  \
+      evidence: [properties/open]\n  remediation: { manual: m }\n";
+
+#[test]
+fn the_kind_picks_the_variant() {
+    let files = files(VARIANTS).into_iter().map(|(path, text)| {
+        let azure = "- { name: c, status: healthy, object: {}, kind: azure.aks.cluster }\n  \
+                     - { name: d, status: unhealthy, object: {}, kind: azure.aks.cluster }\n";
+        (path, text.replace(", manual: by hand", "").replace("variants:", &format!("  {azure}variants:")))
+    });
+    let engine = Engine::compile(&Catalogue::of_files(&files.collect()).unwrap()).unwrap();
+    let judge = |kind: Kind, object: Value| Case { kind, ..Case::pod(object) }.judge(&engine);
+    let open = json!({"open": true, "properties": {"open": true}});
+    let (message, facts) = evidence(judge(Kind::AwsEksCluster, open.clone()));
+    assert_eq!((&*message, &*facts[0].0), ("open", "/open"));
+    let (message, facts) = evidence(judge(Kind::AzureAksCluster, open));
+    assert_eq!((&*message, &*facts[0].0), ("wide open", "/properties/open"));
+    let unread = judge(Kind::AzureAksCluster, json!({"properties": {"open": false}}));
+    assert!(matches!(unread, Verdict::Unknown(UnknownReason::Unread { kind: Kind::AzureSecurityPlan, .. })));
+    assert_eq!(engine.kinds("test.one"), [Kind::AwsEksCluster, Kind::AzureAksCluster]);
+    assert_eq!(engine.checks(&[selection(json!({}))]).unwrap().of(Kind::AzureAksCluster).len(), 1);
+    let dependents: Vec<_> = engine.dependents(Kind::AzureSecurityPlan).map(|d| d.judged).collect();
+    assert_eq!(dependents, [&[Kind::AzureAksCluster][..]], "the other variant does not look at plans");
+}
+
 const PARAMETERS: &str = "kinds: [k8s.pod]\nviolation: '!(object.image in params.allowed) && params.strict'\n\
     message: \"'image'\"\nevidence: [image]\nparameters:\n  allowed: { type: array, default: [a], description: Images. }\n  \
     strict: { type: boolean, default: true, description: Whether. }\n";

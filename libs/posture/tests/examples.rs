@@ -46,7 +46,9 @@ fn examples_get_the_verdict_and_evidence_that_they_state() {
 #[test]
 fn remediation_patches_heal() {
     for_each_example(|engine, control, example| {
-        let (Some(patch), Status::Unhealthy) = (&control.remediation.patch, example.status) else { return Ok(()) };
+        let kind = control.example_kind(example).expect("every control names kinds");
+        let patch = control.variant(kind).and_then(|variant| variant.remediation.patch.as_ref());
+        let (Some(patch), Status::Unhealthy) = (patch, example.status) else { return Ok(()) };
         let mut object = example.object.clone();
         strip_nulls(&mut object);
         let check = check_of(engine, control, example);

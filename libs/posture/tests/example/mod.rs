@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use chrono::{DateTime, Utc};
-use rampart_content::{Catalogue, Control, Example, ExampleNeighbour, KindSelector};
-use rampart_domain::{Cloud, Kind, ManagedBy};
+use rampart_content::{Catalogue, Control, Example, ExampleNeighbour};
+use rampart_domain::{Cloud, Family, ManagedBy};
 use rampart_posture::{
     Check, Completeness, Engine, Facts, Input, NeighbourItem, NeighbourQuery, NeighbourSet, Neighbours, Selection,
 };
@@ -37,13 +37,6 @@ fn object_name(object: &Value) -> &str {
     names.iter().find_map(|pointer| object.pointer(pointer)?.as_str()).unwrap_or("example")
 }
 
-fn example_kind(control: &Control, example: &Example) -> Kind {
-    example.kind.unwrap_or(match control.kinds[0] {
-        KindSelector::Workload => Kind::K8sPod,
-        KindSelector::One(kind) => kind,
-    })
-}
-
 /// Judges `object` in the place of the example's own.
 pub(crate) fn with_input<T>(
     control: &Control,
@@ -55,14 +48,19 @@ pub(crate) fn with_input<T>(
     let labels = example.resource.get("labels").or_else(|| object.pointer("/metadata/labels"));
     let labels = labels.or_else(|| object.get("tags")).filter(|labels| labels.is_object()).cloned();
     let labels = labels.unwrap_or_else(|| json!({}));
-    let kind = example_kind(control, example);
+    let kind = control.example_kind(example).expect("every control names kinds");
+    let cloud = match kind.family() {
+        Family::Azure => Cloud::Azure,
+        Family::Gcp => Cloud::Gcp,
+        Family::Aws | Family::Kubernetes | Family::Derived => Cloud::Aws,
+    };
     let word = |name: &str, default: &str| text(name).unwrap_or(default).to_owned();
     let input = Input {
         facts: Facts {
             kind,
             name: text("name").unwrap_or_else(|| object_name(object)),
             namespace: text("namespace").or_else(|| object.pointer("/metadata/namespace")?.as_str()),
-            cloud: word("cloud", Cloud::Aws.as_str()).parse().expect("a word of the domain"),
+            cloud: word("cloud", cloud.as_str()).parse().expect("a word of the domain"),
             account: Some(text("account").unwrap_or("123456789012")),
             region: Some(text("region").unwrap_or("eu-west-1")),
             labels: &labels,

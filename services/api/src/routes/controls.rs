@@ -1,6 +1,6 @@
 use axum::Json;
 use axum::extract::State;
-use rampart_content::{Control, Remediation};
+use rampart_content::{Control, Remediation, Variant};
 use rampart_store::page::Listed;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -39,6 +39,8 @@ struct ControlView {
     /// Whether admission can refuse by it.
     enforceable: bool,
     remediation: RemediationView,
+    /// What to do about it by kind; where there are several, `remediation` has only what is the same for all.
+    variants: Vec<VariantView>,
     /// Settings, each with type, default and description.
     parameters: Value,
     /// The same rule in other catalogues.
@@ -67,6 +69,24 @@ impl From<Remediation> for RemediationView {
     }
 }
 
+/// How a control treats some of its kinds.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ControlVariant)]
+pub(super) struct VariantView {
+    /// Kinds of resources that it judges; `workload` stands for every kind with a pod template.
+    #[schema(value_type = Vec<String>)]
+    kinds: Value,
+    remediation: RemediationView,
+}
+
+impl VariantView {
+    pub(super) fn of(control: &Control) -> Vec<Self> {
+        let view =
+            |variant: &Variant| Self { kinds: json(&variant.kinds), remediation: variant.remediation.clone().into() };
+        control.variants.iter().map(view).collect()
+    }
+}
+
 fn json(part: &impl Serialize) -> Value {
     serde_json::to_value(part).expect("content was read from YAML with string keys and fits JSON")
 }
@@ -80,10 +100,11 @@ impl From<&Control> for ControlView {
             severity: control.severity.to_string(),
             group: control.group.clone(),
             r#type: json(&control.r#type),
-            kinds: json(&control.kinds),
+            kinds: json(&control.kinds().collect::<Vec<_>>()),
             rationale: control.rationale.clone(),
             enforceable: control.enforceable,
             remediation: control.remediation.clone().into(),
+            variants: VariantView::of(control),
             parameters: json(&control.parameters),
             references: json(&control.references),
         }

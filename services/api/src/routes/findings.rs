@@ -2,7 +2,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use chrono::{DateTime, Utc};
-use rampart_content::Remediation;
+use rampart_content::Control;
 use rampart_domain::{Cause, Kind, ResourceId, Severity, Status};
 use rampart_store::finding::{self, Event, Facet, Filter, Finding, Sort};
 use rampart_store::resource::Count;
@@ -298,13 +298,15 @@ async fn get_finding(
         facts: row.evidence.get("facts").cloned().unwrap_or_else(|| Value::Array(Vec::new())),
         params: row.params,
         rationale: control.map(|control| control.rationale.clone()),
-        remediation: control.map(|control: &rampart_content::Control| remediation(&control.remediation)),
+        remediation: control.map(|control| remediation(control, row.kind.parse().ok())),
         history: events.into_iter().map(EventView::from).collect(),
     }))
 }
 
-fn remediation(remediation: &Remediation) -> RemediationView {
-    remediation.clone().into()
+/// What to do about it for a resource of that kind; a kind that the control judges no more leaves what holds for all.
+fn remediation(control: &Control, kind: Option<Kind>) -> RemediationView {
+    let variant = kind.and_then(|kind| control.variant(kind));
+    variant.map_or(&control.remediation, |variant| &variant.remediation).clone().into()
 }
 
 fn parse_id(id: &str) -> Option<(ResourceId, i32)> {
@@ -321,6 +323,17 @@ mod tests {
         for severity in Severity::ALL {
             assert_eq!(severity_word(severity_number(*severity)), severity.as_str());
         }
+    }
+
+    #[test]
+    fn the_kind_of_the_resource_picks_the_remediation() {
+        let catalogue = rampart_content::Catalogue::embedded().unwrap();
+        let control = catalogue.control("cluster.secrets_kms").unwrap();
+        let cli = |kind| serde_json::to_value(remediation(control, kind)).unwrap()["cli"].clone();
+        let starts = |kind, word: &str| cli(Some(kind)).as_str().is_some_and(|cli| cli.starts_with(word));
+        assert!(starts(Kind::AwsEksCluster, "aws ") && starts(Kind::AzureAksCluster, "az "));
+        assert!(starts(Kind::GcpGkeCluster, "gcloud "));
+        assert_eq!(cli(None), Value::Null, "what holds for all clouds is no command");
     }
 
     #[test]

@@ -3,7 +3,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::State;
 use chrono::{DateTime, Utc};
-use rampart_content::{Catalogue, KindSelector};
+use rampart_content::{Catalogue, KindSelector, Variant};
 use rampart_domain::{ConnectorId, PreflightId};
 use rampart_store::preflight::{self, PermissionCheck, Preflight};
 use rampart_store::{TenantTx, connector};
@@ -86,9 +86,10 @@ fn controls_on(kinds: &[String], catalogue: &Catalogue) -> Vec<String> {
     let meant = |selectors: &[KindSelector]| {
         selectors.iter().flat_map(|it| it.kinds()).any(|kind| kinds.iter().any(|lost| lost == kind.as_str()))
     };
-    let lost = catalogue.controls().filter(|control| {
-        meant(&control.kinds) || control.neighbours.values().any(|neighbour| meant(&neighbour.kinds))
-    });
+    let looks = |variant: &Variant| {
+        meant(&variant.kinds) || variant.neighbours.values().any(|neighbour| meant(&neighbour.kinds))
+    };
+    let lost = catalogue.controls().filter(|control| control.variants.iter().any(looks));
     lost.map(|control| control.id.clone()).collect()
 }
 

@@ -15,7 +15,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use super::controls::RemediationView;
+use super::controls::{RemediationView, VariantView};
 use super::scope::ScopeQuery;
 use super::secure_score::tallies;
 use crate::App;
@@ -61,6 +61,8 @@ struct DetailView {
     /// Why it matters.
     rationale: String,
     remediation: RemediationView,
+    /// What to do about it by kind; where there are several, `remediation` has only what is the same for all.
+    variants: Vec<VariantView>,
 }
 
 /// Which recommendations to list.
@@ -175,5 +177,6 @@ async fn get_recommendation(
         recommendation: RecommendationView::of(&app, control, &numbers),
         rationale: control.rationale.clone(),
         remediation: control.remediation.clone().into(),
+        variants: VariantView::of(control),
     }))
 }
