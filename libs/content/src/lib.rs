@@ -1,4 +1,4 @@
-//! The product's knowledge: controls, initiatives and score groups, read from YAML files.
+//! The product's knowledge: controls, frameworks, initiatives and score groups, read from YAML files.
 //!
 //! The files beside this crate are embedded in the binary; a folder given at start overrides or adds files. Loading is
 //! strict: unknown fields, dangling references and controls without examples are errors that name file and field.
@@ -7,6 +7,7 @@
 mod catalogue;
 mod control;
 mod error;
+mod framework;
 mod group;
 mod initiative;
 mod lint;
@@ -18,5 +19,6 @@ pub use control::{
     ParameterType, References, Remediation, Within,
 };
 pub use error::{ContentError, Problem};
+pub use framework::{Assessment, Framework, ReferenceField, Requirement, UnknownReferenceField};
 pub use group::ScoreGroup;
 pub use initiative::{Choice, Initiative};
