@@ -138,6 +138,37 @@ fn built_in_initiatives_follow_their_frameworks() {
     }
 }
 
+/// Members of Azure Policy's initiative of pods, by definition.
+const BASELINE: [&str; 5] = [
+    "95edb821-ddaf-4404-9732-666045e056b4",
+    "82985f06-dc18-4a48-bc1c-b9f4f0098cfe",
+    "47a1ee2f-2a2a-4576-bf2a-e0e36709c2b8",
+    "c26596ff-4d70-4e6a-9a30-c2506bd2f80c",
+    "098fc59e-46c7-4d99-9b16-64990e543d75",
+];
+const RESTRICTED: [&str; 8] = [
+    "95edb821-ddaf-4404-9732-666045e056b4",
+    "1c6e92c9-99f0-4e55-9cf2-0c234dc48f99",
+    "82985f06-dc18-4a48-bc1c-b9f4f0098cfe",
+    "47a1ee2f-2a2a-4576-bf2a-e0e36709c2b8",
+    "c26596ff-4d70-4e6a-9a30-c2506bd2f80c",
+    "16697877-1118-4fb1-9b65-9898ec2509ec",
+    "f06ddb64-5fa3-4b77-b166-acb36f7f6042",
+    "975ce327-682c-4f2e-aa46-b9598289b86c",
+];
+
+#[test]
+fn initiatives_of_azure_have_the_members_that_azure_gives_them() {
+    let catalogue = Catalogue::embedded().unwrap_or_else(|error| panic!("{error}"));
+    for (id, members) in [("azure-pod-baseline", &BASELINE[..]), ("azure-pod-restricted", &RESTRICTED)] {
+        let initiative = catalogue.initiative(id).unwrap();
+        let of = |control: &str| &catalogue.control(control).unwrap().references.azure_policy;
+        let referred: BTreeSet<&str> =
+            initiative.controls.iter().flat_map(|it| of(&it.id)).map(String::as_str).collect();
+        assert_eq!(referred, BTreeSet::from_iter(members.iter().copied()), "{id}");
+    }
+}
+
 /// How many requirements that controls should answer may be unanswered, per framework.
 const GAPS: [(&str, usize); 7] = [
     ("cis-aks-1.8", 7),
