@@ -1,7 +1,7 @@
 //! Rebuilds the crate when a content file appears or goes; changes inside known files are tracked by the compiler.
 
 fn main() {
-    for path in ["build.rs", "controls", "initiatives", "groups.yaml"] {
+    for path in ["build.rs", "controls", "frameworks", "initiatives", "groups.yaml"] {
         println!("cargo::rerun-if-changed={path}");
     }
 }

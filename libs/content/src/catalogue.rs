@@ -7,12 +7,13 @@ use serde_json::{Value, json};
 
 use crate::lint::lint;
 use crate::source::{Files, embedded, overlay};
-use crate::{ContentError, Control, Initiative, Problem, ScoreGroup, Variant};
+use crate::{ContentError, Control, Framework, Initiative, Problem, ScoreGroup, Variant};
 
 /// Everything that was loaded.
 #[derive(Debug, Clone)]
 pub struct Catalogue {
     controls: BTreeMap<String, Control>,
+    frameworks: BTreeMap<String, Framework>,
     initiatives: BTreeMap<String, Initiative>,
     groups: Vec<ScoreGroup>,
     versions: BTreeMap<String, ConfigHash>,
@@ -31,8 +32,8 @@ impl Catalogue {
         Self::parse(&files)
     }
 
-    /// The content of `files` alone, keyed by path below the content folder (`controls/…`, `initiatives/…`,
-    /// `groups.yaml`). Nothing built in is added.
+    /// The content of `files` alone, keyed by path below the content folder (`controls/…`,
+    /// `frameworks/…`, `initiatives/…`, `groups.yaml`). Nothing built in is added.
     pub fn of_files(files: &BTreeMap<String, String>) -> Result<Self, ContentError> {
         Self::parse(files)
     }
@@ -41,6 +42,7 @@ impl Catalogue {
         let mut problems = Vec::new();
         let mut catalogue = Self {
             controls: BTreeMap::new(),
+            frameworks: BTreeMap::new(),
             initiatives: BTreeMap::new(),
             groups: Vec::new(),
             versions: BTreeMap::new(),
@@ -52,17 +54,28 @@ impl Catalogue {
                 let Some(control) = read::<Control>(path, text, &mut problems) else { continue };
                 catalogue.versions.insert(control.id.clone(), version(&control));
                 catalogue.controls.insert(path.clone(), control);
+            } else if path.starts_with("frameworks/") {
+                let Some(framework) = read::<Framework>(path, text, &mut problems) else { continue };
+                catalogue.frameworks.insert(path.clone(), framework);
             } else {
                 let Some(initiative) = read::<Initiative>(path, text, &mut problems) else { continue };
                 catalogue.initiatives.insert(path.clone(), initiative);
             }
         }
-        lint(&catalogue.controls, &catalogue.initiatives, &catalogue.groups, &mut problems);
+        let Self { controls, frameworks, initiatives, groups, .. } = &catalogue;
+        lint(controls, frameworks, initiatives, groups, &mut problems);
         if !problems.is_empty() {
             return Err(ContentError::Invalid(problems));
         }
         catalogue.controls = catalogue.controls.into_values().map(|item| (item.id.clone(), item)).collect();
+        catalogue.frameworks = catalogue.frameworks.into_values().map(|item| (item.id.clone(), item)).collect();
         catalogue.initiatives = catalogue.initiatives.into_values().map(|item| (item.id.clone(), item)).collect();
+        for initiative in catalogue.initiatives.values_mut() {
+            let framework = initiative.framework.as_ref().and_then(|id| catalogue.frameworks.get(id));
+            if let Some(framework) = framework {
+                initiative.select(framework, catalogue.controls.values());
+            }
+        }
         Ok(catalogue)
     }
 
@@ -74,6 +87,16 @@ impl Catalogue {
     /// The control of that id.
     pub fn control(&self, id: &str) -> Option<&Control> {
         self.controls.get(id)
+    }
+
+    /// Every framework, by id.
+    pub fn frameworks(&self) -> impl ExactSizeIterator<Item = &Framework> {
+        self.frameworks.values()
+    }
+
+    /// The framework of that id.
+    pub fn framework(&self, id: &str) -> Option<&Framework> {
+        self.frameworks.get(id)
     }
 
     /// Every initiative, by id.

@@ -160,6 +160,9 @@ pub struct References {
     /// Topics of the NSA/CISA hardening guidance.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub nsa: Vec<String>,
+    /// Controls of the Microsoft cloud security benchmark, such as `PV-2`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub mcsb: Vec<String>,
     /// MITRE ATT&CK techniques.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub mitre: Vec<String>,

@@ -4,6 +4,8 @@ use rampart_domain::Severity;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::{Control, Framework};
+
 /// A set of controls with their settings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -16,8 +18,24 @@ pub struct Initiative {
     pub title: String,
     /// What it is for.
     pub description: String,
-    /// What it selects; a later choice of the same control wins.
+    /// A framework, whose controls the initiative selects besides those that it names itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub framework: Option<String>,
+    /// What it selects; a later choice of the same control wins. Once loaded, the controls of the framework are among it.
+    #[serde(default)]
     pub controls: Vec<Choice>,
+}
+
+impl Initiative {
+    /// Adds a line for each control that answers a requirement of `framework` and that no line selects yet.
+    pub(crate) fn select<'c>(&mut self, framework: &Framework, controls: impl Iterator<Item = &'c Control>) {
+        for control in controls {
+            let answers = framework.answered_by(control).next().is_some();
+            if answers && !self.controls.iter().any(|choice| choice.selects(&control.id)) {
+                self.controls.push(Choice { id: control.id.clone(), params: BTreeMap::default(), severity: None });
+            }
+        }
+    }
 }
 
 /// One line of an initiative: a control, or a family of them.

@@ -1,4 +1,4 @@
-//! The product's knowledge: controls, initiatives and score groups, read from YAML files.
+//! The product's knowledge: controls, frameworks, initiatives and score groups, read from YAML files.
 //!
 //! The files beside this crate are embedded in the binary; a folder given at start overrides or adds files. Loading is
 //! strict: unknown fields, dangling references and controls without examples are errors that name file and field.
@@ -8,6 +8,7 @@ mod catalogue;
 mod control;
 mod error;
 mod file;
+mod framework;
 mod group;
 mod initiative;
 mod lint;
@@ -19,6 +20,7 @@ pub use control::{
     CisReference, Control, ControlType, Example, ExampleNeighbour, Parameter, ParameterType, References, Remediation,
 };
 pub use error::{ContentError, Problem};
+pub use framework::{Assessment, Framework, ReferenceField, Requirement, UnknownReferenceField};
 pub use group::ScoreGroup;
 pub use initiative::{Choice, Initiative};
 pub use variant::{Guard, KindSelector, Needs, Neighbour, Variant, Within};

@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use rampart_domain::Status;
 
 use crate::catalogue::control_file;
-use crate::{Control, Example, ExampleNeighbour, Initiative, Problem, ScoreGroup, Variant};
+use crate::{Control, Example, ExampleNeighbour, Framework, Initiative, Problem, ScoreGroup, Variant, framework};
 
 struct Lint<'a> {
     file: &'a str,
@@ -18,13 +18,15 @@ impl Lint<'_> {
     }
 }
 
-/// Checks what types cannot say. `controls` and `initiatives` are keyed by file path.
+/// Checks what types cannot say. `controls`, `frameworks` and `initiatives` are keyed by file path.
 pub(crate) fn lint(
     controls: &BTreeMap<String, Control>,
+    frameworks: &BTreeMap<String, Framework>,
     initiatives: &BTreeMap<String, Initiative>,
     groups: &[ScoreGroup],
     problems: &mut Vec<Problem>,
 ) {
+    framework::lint(frameworks, controls, problems);
     for (file, item) in controls {
         let lint = &mut Lint { file, problems };
         lint.require(*file == control_file(&item.id), "id", || format!("`{}` differs from the path", item.id));
@@ -40,6 +42,11 @@ pub(crate) fn lint(
         lint.require(*file == format!("initiatives/{}.yaml", item.id), "id", || {
             format!("`{}` differs from the file name", item.id)
         });
+        if let Some(name) = &item.framework {
+            let known = frameworks.values().any(|framework| framework.id == *name);
+            lint.require(known, "framework", || format!("no framework `{name}`"));
+        }
+        lint.require(item.framework.is_some() || !item.controls.is_empty(), "controls", || "selects no control".into());
         for (index, choice) in item.controls.iter().enumerate() {
             let mut chosen = controls.values().filter(|control| choice.selects(&control.id)).peekable();
             lint.require(chosen.peek().is_some(), format!("controls.{index}.id"), || {

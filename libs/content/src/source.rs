@@ -10,6 +10,7 @@ use crate::{ContentError, Problem};
 const MAX_FILE_BYTES: u64 = 256 * 1024;
 
 static CONTROLS: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/controls");
+static FRAMEWORKS: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/frameworks");
 static INITIATIVES: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/initiatives");
 static GROUPS: &str = include_str!("../groups.yaml");
 
@@ -19,6 +20,7 @@ pub(crate) type Files = BTreeMap<String, String>;
 pub(crate) fn embedded() -> Files {
     let mut files = Files::from([("groups.yaml".to_owned(), GROUPS.to_owned())]);
     collect("controls", &CONTROLS, &mut files);
+    collect("frameworks", &FRAMEWORKS, &mut files);
     collect("initiatives", &INITIATIVES, &mut files);
     files
 }
@@ -39,7 +41,8 @@ fn collect(folder: &str, dir: &Dir<'_>, files: &mut Files) {
 
 fn is_content(path: &str) -> bool {
     let yaml = Path::new(path).extension().is_some_and(|ext| ext == "yaml");
-    yaml && (path == "groups.yaml" || path.starts_with("controls/") || path.starts_with("initiatives/"))
+    let known = ["controls/", "frameworks/", "initiatives/"].iter().any(|folder| path.starts_with(folder));
+    yaml && (known || path == "groups.yaml")
 }
 
 /// Reads every content file below `root` into `files`, replacing files of the same path.

@@ -169,7 +169,8 @@ fn custom(name: &str, definition: &Value) -> Result<Initiative, serde_json::Erro
         controls: Vec<Choice>,
     }
     let Definition { description, controls } = Definition::deserialize(definition)?;
-    Ok(Initiative { id: name.to_owned(), version: 1, title: name.to_owned(), description, controls })
+    let (id, title) = (name.to_owned(), name.to_owned());
+    Ok(Initiative { id, version: 1, title, description, framework: None, controls })
 }
 
 fn fingerprint(catalogue: &Catalogue, applied: &[Applied]) -> Vec<u8> {
