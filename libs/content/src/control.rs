@@ -6,6 +6,8 @@ use rampart_domain::{Kind, Severity};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
+use crate::minor_version;
+
 /// One rule about configuration, as its file states it. `README.md` of this crate explains every field.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -187,6 +189,8 @@ pub enum ParameterType {
     Integer,
     /// True or false.
     Boolean,
+    /// A Kubernetes version as Pod Security labels spell it: `latest`, or `v1.0` to the newest known.
+    KubernetesVersion,
 }
 
 impl ParameterType {
@@ -197,6 +201,7 @@ impl ParameterType {
             Self::String => value.is_string(),
             Self::Integer => value.is_i64(),
             Self::Boolean => value.is_boolean(),
+            Self::KubernetesVersion => value.as_str().is_some_and(|text| minor_version(text).is_some()),
         }
     }
 
@@ -207,6 +212,7 @@ impl ParameterType {
             Self::String => "string",
             Self::Integer => "whole number",
             Self::Boolean => "true or false",
+            Self::KubernetesVersion => "Kubernetes version: latest, or v1.0 to v1.36",
         }
     }
 }

@@ -4,6 +4,8 @@ use rampart_domain::Severity;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::Parameter;
+
 /// A set of controls with their settings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -16,6 +18,9 @@ pub struct Initiative {
     pub title: String,
     /// What it is for.
     pub description: String,
+    /// Settings of the whole set, which its lines hand on to controls.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub parameters: BTreeMap<String, Parameter>,
     /// What it selects; a later choice of the same control wins.
     pub controls: Vec<Choice>,
 }
@@ -26,7 +31,7 @@ pub struct Initiative {
 pub struct Choice {
     /// A control id, or `prefix.*` for every control below the prefix.
     pub id: String,
-    /// Parameters other than the defaults.
+    /// Parameters other than the defaults; `$name` stands for the parameter `name` of the initiative.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub params: BTreeMap<String, Value>,
     /// Severity other than the control's own.
@@ -42,6 +47,11 @@ impl Choice {
             None => self.id == id,
         }
     }
+}
+
+/// The name in a value `$name`, which stands for a parameter of the initiative.
+pub fn handed_on(value: &Value) -> Option<&str> {
+    value.as_str()?.strip_prefix('$')
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ mod group;
 mod initiative;
 mod lint;
 mod source;
+mod version;
 
 pub use catalogue::Catalogue;
 pub use control::{
@@ -19,4 +20,5 @@ pub use control::{
 };
 pub use error::{ContentError, Problem};
 pub use group::ScoreGroup;
-pub use initiative::{Choice, Initiative};
+pub use initiative::{Choice, Initiative, handed_on};
+pub use version::{NEWEST_MINOR, minor_version};

@@ -1,9 +1,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use rampart_domain::Status;
+use serde_json::Value;
 
 use crate::catalogue::control_file;
-use crate::{Control, ExampleNeighbour, Initiative, Problem, ScoreGroup};
+use crate::{Control, ExampleNeighbour, Initiative, Parameter, Problem, ScoreGroup, handed_on};
 
 struct Lint<'a> {
     file: &'a str,
@@ -40,13 +41,20 @@ pub(crate) fn lint(
         lint.require(*file == format!("initiatives/{}.yaml", item.id), "id", || {
             format!("`{}` differs from the file name", item.id)
         });
+        defaults(lint, &item.parameters);
+        for name in item.parameters.keys() {
+            let used = item.controls.iter().flat_map(|choice| choice.params.values()).filter_map(handed_on);
+            lint.require(used.into_iter().any(|used| used == name), format!("parameters.{name}"), || {
+                "is handed on to no control".into()
+            });
+        }
         for (index, choice) in item.controls.iter().enumerate() {
             let mut chosen = controls.values().filter(|control| choice.selects(&control.id)).peekable();
             lint.require(chosen.peek().is_some(), format!("controls.{index}.id"), || {
                 format!("`{}` selects no control", choice.id)
             });
             for control in chosen {
-                parameters(lint, control, &choice.params, &format!("controls.{index}.params"));
+                parameters(lint, control, &choice.params, &item.parameters, &format!("controls.{index}.params"));
             }
         }
     }
@@ -62,11 +70,7 @@ fn shape(lint: &mut Lint<'_>, control: &Control) {
     lint.require(remediation.patch.is_some() != remediation.manual.is_some(), "remediation", || {
         "has exactly one of `patch` and `manual`".into()
     });
-    for (name, parameter) in &control.parameters {
-        lint.require(parameter.r#type.accepts(&parameter.default), format!("parameters.{name}.default"), || {
-            format!("is not a {}", parameter.r#type.as_str())
-        });
-    }
+    defaults(lint, &control.parameters);
     for (name, neighbour) in &control.neighbours {
         lint.require(!neighbour.kinds.is_empty(), format!("neighbours.{name}.kinds"), || "names no kind".into());
     }
@@ -99,18 +103,40 @@ fn examples(lint: &mut Lint<'_>, control: &Control) {
                 lint.require(word == "unread", field("neighbours"), || format!("`{word}` is not `unread`"));
             }
         }
-        parameters(lint, control, &example.params, &field("params"));
+        parameters(lint, control, &example.params, &BTreeMap::default(), &field("params"));
     }
 }
 
-fn parameters(lint: &mut Lint<'_>, control: &Control, params: &BTreeMap<String, serde_json::Value>, field: &str) {
+fn defaults<'p>(lint: &mut Lint<'_>, declared: impl IntoIterator<Item = (&'p String, &'p Parameter)>) {
+    for (name, parameter) in declared {
+        lint.require(parameter.r#type.accepts(&parameter.default), format!("parameters.{name}.default"), || {
+            format!("is not a {}", parameter.r#type.as_str())
+        });
+    }
+}
+
+/// Values for the parameters of a control, of which some may be handed on from those of its initiative.
+fn parameters(
+    lint: &mut Lint<'_>,
+    control: &Control,
+    params: &BTreeMap<String, Value>,
+    of_initiative: &BTreeMap<String, Parameter>,
+    field: &str,
+) {
     for (name, value) in params {
-        let declared = control.parameters.get(name);
-        lint.require(declared.is_some(), field, || format!("`{}` has no parameter `{name}`", control.id));
-        if let Some(parameter) = declared {
-            lint.require(parameter.r#type.accepts(value), format!("{field}.{name}"), || {
-                format!("is not a {}", parameter.r#type.as_str())
-            });
+        let Some(parameter) = control.parameters.get(name) else {
+            lint.require(false, field, || format!("`{}` has no parameter `{name}`", control.id));
+            continue;
+        };
+        let (field, wanted) = (format!("{field}.{name}"), parameter.r#type);
+        match handed_on(value).map(|source| (source, of_initiative.get(source))) {
+            None => lint.require(wanted.accepts(value), field, || format!("is not a {}", wanted.as_str())),
+            Some((source, None)) => {
+                lint.require(false, field, || format!("the initiative has no parameter `{source}`"));
+            }
+            Some((source, Some(given))) => lint.require(given.r#type == wanted, field, || {
+                format!("parameter `{source}` of the initiative is not a {}", wanted.as_str())
+            }),
         }
     }
 }

@@ -1,4 +1,4 @@
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use rampart_content::{Catalogue, Choice, Initiative};
 use rampart_domain::{Kind, UnitId, hash_json};
@@ -169,7 +169,8 @@ fn custom(name: &str, definition: &Value) -> Result<Initiative, serde_json::Erro
         controls: Vec<Choice>,
     }
     let Definition { description, controls } = Definition::deserialize(definition)?;
-    Ok(Initiative { id: name.to_owned(), version: 1, title: name.to_owned(), description, controls })
+    let (id, title, parameters) = (name.to_owned(), name.to_owned(), BTreeMap::default());
+    Ok(Initiative { id, version: 1, title, description, parameters, controls })
 }
 
 fn fingerprint(catalogue: &Catalogue, applied: &[Applied]) -> Vec<u8> {

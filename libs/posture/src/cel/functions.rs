@@ -64,6 +64,12 @@ impl<'a> Run<'a> {
                 let (network, inner) = pair()?;
                 strings::cidr_contains(network, inner).map(Val::Bool).ok_or_else(|| error(node, ErrorKind::Conversion))
             }
+            Function::Minor => {
+                let version = args[0].as_str().ok_or_else(overload)?;
+                let minor =
+                    rampart_content::minor_version(version).ok_or_else(|| error(node, ErrorKind::Conversion))?;
+                Ok(Val::Int(i64::from(minor)))
+            }
             Function::Join => self.join(args, node),
             _ => strings::apply(function, args, node),
         }

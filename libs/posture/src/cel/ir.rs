@@ -201,4 +201,5 @@ pub(super) enum Function {
     Sort,
     Selects,
     CidrContains,
+    Minor,
 }
