@@ -53,7 +53,7 @@ impl Judge {
             match self.engine.judge(check, &input) {
                 Verdict::Unhealthy(_) => _ = violated.insert(check.control_id.clone()),
                 Verdict::Healthy | Verdict::NotApplicable(_) => {}
-                verdict => panic!("{} at v1.{minor} of {pod}: {verdict:?}", check.control_id),
+                verdict @ Verdict::Unknown(_) => panic!("{} at v1.{minor} of {pod}: {verdict:?}", check.control_id),
             }
         }
         violated
@@ -110,7 +110,7 @@ pub(crate) fn merge(pod: &mut Value, change: &Value) {
     }
 }
 
-pub(crate) fn patch(target: &mut Value, change: &Value) {
+fn patch(target: &mut Value, change: &Value) {
     let Value::Object(change) = change else {
         *target = change.clone();
         return;

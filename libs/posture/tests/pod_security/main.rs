@@ -4,7 +4,7 @@
 mod judge;
 
 use judge::Level::{Baseline, Restricted};
-use judge::{Judge, OPEN, annotated, containers, contexts, patch, spec};
+use judge::{Judge, OPEN, annotated, containers, contexts, spec};
 use rampart_posture::{SelectionError, resolve};
 use serde_json::{Value, json};
 
