@@ -202,4 +202,5 @@ pub(super) enum Function {
     Selects,
     CidrContains,
     Minor,
+    Quantity,
 }

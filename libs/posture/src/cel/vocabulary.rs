@@ -86,6 +86,7 @@ pub(super) fn function(name: &str, method: bool, args: usize) -> Option<Function
         ("selects", false, 2) => Function::Selects,
         ("cidrContains", false, 2) => Function::CidrContains,
         ("minor", false, 1) => Function::Minor,
+        ("quantity", false, 1) => Function::Quantity,
         _ => return None,
     })
 }
