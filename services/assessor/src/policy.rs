@@ -113,6 +113,11 @@ impl Policy {
         &self.sets[*set]
     }
 
+    /// The controls that any check is of.
+    pub(crate) fn controls(&self) -> BTreeSet<&str> {
+        self.checks.iter().map(|check| check.control_id.as_str()).collect()
+    }
+
     /// Kinds that any check judges.
     pub(crate) fn judged_kinds(&self) -> Vec<Kind> {
         Kind::ALL.iter().copied().filter(|kind| self.sets.iter().any(|set| set.of(*kind).len() > 0)).collect()
