@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::file::ControlFile;
-use crate::{KindSelector, Variant};
+use crate::{KindSelector, Variant, minor_version};
 
 /// One rule about configuration, as its file states it. `README.md` of this crate explains every field.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -99,6 +99,8 @@ pub enum ParameterType {
     Integer,
     /// True or false.
     Boolean,
+    /// A Kubernetes version as Pod Security labels spell it: `latest`, or `v1.0` to the newest known.
+    KubernetesVersion,
 }
 
 impl ParameterType {
@@ -109,6 +111,7 @@ impl ParameterType {
             Self::String => value.is_string(),
             Self::Integer => value.is_i64(),
             Self::Boolean => value.is_boolean(),
+            Self::KubernetesVersion => value.as_str().is_some_and(|text| minor_version(text).is_some()),
         }
     }
 
@@ -119,6 +122,7 @@ impl ParameterType {
             Self::String => "string",
             Self::Integer => "whole number",
             Self::Boolean => "true or false",
+            Self::KubernetesVersion => "Kubernetes version: latest, or v1.0 to v1.36",
         }
     }
 }

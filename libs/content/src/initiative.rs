@@ -4,7 +4,7 @@ use rampart_domain::Severity;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{Control, Framework};
+use crate::{Control, Framework, Parameter};
 
 /// A set of controls with their settings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -21,6 +21,9 @@ pub struct Initiative {
     /// A framework, whose controls the initiative selects besides those that it names itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub framework: Option<String>,
+    /// Settings of the whole set, which its lines hand on to controls.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub parameters: BTreeMap<String, Parameter>,
     /// What it selects; a later choice of the same control wins. Once loaded, the controls of the framework are among it.
     #[serde(default)]
     pub controls: Vec<Choice>,
@@ -44,7 +47,7 @@ impl Initiative {
 pub struct Choice {
     /// A control id, or `prefix.*` for every control below the prefix.
     pub id: String,
-    /// Parameters other than the defaults.
+    /// Parameters other than the defaults; `$name` stands for the parameter `name` of the initiative.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub params: BTreeMap<String, Value>,
     /// Severity other than the control's own.
@@ -60,6 +63,11 @@ impl Choice {
             None => self.id == id,
         }
     }
+}
+
+/// The name in a value `$name`, which stands for a parameter of the initiative.
+pub fn handed_on(value: &Value) -> Option<&str> {
+    value.as_str()?.strip_prefix('$')
 }
 
 #[cfg(test)]

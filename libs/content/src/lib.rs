@@ -14,6 +14,7 @@ mod initiative;
 mod lint;
 mod source;
 mod variant;
+mod version;
 
 pub use catalogue::Catalogue;
 pub use control::{
@@ -22,5 +23,6 @@ pub use control::{
 pub use error::{ContentError, Problem};
 pub use framework::{Assessment, Framework, ReferenceField, Requirement, UnknownReferenceField};
 pub use group::ScoreGroup;
-pub use initiative::{Choice, Initiative};
+pub use initiative::{Choice, Initiative, handed_on};
 pub use variant::{Guard, KindSelector, Needs, Neighbour, Variant, Within};
+pub use version::{NEWEST_MINOR, minor_version};

@@ -1,9 +1,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use rampart_domain::Status;
+use serde_json::Value;
 
 use crate::catalogue::control_file;
-use crate::{Control, Example, ExampleNeighbour, Framework, Initiative, Problem, ScoreGroup, Variant, framework};
+use crate::{
+    Control, Example, ExampleNeighbour, Framework, Initiative, Parameter, Problem, ScoreGroup, Variant, framework,
+    handed_on,
+};
 
 struct Lint<'a> {
     file: &'a str,
@@ -47,13 +51,20 @@ pub(crate) fn lint(
             lint.require(known, "framework", || format!("no framework `{name}`"));
         }
         lint.require(item.framework.is_some() || !item.controls.is_empty(), "controls", || "selects no control".into());
+        defaults(lint, &item.parameters);
+        for name in item.parameters.keys() {
+            let used = item.controls.iter().flat_map(|choice| choice.params.values()).filter_map(handed_on);
+            lint.require(used.into_iter().any(|used| used == name), format!("parameters.{name}"), || {
+                "is handed on to no control".into()
+            });
+        }
         for (index, choice) in item.controls.iter().enumerate() {
             let mut chosen = controls.values().filter(|control| choice.selects(&control.id)).peekable();
             lint.require(chosen.peek().is_some(), format!("controls.{index}.id"), || {
                 format!("`{}` selects no control", choice.id)
             });
             for control in chosen {
-                parameters(lint, control, &choice.params, &format!("controls.{index}.params"));
+                parameters(lint, control, &choice.params, &item.parameters, &format!("controls.{index}.params"));
             }
         }
     }
@@ -65,11 +76,7 @@ fn shape(lint: &mut Lint<'_>, control: &Control) {
     {
         lint.require(!text.trim().is_empty(), field, || "is empty".into());
     }
-    for (name, parameter) in &control.parameters {
-        lint.require(parameter.r#type.accepts(&parameter.default), format!("parameters.{name}.default"), || {
-            format!("is not a {}", parameter.r#type.as_str())
-        });
-    }
+    defaults(lint, &control.parameters);
     let mut judged = BTreeSet::new();
     for (index, item) in control.variants.iter().enumerate() {
         let field = |name: &str| control.field(index, name);
@@ -114,7 +121,7 @@ fn examples(lint: &mut Lint<'_>, control: &Control) {
         lint.require(names.insert(&example.name), field("name"), || format!("`{}` is used twice", example.name));
         lint.require(example.status != Status::Exempt, field("status"), || "no control gives `exempt`".into());
         lint.require(example.object.is_object(), field("object"), || "is not an object".into());
-        parameters(lint, control, &example.params, &field("params"));
+        parameters(lint, control, &example.params, &BTreeMap::default(), &field("params"));
         let Some(kind) = control.example_kind(example) else { continue };
         let Some(variant) = control.variant(kind) else {
             lint.require(false, field("kind"), || format!("`{kind}` is not judged"));
@@ -131,14 +138,36 @@ fn examples(lint: &mut Lint<'_>, control: &Control) {
     }
 }
 
-fn parameters(lint: &mut Lint<'_>, control: &Control, params: &BTreeMap<String, serde_json::Value>, field: &str) {
+fn defaults<'p>(lint: &mut Lint<'_>, declared: impl IntoIterator<Item = (&'p String, &'p Parameter)>) {
+    for (name, parameter) in declared {
+        lint.require(parameter.r#type.accepts(&parameter.default), format!("parameters.{name}.default"), || {
+            format!("is not a {}", parameter.r#type.as_str())
+        });
+    }
+}
+
+/// Values for the parameters of a control, of which some may be handed on from those of its initiative.
+fn parameters(
+    lint: &mut Lint<'_>,
+    control: &Control,
+    params: &BTreeMap<String, Value>,
+    of_initiative: &BTreeMap<String, Parameter>,
+    field: &str,
+) {
     for (name, value) in params {
-        let declared = control.parameters.get(name);
-        lint.require(declared.is_some(), field, || format!("`{}` has no parameter `{name}`", control.id));
-        if let Some(parameter) = declared {
-            lint.require(parameter.r#type.accepts(value), format!("{field}.{name}"), || {
-                format!("is not a {}", parameter.r#type.as_str())
-            });
+        let Some(parameter) = control.parameters.get(name) else {
+            lint.require(false, field, || format!("`{}` has no parameter `{name}`", control.id));
+            continue;
+        };
+        let (field, wanted) = (format!("{field}.{name}"), parameter.r#type);
+        match handed_on(value).map(|source| (source, of_initiative.get(source))) {
+            None => lint.require(wanted.accepts(value), field, || format!("is not a {}", wanted.as_str())),
+            Some((source, None)) => {
+                lint.require(false, field, || format!("the initiative has no parameter `{source}`"));
+            }
+            Some((source, Some(given))) => lint.require(given.r#type == wanted, field, || {
+                format!("parameter `{source}` of the initiative is not a {}", wanted.as_str())
+            }),
         }
     }
 }

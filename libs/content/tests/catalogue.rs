@@ -161,3 +161,35 @@ fn initiatives_select_what_exists() {
     let dir = folder(&[("controls/test/widget/open.yaml", CONTROL), ("initiatives/own.yaml", &initiative("test.*"))]);
     assert!(Catalogue::with_overrides(dir.path()).is_ok());
 }
+
+#[test]
+fn an_initiative_hands_its_parameters_on() {
+    let control = CONTROL.replace(
+        "evidence:",
+        "parameters: { at: { type: kubernetes_version, default: latest, description: At. } }\nevidence:",
+    );
+    let initiative = |parameters: &str, value: &str| {
+        format!(
+            "id: own\nversion: 1\ntitle: Own\ndescription: Ours.\nparameters: {parameters}\n\
+             controls: [{{ id: test.widget.open, params: {{ at: {value} }} }}]\n"
+        )
+    };
+    let with = |parameters: &str, value: &str| {
+        let initiative = initiative(parameters, value);
+        problems(&[("controls/test/widget/open.yaml", &control), ("initiatives/own.yaml", &initiative)])
+    };
+    let version = "{ version: { type: kubernetes_version, default: v1.30, description: V. } }";
+    let of = |field: &str, message: &str| [format!("initiatives/own.yaml: {field}: {message}")];
+    let place = "controls.0.params.at";
+    assert_eq!(with("{}", "$version"), of(place, "the initiative has no parameter `version`"));
+    assert_eq!(with("{}", "v1.99"), of(place, "is not a Kubernetes version: latest, or v1.0 to v1.36"));
+    assert_eq!(with(version, "v1.30"), of("parameters.version", "is handed on to no control"));
+    let text = "{ version: { type: string, default: v1.30, description: V. } }";
+    let message = "parameter `version` of the initiative is not a Kubernetes version: latest, or v1.0 to v1.36";
+    assert_eq!(with(text, "$version"), of(place, message));
+    let sound = initiative(version, "$version");
+    let dir = folder(&[("controls/test/widget/open.yaml", &control), ("initiatives/own.yaml", &sound)]);
+    assert!(Catalogue::with_overrides(dir.path()).is_ok());
+    let wrong = "{ version: { type: kubernetes_version, default: '1.30', description: V. } }";
+    assert!(with(wrong, "$version")[0].starts_with("initiatives/own.yaml: parameters.version.default: is not a"));
+}

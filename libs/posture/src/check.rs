@@ -1,6 +1,6 @@
 use std::collections::HashMap;
 
-use rampart_content::{Catalogue, Initiative};
+use rampart_content::{Catalogue, Initiative, Parameter, handed_on};
 use rampart_domain::{ConfigHash, Kind, Severity, hash_json};
 use serde_json::{Map, Value};
 
@@ -62,13 +62,13 @@ pub enum SelectionError {
     /// Parameters are not a JSON object.
     #[error("parameters of `{control}` are not an object")]
     NotAnObject {
-        /// The control.
+        /// The control, or the initiative.
         control: String,
     },
-    /// The control declares no such parameter.
+    /// The control, or the initiative, declares no such parameter.
     #[error("`{control}` has no parameter `{parameter}`")]
     UnknownParameter {
-        /// The control.
+        /// The control, or the initiative.
         control: String,
         /// The parameter.
         parameter: String,
@@ -76,7 +76,7 @@ pub enum SelectionError {
     /// The value has the wrong type.
     #[error("parameter `{parameter}` of `{control}` is not a {wanted}")]
     WrongType {
-        /// The control.
+        /// The control, or the initiative.
         control: String,
         /// The parameter.
         parameter: String,
@@ -85,22 +85,25 @@ pub enum SelectionError {
     },
 }
 
-/// What an initiative selects, with the parameters of an assignment (a JSON object per control id) laid over its own.
+/// What an initiative selects, with the parameters of an assignment laid over its own: a JSON object per control id, and
+/// one under the initiative's own id for the parameters that its lines hand on.
 ///
-/// A later line of the initiative replaces an earlier one for the same control. Fails on parameters for controls that
-/// the initiative does not select.
+/// A later line of the initiative replaces an earlier one for the same control. What is said of a control outweighs what
+/// the initiative hands on. Fails on parameters for controls that the initiative does not select.
 pub fn resolve(
     catalogue: &Catalogue,
     initiative: &Initiative,
     params: &Map<String, Value>,
 ) -> Result<Vec<Selection>, SelectionError> {
+    let handed = initiative_params(initiative, params)?;
     let mut selections = Vec::new();
     for control in catalogue.controls() {
         let Some(choice) = initiative.controls.iter().rev().find(|choice| choice.selects(&control.id)) else {
             continue;
         };
+        let value = |own: &Value| handed_on(own).and_then(|name| handed.get(name)).unwrap_or(own).clone();
         let mut effective: Map<String, Value> =
-            choice.params.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+            choice.params.iter().map(|(name, own)| (name.clone(), value(own))).collect();
         if let Some(own) = params.get(&control.id) {
             let own = own.as_object().ok_or_else(|| SelectionError::NotAnObject { control: control.id.clone() })?;
             effective.extend(own.iter().map(|(name, value)| (name.clone(), value.clone())));
@@ -108,10 +111,44 @@ pub fn resolve(
         let params = Value::Object(effective);
         selections.push(Selection { control_id: control.id.clone(), params, severity: choice.severity });
     }
-    if let Some(stray) = params.keys().find(|id| !selections.iter().any(|selection| selection.control_id == **id)) {
+    let known = |id: &String| *id == initiative.id || selections.iter().any(|selection| selection.control_id == *id);
+    if let Some(stray) = params.keys().find(|id| !known(id)) {
         return Err(SelectionError::UnknownControl { control: stray.clone() });
     }
     Ok(selections)
+}
+
+/// The parameters of the initiative itself, defaults filled in.
+fn initiative_params(
+    initiative: &Initiative,
+    params: &Map<String, Value>,
+) -> Result<Map<String, Value>, SelectionError> {
+    match params.get(&initiative.id) {
+        None => effective(&initiative.id, &initiative.parameters, &Map::new()),
+        Some(Value::Object(given)) => effective(&initiative.id, &initiative.parameters, given),
+        Some(_) => Err(SelectionError::NotAnObject { control: initiative.id.clone() }),
+    }
+}
+
+/// What is given, checked against what `owner` declares, with defaults for the rest.
+fn effective<'p>(
+    owner: &str,
+    declared: impl IntoIterator<Item = (&'p String, &'p Parameter)> + Copy,
+    given: &Map<String, Value>,
+) -> Result<Map<String, Value>, SelectionError> {
+    let mut params: Map<String, Value> =
+        declared.into_iter().map(|(name, parameter)| (name.clone(), parameter.default.clone())).collect();
+    for (name, value) in given {
+        let (control, parameter) = (owner.to_owned(), name.clone());
+        let Some((_, known)) = declared.into_iter().find(|(known, _)| *known == name) else {
+            return Err(SelectionError::UnknownParameter { control, parameter });
+        };
+        if !known.r#type.accepts(value) {
+            return Err(SelectionError::WrongType { control, parameter, wanted: known.r#type.as_str() });
+        }
+        params.insert(parameter, value.clone());
+    }
+    Ok(params)
 }
 
 impl Engine {
@@ -142,18 +179,7 @@ impl Engine {
         let index = index.ok_or_else(|| SelectionError::UnknownControl { control: control() })?;
         let compiled = &self.controls[index];
         let given = selection.params.as_object().ok_or_else(|| SelectionError::NotAnObject { control: control() })?;
-        let mut params: Map<String, Value> =
-            compiled.parameters.iter().map(|(name, p)| (name.clone(), p.default.clone())).collect();
-        for (name, value) in given {
-            let Some(declared) = compiled.parameters.get(name) else {
-                return Err(SelectionError::UnknownParameter { control: control(), parameter: name.clone() });
-            };
-            if !declared.r#type.accepts(value) {
-                let wanted = declared.r#type.as_str();
-                return Err(SelectionError::WrongType { control: control(), parameter: name.clone(), wanted });
-            }
-            params.insert(name.clone(), value.clone());
-        }
+        let params = effective(&selection.control_id, &compiled.parameters, given)?;
         let params = Value::Object(params);
         Ok(Check {
             control_id: control(),

@@ -41,6 +41,11 @@ pub(crate) fn environment() -> Arc<Env> {
 pub(crate) fn reference(env: &Arc<Env>, source: &str, variables: &[(String, Cel)]) -> Option<Cel> {
     let program = env.compile(source).unwrap_or_else(|error| panic!("{source}: {error}"));
     let mut context = Context::with_env(Arc::clone(env));
+    let minor = |version: Arc<String>| rampart_content::minor_version(&version).map_or(-1, i64::from);
+    context.add_function("minor", minor).unwrap();
+    context
+        .add_function("quantity", |text: Arc<String>| crate::cel::parse_quantity(&text).unwrap_or(f64::NAN))
+        .unwrap();
     for (name, value) in variables {
         context.add_variable_from_value(name.clone(), value.clone());
     }

@@ -98,7 +98,7 @@ impl<'a> Run<'a> {
         policy.set_ordinals(&ordinals);
         let groups = groups(&mut tx, knowledge).await?;
         let judged = policy.judged_kinds();
-        let mut targets = targets::of_dirty(&mut tx, &knowledge.engine, (unit, &place), &judged, &dirty).await?;
+        let mut targets = targets::of_dirty(&mut tx, &knowledge.engine, (unit, &place), &policy, &dirty).await?;
         let catalogue_moved = stored.as_ref().is_some_and(|stored| stored.get(..16) != policy.inputs.get(..16));
         // Deltas need counters that they continue; without an assessment before, or after a join of two units, set anew.
         let recount = full && (stored.is_none() || catalogue_moved);
@@ -162,10 +162,11 @@ impl<'a> Run<'a> {
             judged.retain(|kind| kinds.contains(kind));
             near = Some(namespaces);
         }
-        let engine = &self.knowledge.engine;
+        let (engine, controls) = (&self.knowledge.engine, self.policy.controls());
         let (mut inside, mut anywhere) = (Vec::new(), Vec::new());
         for kind in engine.neighbour_kinds().into_keys() {
-            let concerned = engine.dependents(kind).filter(|d| d.judged.iter().any(|kind| judged.contains(kind)));
+            let concerned = engine.dependents(kind).filter(|d| controls.contains(d.control_id));
+            let concerned = concerned.filter(|d| d.judged.iter().any(|kind| judged.contains(kind)));
             match concerned.map(|dependent| dependent.within != Within::Namespace).max() {
                 None => {}
                 Some(false) => inside.push(kind),

@@ -1,4 +1,4 @@
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use rampart_content::{Catalogue, Choice, Initiative};
 use rampart_domain::{Kind, UnitId, hash_json};
@@ -113,6 +113,11 @@ impl Policy {
         &self.sets[*set]
     }
 
+    /// The controls that any check is of.
+    pub(crate) fn controls(&self) -> BTreeSet<&str> {
+        self.checks.iter().map(|check| check.control_id.as_str()).collect()
+    }
+
     /// Kinds that any check judges.
     pub(crate) fn judged_kinds(&self) -> Vec<Kind> {
         Kind::ALL.iter().copied().filter(|kind| self.sets.iter().any(|set| set.of(*kind).len() > 0)).collect()
@@ -169,8 +174,8 @@ fn custom(name: &str, definition: &Value) -> Result<Initiative, serde_json::Erro
         controls: Vec<Choice>,
     }
     let Definition { description, controls } = Definition::deserialize(definition)?;
-    let (id, title) = (name.to_owned(), name.to_owned());
-    Ok(Initiative { id, version: 1, title, description, framework: None, controls })
+    let (id, title, parameters) = (name.to_owned(), name.to_owned(), BTreeMap::default());
+    Ok(Initiative { id, version: 1, title, description, framework: None, parameters, controls })
 }
 
 fn fingerprint(catalogue: &Catalogue, applied: &[Applied]) -> Vec<u8> {

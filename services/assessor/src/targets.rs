@@ -7,6 +7,8 @@ use rampart_store::verdict::{self, DirtyRow, News, UnitPlace};
 use rampart_store::{StoreError, TenantTx};
 use uuid::Uuid;
 
+use crate::policy::Policy;
+
 /// What must be judged again, and why.
 #[derive(Default)]
 pub(crate) struct Targets {
@@ -30,9 +32,10 @@ pub(crate) async fn of_dirty(
     tx: &mut TenantTx,
     engine: &Engine,
     (unit, place): (UnitId, &UnitPlace),
-    judged: &[Kind],
+    policy: &Policy,
     dirty: &[DirtyRow],
 ) -> Result<Targets, StoreError> {
+    let (judged, controls) = (policy.judged_kinds(), policy.controls());
     let mut targets = Targets::default();
     let mut areas: HashMap<Area, Cause> = HashMap::new();
     let (mut accounts, mut users): (Vec<Uuid>, BTreeSet<Kind>) = Default::default();
@@ -56,7 +59,7 @@ pub(crate) async fn of_dirty(
             }
             News::Coverage | News::Account => {}
         }
-        for dependent in engine.dependents(row.kind) {
+        for dependent in engine.dependents(row.kind).filter(|dependent| controls.contains(dependent.control_id)) {
             if itself && dependent.of_account {
                 accounts.push(row.resource_id);
                 users.extend(dependent.judged);

@@ -5,7 +5,7 @@ use super::error::{ErrorKind, EvalError};
 use super::eval::{Outcome, Run, Scope, error};
 use super::ir::{Function, Node};
 use super::value::Val;
-use super::{patterns, strings, time};
+use super::{patterns, quantity, strings, time};
 
 impl<'a> Run<'a> {
     pub(super) fn call(
@@ -64,6 +64,13 @@ impl<'a> Run<'a> {
                 let (network, inner) = pair()?;
                 strings::cidr_contains(network, inner).map(Val::Bool).ok_or_else(|| error(node, ErrorKind::Conversion))
             }
+            Function::Minor => {
+                let version = args[0].as_str().ok_or_else(overload)?;
+                let minor =
+                    rampart_content::minor_version(version).ok_or_else(|| error(node, ErrorKind::Conversion))?;
+                Ok(Val::Int(i64::from(minor)))
+            }
+            Function::Quantity => quantity::convert(&args[0], node),
             Function::Join => self.join(args, node),
             _ => strings::apply(function, args, node),
         }

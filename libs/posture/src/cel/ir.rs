@@ -201,4 +201,6 @@ pub(super) enum Function {
     Sort,
     Selects,
     CidrContains,
+    Minor,
+    Quantity,
 }

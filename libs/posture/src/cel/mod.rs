@@ -16,6 +16,7 @@ mod lower;
 mod macros;
 mod operators;
 mod patterns;
+mod quantity;
 mod strings;
 #[cfg(test)]
 mod tests;
@@ -27,6 +28,8 @@ pub(crate) use error::{ErrorKind, EvalError, SyntaxError};
 pub(crate) use eval::{Run, Variables};
 pub(crate) use ir::{Program, Reads, Variable};
 pub(crate) use lower::{Names, compile};
+#[cfg(test)]
+pub(crate) use quantity::parse as parse_quantity;
 pub(crate) use value::Text;
 #[cfg(test)]
 pub(crate) use value::Val;

@@ -85,6 +85,8 @@ pub(super) fn function(name: &str, method: bool, args: usize) -> Option<Function
         ("sort", true, 1) => Function::Sort,
         ("selects", false, 2) => Function::Selects,
         ("cidrContains", false, 2) => Function::CidrContains,
+        ("minor", false, 1) => Function::Minor,
+        ("quantity", false, 1) => Function::Quantity,
         _ => return None,
     })
 }
