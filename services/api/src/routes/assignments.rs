@@ -86,7 +86,8 @@ struct PutAssignment {
     #[schema(example = "pss-restricted")]
     initiative: String,
     scope: Scope,
-    /// Parameters by control id, over those of the initiative.
+    /// Parameters by control id, over those that the initiative sets; under the initiative's own id those of the whole set,
+    /// such as `{"pss-baseline": {"version": "v1.25"}}`.
     #[serde(default)]
     params: BTreeMap<String, BTreeMap<String, Value>>,
     /// Namespaces to leave out.
@@ -111,9 +112,16 @@ impl PutAssignment {
         let count = self.excluded_namespaces.len();
         errors.check(count <= 1000, "/excluded_namespaces", "must be at most 1000");
         for (id, params) in &self.params {
-            match app.catalogue().control(id) {
-                Some(control) => check_params(&mut errors, &format!("/params/{id}"), control, params),
-                None => errors.add(&format!("/params/{id}"), "is no control"),
+            let field = format!("/params/{id}");
+            let own = app.catalogue().initiative(&self.initiative).filter(|initiative| initiative.id == *id);
+            match (app.catalogue().control(id), own) {
+                (Some(control), _) => {
+                    check_params(&mut errors, &field, id, |name| control.parameters.get(name), params);
+                }
+                (None, Some(initiative)) => {
+                    check_params(&mut errors, &field, id, |name| initiative.parameters.get(name), params);
+                }
+                (None, None) => errors.add(&field, "is neither a control nor the initiative"),
             }
         }
         errors.finish()?;

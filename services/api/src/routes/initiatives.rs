@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use chrono::{DateTime, Utc};
-use rampart_content::{Catalogue, Choice};
+use rampart_content::{Catalogue, Choice, Parameter};
 use rampart_domain::Severity;
 use rampart_store::initiative::{self, Initiative};
 use rampart_store::page::Page;
@@ -41,10 +41,33 @@ struct InitiativeView {
     description: String,
     /// Whether it comes with the product.
     built_in: bool,
+    /// The framework whose controls it selects.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    framework: Option<String>,
+    /// Settings of the whole set, by name: an assignment gives them under the initiative's own id.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    parameters: BTreeMap<String, InitiativeParameter>,
     controls: Vec<ChoiceView>,
     version: i64,
     /// Null for built-in ones.
     updated_at: Option<DateTime<Utc>>,
+}
+
+/// A setting of an initiative.
+#[derive(Debug, Serialize, ToSchema)]
+struct InitiativeParameter {
+    /// What it may hold, in words.
+    #[schema(example = "Kubernetes version: latest, or v1.0 to v1.36")]
+    r#type: &'static str,
+    default: Value,
+    description: String,
+}
+
+impl From<&Parameter> for InitiativeParameter {
+    fn from(parameter: &Parameter) -> Self {
+        let (default, description) = (parameter.default.clone(), parameter.description.clone());
+        Self { r#type: parameter.r#type.as_str(), default, description }
+    }
 }
 
 /// A control, or a family of them, with settings.
@@ -77,6 +100,8 @@ impl From<&rampart_content::Initiative> for InitiativeView {
             title: built_in.title.clone(),
             description: built_in.description.clone(),
             built_in: true,
+            framework: built_in.framework.clone(),
+            parameters: built_in.parameters.iter().map(|(name, own)| (name.clone(), own.into())).collect(),
             controls: built_in.controls.iter().map(ChoiceView::from).collect(),
             version: i64::from(built_in.version),
             updated_at: None,
@@ -102,6 +127,8 @@ impl TryFrom<Initiative> for InitiativeView {
             title: row.title,
             description: definition.description,
             built_in: false,
+            framework: None,
+            parameters: BTreeMap::default(),
             controls: definition.controls,
             version: row.version,
             updated_at: Some(row.updated_at),
@@ -149,7 +176,8 @@ impl PutInitiative {
             let mut selected = catalogue.controls().filter(|control| picked.selects(&control.id)).peekable();
             errors.check(selected.peek().is_some(), &format!("/controls/{index}/id"), "selects no control");
             for control in selected {
-                check_params(&mut errors, &format!("/controls/{index}/params"), control, &choice.params);
+                let declared = |name: &str| control.parameters.get(name);
+                check_params(&mut errors, &format!("/controls/{index}/params"), &control.id, declared, &choice.params);
             }
         }
         errors.finish()?;
@@ -157,18 +185,19 @@ impl PutInitiative {
     }
 }
 
-/// Notes parameters that the control does not have, or of another type.
-pub(super) fn check_params(
+/// Notes parameters that `owner`, a control or an initiative, does not declare, or that hold something else.
+pub(super) fn check_params<'p>(
     errors: &mut FieldErrors,
     field: &str,
-    control: &rampart_content::Control,
+    owner: &str,
+    declared: impl Fn(&str) -> Option<&'p Parameter>,
     params: &BTreeMap<String, Value>,
 ) {
     for (name, value) in params {
-        match control.parameters.get(name) {
-            None => errors.add(&format!("{field}/{name}"), format!("{} has no such parameter", control.id)),
+        match declared(name) {
+            None => errors.add(&format!("{field}/{name}"), format!("{owner} has no such parameter")),
             Some(parameter) if !parameter.r#type.accepts(value) => {
-                errors.add(&format!("{field}/{name}"), format!("{} wants another type", control.id));
+                errors.add(&format!("{field}/{name}"), format!("is not a {}", parameter.r#type.as_str()));
             }
             Some(_) => {}
         }

@@ -95,3 +95,26 @@ async fn the_documentation_is_served() {
     let document = api.get("/openapi.json", "").await.expect(StatusCode::OK).json();
     assert_eq!(document["info"]["title"], "Rampart");
 }
+
+#[tokio::test]
+async fn an_assignment_sets_what_its_initiative_and_controls_declare() {
+    let api = start().await;
+    let world = api.world("alpha").await;
+    let assign = |name: &str, params: serde_json::Value| json!({"name": name, "initiative": "pss-baseline", "scope": {"type": "tenant"}, "params": params});
+    let sound = assign("old", json!({"pss-baseline": {"version": "v1.25"}, "k8s.pod.sysctls": {"version": "v1.30"}}));
+    let answered = api.post("/v1/assignments", &world.owner, sound).await;
+    assert_eq!(answered.status, StatusCode::CREATED, "{}", answered.text);
+    let wrong = assign(
+        "wrong",
+        json!({"pss-baseline": {"version": "v9", "colour": "red"}, "pss-restricted": {"version": "latest"}}),
+    );
+    let answered = api.post("/v1/assignments", &world.owner, wrong).await;
+    assert_eq!(answered.code(), "invalid_body", "{}", answered.text);
+    let problem = answered.json();
+    let mut fields: Vec<&str> =
+        problem["errors"].as_array().unwrap().iter().map(|e| e["field"].as_str().unwrap()).collect();
+    fields.sort_unstable();
+    assert_eq!(fields, ["/params/pss-baseline/colour", "/params/pss-baseline/version", "/params/pss-restricted"]);
+    let shown = api.get("/v1/initiatives/pss-baseline", &world.owner).await.json();
+    assert_eq!(shown["parameters"]["version"]["default"], "latest");
+}
