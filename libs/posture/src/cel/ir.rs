@@ -3,6 +3,8 @@ use std::sync::Arc;
 use regex::Regex;
 use serde_json::Value;
 
+use super::library::Native;
+
 /// A lowered expression.
 #[derive(Debug)]
 pub(crate) struct Program {
@@ -24,6 +26,8 @@ pub(crate) struct Reads {
     pub(crate) neighbours: bool,
     /// Deepest nesting, through the `let`s that are named.
     pub(crate) depth: u16,
+    /// How many of the named expressions it takes, counted to the last that is named, itself or through others.
+    pub(crate) lets: u16,
 }
 
 #[derive(Debug)]
@@ -58,6 +62,23 @@ pub(crate) enum Variable {
     Neighbour(u16),
     /// A named expression.
     Let(u16),
+    /// What an admission request holds.
+    Admission(Slot),
+}
+
+/// What a policy's expression may name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Slot {
+    Object,
+    OldObject,
+    Request,
+    Params,
+    NamespaceObject,
+    Authorizer,
+    /// The object, or the one that goes.
+    AnyObject,
+    /// What a constraint sets.
+    Parameters,
 }
 
 /// A field of the `resource` variable.
@@ -99,6 +120,7 @@ pub(super) enum Op {
     Double(f64),
     Str(Box<str>),
     Type(&'static str),
+    Bytes(Box<[u8]>),
     /// A list or map literal of constants.
     Json(Value),
     Variable(Variable),
@@ -124,6 +146,12 @@ pub(super) enum Op {
     Iterate(Iterate, Box<Node>, Vec<Node>),
     Matches(Box<Node>, Arc<Regex>),
     Call(Function, Vec<Node>),
+    /// A function of a library.
+    Library(Native, Vec<Node>),
+    /// `cel.bind`: the value, and the expression that names it.
+    Bind(Box<(Node, Node)>),
+    /// `has` of a name that is declared.
+    Declared(Box<Node>),
 }
 
 /// Whether an entry of a literal is written with `?`.
@@ -162,6 +190,23 @@ pub(super) enum Iterate {
     OptMap,
     /// `optFlatMap`: likewise, the body gives the optional.
     OptFlatMap,
+    /// `sortBy`: the body gives what to order by.
+    SortBy,
+    /// The macros of two variables.
+    Pairs(Pairs),
+}
+
+/// Macros that visit index and item of a list, or key and value of a map.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pairs {
+    All,
+    Exists,
+    ExistsOne,
+    /// With two bodies, the first is a filter; so below.
+    TransformList,
+    TransformMap,
+    /// The body gives a map of the entries.
+    TransformMapEntry,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

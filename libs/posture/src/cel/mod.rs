@@ -7,15 +7,20 @@
 //! Lowering refuses whatever the tree cannot express, undeclared names included, with line and column: a typo fails when
 //! content is loaded, never when an object is judged. Every node costs a step of a budget, so no condition can hang.
 
+mod calls;
 mod compare;
 mod error;
 mod eval;
 mod functions;
+mod inputs;
 mod ir;
+mod library;
 mod lower;
 mod macros;
 mod operators;
+mod pairs;
 mod patterns;
+mod re2;
 mod strings;
 #[cfg(test)]
 mod tests;
@@ -23,10 +28,9 @@ mod time;
 mod value;
 mod vocabulary;
 
-pub(crate) use error::{ErrorKind, EvalError, SyntaxError};
-pub(crate) use eval::{Run, Variables};
-pub(crate) use ir::{Program, Reads, Variable};
-pub(crate) use lower::{Names, compile};
-pub(crate) use value::Text;
-#[cfg(test)]
-pub(crate) use value::Val;
+pub(crate) use error::{ErrorKind, EvalError, Missing, SyntaxError};
+pub(crate) use eval::Run;
+pub(crate) use inputs::{Admission, Variables};
+pub(crate) use ir::{Program, Reads, Slot, Variable};
+pub(crate) use lower::{Member, Names, Vocabulary, compile};
+pub(crate) use value::{Text, Val};
