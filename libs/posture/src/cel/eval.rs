@@ -7,6 +7,7 @@ use super::inputs::Inputs;
 use super::ir::{Node, Op, Optional, Program, Variable};
 use super::library::Call;
 use super::lower::MAX_DEPTH;
+use super::pending::Pending;
 use super::value::{Text, Val};
 
 pub(super) type Outcome<'a> = Result<Val<'a>, EvalError>;
@@ -78,9 +79,16 @@ impl<'a> Run<'a> {
         if program.reads.depth <= MAX_DEPTH {
             return Ok(());
         }
-        let lets = (0..u16::try_from(self.inputs.lets().len()).unwrap_or(u16::MAX))
-            .take_while(|let_| *let_ < program.reads.lets);
-        for index in lets {
+        let lets = self.inputs.lets();
+        let mut needed = vec![false; lets.len()];
+        program.lets.iter().for_each(|index| needed[usize::from(*index)] = true);
+        // Each names only those above it.
+        for (index, program) in lets.iter().enumerate().rev() {
+            if needed[index] {
+                program.lets.iter().for_each(|index| needed[usize::from(*index)] = true);
+            }
+        }
+        for index in (0_u16..).zip(&needed).filter(|(_, needed)| **needed).map(|(index, _)| index) {
             if let Err(error @ EvalError { kind: ErrorKind::Budget, .. }) = self.named(index) {
                 return Err(error);
             }
@@ -271,26 +279,6 @@ impl<'a> Run<'a> {
 enum Absorbing {
     False,
     True,
-}
-
-/// Errors beside operands that did not decide.
-#[derive(Default)]
-pub(super) struct Pending(Option<EvalError>);
-
-impl Pending {
-    pub(super) fn push(&mut self, error: EvalError) -> Result<(), EvalError> {
-        if error.kind == ErrorKind::Budget {
-            return Err(error);
-        }
-        if self.0.is_none() || error.kind.is_missing() {
-            self.0 = Some(error);
-        }
-        Ok(())
-    }
-
-    pub(super) fn finish(self, value: Val<'_>) -> Outcome<'_> {
-        self.0.map_or(Ok(value), Err)
-    }
 }
 
 /// What was looked up, as an optional.

@@ -13,6 +13,8 @@ pub(crate) struct Program {
     pub(super) root: Node,
     /// Variables that the expression reads, itself or through a `let`.
     pub(crate) reads: Reads,
+    /// The named expressions that it names itself.
+    pub(super) lets: Vec<u16>,
 }
 
 /// Which variables an expression reads.
@@ -26,8 +28,6 @@ pub(crate) struct Reads {
     pub(crate) neighbours: bool,
     /// Deepest nesting, through the `let`s that are named.
     pub(crate) depth: u16,
-    /// How many of the named expressions it takes, counted to the last that is named, itself or through others.
-    pub(crate) lets: u16,
 }
 
 #[derive(Debug)]

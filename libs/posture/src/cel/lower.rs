@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::error::SyntaxError;
 use super::ir::{Fact, Node, Op, Optional, Program, Reads, Variable};
+use super::names::{Member, Names, Vocabulary};
 
 /// Stack to parse on: the parser recurses per term and level, and overflows the usual two megabytes.
 const STACK: usize = 64 << 20;
@@ -23,53 +24,6 @@ const DOTTED_TYPES: [&str; 7] = [
 ];
 /// Deepest nesting of the lowered tree, which is also the deepest recursion of a run.
 pub(super) const MAX_DEPTH: u16 = 64;
-
-/// Which names and functions an expression has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Vocabulary {
-    /// Those of our controls.
-    Control,
-    /// Those of admission policies: Kubernetes' libraries too.
-    Policy,
-}
-
-impl Vocabulary {
-    /// Longest expression in bytes; together with the depth it bounds what parsing and lowering may cost.
-    const fn max_source(self) -> usize {
-        match self {
-            Self::Control => 4096,
-            Self::Policy => 16384,
-        }
-    }
-}
-
-/// What `root.field` stands for.
-pub(crate) enum Member {
-    /// The field of a value.
-    Field,
-    /// A variable of its own.
-    Variable(Variable, Reads),
-    /// Nothing: there is no such field.
-    Unknown(String),
-}
-
-/// The names that an expression may use.
-pub(crate) trait Names: Sync {
-    /// What a plain name stands for, and what it reads.
-    fn variable(&self, name: &str) -> Option<(Variable, Reads)>;
-    /// The neighbour of that name.
-    fn neighbour(&self, name: &str) -> Option<u16>;
-    /// Whether the control declares that parameter.
-    fn parameter(&self, name: &str) -> bool;
-    /// The names and functions there are.
-    fn vocabulary(&self) -> Vocabulary {
-        Vocabulary::Control
-    }
-    /// What a field of a plain name stands for, in a policy.
-    fn member(&self, _root: &str, _field: &str) -> Member {
-        Member::Field
-    }
-}
 
 /// Parses and lowers an expression.
 pub(crate) fn compile(source: &str, names: &dyn Names) -> Result<Program, SyntaxError> {
@@ -99,9 +53,10 @@ fn parse(source: &str, names: &dyn Names) -> Result<Program, SyntaxError> {
         },
         None => SyntaxError::at(source, 0, "does not parse"),
     })?;
-    let mut lower = Lower { source, info: &info, names, locals: Vec::new(), depth: 0, reads: Reads::default() };
+    let mut lower =
+        Lower { source, info: &info, names, locals: Vec::new(), depth: 0, reads: Reads::default(), lets: Vec::new() };
     let root = lower.node(&ast)?;
-    Ok(Program { source: source.to_owned(), root, reads: lower.reads })
+    Ok(Program { source: source.to_owned(), root, reads: lower.reads, lets: lower.lets })
 }
 
 pub(super) struct Lower<'s> {
@@ -112,6 +67,7 @@ pub(super) struct Lower<'s> {
     pub(super) locals: Vec<String>,
     depth: u16,
     reads: Reads,
+    lets: Vec<u16>,
 }
 
 pub(super) type Lowered<T> = Result<T, SyntaxError>;
@@ -206,8 +162,9 @@ impl Lower<'_> {
         self.reads.element |= reads.element;
         self.reads.pod |= reads.pod;
         self.reads.neighbours |= reads.neighbours;
-        let own = if let Variable::Let(index) = variable { index + 1 } else { 0 };
-        self.reads.lets = self.reads.lets.max(reads.lets).max(own);
+        if let Variable::Let(index) = variable {
+            self.lets.push(index);
+        }
         Ok(variable)
     }
 

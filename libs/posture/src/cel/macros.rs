@@ -1,6 +1,7 @@
 use super::error::ErrorKind;
-use super::eval::{Outcome, Pending, Run, Scope, error};
+use super::eval::{Outcome, Run, Scope, error};
 use super::ir::{Iterate, Node};
+use super::pending::Pending;
 use super::value::Val;
 
 impl<'a> Run<'a> {

@@ -2,8 +2,9 @@ use std::cmp::Ordering;
 
 use super::compare::order;
 use super::error::{ErrorKind, EvalError};
-use super::eval::{Outcome, Pending, Run, Scope, error};
+use super::eval::{Outcome, Run, Scope, error};
 use super::ir::{Node, Pairs};
+use super::pending::Pending;
 use super::value::Val;
 
 impl<'a> Run<'a> {

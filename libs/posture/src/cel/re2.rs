@@ -78,16 +78,11 @@ fn class<'p>(rest: &'p str, translated: &mut String) -> &'p str {
                 return after;
             }
             '\\' => escape(after, Place::Class, translated),
-            '[' => match named(rest) {
-                Some(length) => {
-                    translated.push_str(&rest[..length]);
-                    &rest[length..]
-                }
-                None => {
-                    translated.push_str(r"\[");
-                    after
-                }
-            },
+            '[' => {
+                let named = named(rest).unwrap_or(0);
+                translated.push_str(if named == 0 { r"\[" } else { &rest[..named] });
+                &rest[named.max(1)..]
+            }
             // Doubled, these would combine classes.
             '&' | '~' => {
                 translated.extend(['\\', c]);

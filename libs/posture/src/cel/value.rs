@@ -178,8 +178,13 @@ impl<'a> Val<'a> {
                     |(key, value): &(Val<'a>, Val<'a>)| Some((key.as_str()?.to_owned(), value.to_json()?.into_owned()));
                 Value::Object(entries.iter().map(entry).collect::<Option<_>>()?)
             }
-            Self::Optional(_) | Self::Timestamp(_) | Self::Duration(_) | Self::Type(_) => return None,
-            Self::Bytes(_) | Self::Opaque(_) | Self::Missing(_) => return None,
+            Self::Optional(_)
+            | Self::Timestamp(_)
+            | Self::Duration(_)
+            | Self::Type(_)
+            | Self::Bytes(_)
+            | Self::Opaque(_)
+            | Self::Missing(_) => return None,
         }))
     }
 }

@@ -1,5 +1,7 @@
 //! Percent signs in URLs.
 
+use std::fmt::Write;
+
 use indexmap::IndexMap;
 
 /// Without its escapes, and with spaces for plus signs where those stand for them; `None` when an escape is malformed.
@@ -17,7 +19,12 @@ pub(super) fn escaped_path(path: &str) -> Option<String> {
     }
     let mut escaped = String::with_capacity(path.len());
     for byte in bytes {
-        if stays(byte) { escaped.push(char::from(byte)) } else { escaped.push_str(&format!("%{byte:02X}")) }
+        if stays(byte) {
+            escaped.push(char::from(byte));
+        } else {
+            // Writing to a string cannot fail.
+            let _ = write!(escaped, "%{byte:02X}");
+        }
     }
     Some(escaped)
 }

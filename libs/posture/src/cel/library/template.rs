@@ -150,12 +150,13 @@ fn nested<'a>(call: &Call<'_, 'a>, value: &Val<'a>, text: &mut String) -> Result
         Val::Double(double) => inner = format!("{:?}", numbers::plain(*double)),
         _ => string(call, value, &mut inner)?,
     }
-    match value {
-        Val::Str(_) => text.push_str(&format!("{inner:?}")),
-        Val::Bytes(_) => text.push_str(&format!("b{inner:?}")),
-        Val::Timestamp(_) => text.push_str(&format!("timestamp({inner:?})")),
-        Val::Duration(_) => text.push_str(&format!("duration({inner:?})")),
-        _ => text.push_str(&inner),
-    }
+    // Writing to a string cannot fail.
+    let _ = match value {
+        Val::Str(_) => write!(text, "{inner:?}"),
+        Val::Bytes(_) => write!(text, "b{inner:?}"),
+        Val::Timestamp(_) => write!(text, "timestamp({inner:?})"),
+        Val::Duration(_) => write!(text, "duration({inner:?})"),
+        _ => text.write_str(&inner),
+    };
     Ok(())
 }

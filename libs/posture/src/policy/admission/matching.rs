@@ -96,9 +96,8 @@ impl Matching {
         } else {
             review.namespace
         };
-        let selects = |labels: &Map<String, Value>| match rampart_domain::selects(&self.namespaces, labels) {
-            true => Matched::Yes,
-            false => Matched::No,
+        let selects = |labels: &Map<String, Value>| {
+            if rampart_domain::selects(&self.namespaces, labels) { Matched::Yes } else { Matched::No }
         };
         let name = target.namespace.map(|name| (NAMESPACE_NAME.to_owned(), Value::from(name)));
         match namespace {

@@ -1,4 +1,4 @@
-//! ValidatingAdmissionPolicies with their bindings, from the documents as they are applied to a cluster.
+//! Policies of the kind `ValidatingAdmissionPolicy` with their bindings, from the documents as they are applied to a cluster.
 //!
 //! ```text
 //! documents ──load──> one policy per binding ──review(object)──> Decision
@@ -69,10 +69,9 @@ impl Policy for Bound {
         }
         let decision = self.judge(&target, review);
         match (blind, decision) {
-            (None, decision) => decision,
-            // Whether it looks at the object or not, it would have nothing against it.
-            (Some(_), decision @ (Decision::NotMatched | Decision::Passed)) => decision,
-            (Some(reason), _) => Decision::Unknown(reason.to_owned()),
+            // Whether it looks at the object or not, it would have nothing against one that passes.
+            (Some(reason), Decision::Violated(_) | Decision::Unknown(_)) => Decision::Unknown(reason.to_owned()),
+            (_, decision) => decision,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Validations in CEL: what a ValidatingAdmissionPolicy states, and a constraint template of the engine
+//! Validations in CEL: what a `ValidatingAdmissionPolicy` states, and a constraint template of the engine
 //! `K8sNativeValidation`.
 //!
 //! ```text
