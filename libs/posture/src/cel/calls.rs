@@ -29,6 +29,7 @@ impl Lower<'_> {
                     ("of", 1) => Function::OptionalOf,
                     ("none", 0) => Function::OptionalNone,
                     ("ofNonZeroValue", 1) => Function::OptionalOfNonZero,
+                    ("unwrap", 1) if self.is_policy() => return self.unwrap(&args[0], expr),
                     _ => return self.refuse(expr, format!("unknown function `optional.{name}`")),
                 };
                 Ok(Op::Call(function, args.iter().map(|arg| self.node(arg)).collect::<Lowered<_>>()?))
@@ -162,6 +163,14 @@ impl Lower<'_> {
             return self.refuse(expr, format!("invalid regular expression: {error}"));
         }
         Ok(Some(Op::Library(function, nodes)))
+    }
+
+    /// `optional.unwrap(list)`: the method `unwrapOpt` in another form.
+    fn unwrap(&mut self, list: &IdedExpr, expr: &IdedExpr) -> Lowered<Op> {
+        match self.library(Some(list), "unwrapOpt", &[], expr)? {
+            Some(op) => Ok(op),
+            None => self.refuse(expr, "unknown function `optional.unwrap`"),
+        }
     }
 
     /// `sortBy` is a macro that only policies have.

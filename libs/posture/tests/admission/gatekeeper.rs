@@ -220,6 +220,31 @@ fn without_a_request_there_is_no_operation_and_no_user() {
 }
 
 #[test]
+fn a_whole_request_says_the_rest() {
+    let source = "validations: [{expression: \"request.subResource == 'ephemeralcontainers' && request.dryRun && \
+                  !has(request.options) && request.userInfo.username == 'amy' && request.name == 'q'\"}]";
+    let (object, user) = (pod(&json!({})), json!({"username": "amy"}));
+    let request = json!({
+        "kind": {"group": "", "version": "v1", "kind": "Pod"},
+        "resource": {"group": "", "version": "v1", "resource": "pods"},
+        "subResource": "ephemeralcontainers",
+        "name": "q",
+        "operation": "UPDATE",
+        "dryRun": true,
+    });
+    let inventory = Inventory::default();
+    let review = Review {
+        object: &object,
+        old_object: Some(&object),
+        operation: Some(Operation::Update),
+        namespace: None,
+        user: Some(&user),
+        inventory: &inventory,
+    };
+    assert_eq!(compiled(source).evaluate_request(&review, &request, &json!(null)), Decision::Passed);
+}
+
+#[test]
 fn a_source_that_cannot_run_is_refused_where_it_is_written() {
     let source = document("variables: [{name: a, expression: 'object.x +'}]\nvalidations: [{expression: 'true'}]");
     let error = Validation::compile(&source, Dialect::Gatekeeper, PLACE).unwrap_err();

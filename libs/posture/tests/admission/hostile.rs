@@ -43,6 +43,32 @@ fn long_chains_of_variables_run_on_an_ordinary_stack() {
 }
 
 #[test]
+fn the_deepest_expressions_run_on_an_ordinary_stack() {
+    for (open, close) in [
+        ("[1].all(i, v, ", ")"),
+        ("[1].map(x, x).exists(x, ", ")"),
+        ("cel.bind(x, 1, ", ")"),
+        ("math.greatest([1, 2]) == 2 && !(", ")"),
+        ("[1].transformMap(i, v, v).all(i, v, ", ")"),
+        ("lists.range(1).sortBy(x, 1).exists(x, ", ")"),
+        ("optional.of(1).optMap(x, ", ").hasValue()"),
+    ] {
+        let nested = |depth: usize| with_expression(&format!("{}1 == 1{}", open.repeat(depth), close.repeat(depth)));
+        let policies = (1..100).map(|depth| load(&[nested(depth)], Unbound::Judged).0);
+        let deepest = policies.take_while(|policies| !policies.is_empty()).last().unwrap();
+        assert_ne!(review(&*deepest[0], &deployment(1), Asked::default()), Decision::NotMatched, "{open}");
+    }
+}
+
+#[test]
+fn long_conjunctions_are_not_deep() {
+    let conjunction = vec!["object.kind != 'x'"; 400].join(" && ");
+    let (policies, errors) = load(&[with_expression(&conjunction)], Unbound::Judged);
+    assert!(errors.is_empty(), "{errors:?}");
+    assert_eq!(review(&*policies[0], &deployment(1), Asked::default()), Decision::Passed);
+}
+
+#[test]
 fn evaluations_end_by_their_budget() {
     let mut object = deployment(1);
     object["spec"]["many"] = (0..200).map(|n| json!({"name": n.to_string()})).collect();

@@ -20,6 +20,7 @@ pub(super) fn find(form: Form<'_>, name: &str, args: usize) -> Option<Native> {
         (Form::Method, "flatten", 1 | 2) => flatten,
         (Form::Method, "first", 1) => first,
         (Form::Method, "last", 1) => last,
+        (Form::Method, "unwrapOpt", 1) => unwrap,
         (Form::In("lists"), "range", 1) => range,
         _ => return None,
     })
@@ -130,6 +131,16 @@ fn first<'a>(call: &Call<'_, 'a>, args: &[Val<'a>]) -> Outcome<'a> {
 fn last<'a>(call: &Call<'_, 'a>, args: &[Val<'a>]) -> Outcome<'a> {
     let length = args[0].list_len().ok_or_else(|| call.no_overload())?;
     Ok(length.checked_sub(1).and_then(|index| args[0].item(index)).map_or(Val::NONE, Val::some))
+}
+
+/// The values of the optionals that have one.
+fn unwrap<'a>(call: &Call<'_, 'a>, args: &[Val<'a>]) -> Outcome<'a> {
+    let mut values = Vec::new();
+    for item in call.items(&args[0])? {
+        let Val::Optional(inner) = item else { return Err(call.no_overload()) };
+        values.extend(inner.map(|value| (*value).clone()));
+    }
+    Ok(Val::List(values.into()))
 }
 
 fn range<'a>(call: &Call<'_, 'a>, args: &[Val<'a>]) -> Outcome<'a> {

@@ -58,26 +58,30 @@ impl Policy for Bound {
     }
 
     fn review(&self, review: &Review<'_>) -> Decision {
-        let target = Target::of(review);
+        self.decide(review, None, &Target::of(review))
+    }
+}
+
+impl Bound {
+    /// Whether it looks at the object, and what it says of it.
+    fn decide(&self, review: &Review<'_>, request: Option<&Value>, target: &Target<'_>) -> Decision {
         let mut blind = None;
         for matching in [&self.policy.matching].into_iter().chain(&self.matching) {
-            match matching.matches(&target, review) {
+            match matching.matches(target, review) {
                 Matched::No => return Decision::NotMatched,
                 Matched::Unknown(reason) => blind = blind.or(Some(reason)),
                 Matched::Yes => {}
             }
         }
-        let decision = self.judge(&target, review);
+        let decision = self.judge(review, request, target);
         match (blind, decision) {
             // Whether it looks at the object or not, it would have nothing against one that passes.
             (Some(reason), Decision::Violated(_) | Decision::Unknown(_)) => Decision::Unknown(reason.to_owned()),
             (_, decision) => decision,
         }
     }
-}
 
-impl Bound {
-    fn judge(&self, target: &Target<'_>, review: &Review<'_>) -> Decision {
+    fn judge(&self, review: &Review<'_>, request: Option<&Value>, target: &Target<'_>) -> Decision {
         let found = match (&self.policy.param_kind, &self.param_ref) {
             (Some((group, kind)), Some(wanted)) => wanted.find(&self.params, group, kind, target),
             _ => Ok(vec![&Value::Null]),
@@ -87,7 +91,7 @@ impl Bound {
             Ok(found) => found,
             Err(reason) => return self.unconfigured(reason),
         };
-        let decisions = found.into_iter().map(|params| self.policy.validation.evaluate(review, params));
+        let decisions = found.into_iter().map(|params| self.policy.validation.judge(review, request, target, params));
         self.with_actions(decisions.fold(Decision::NotMatched, both))
     }
 

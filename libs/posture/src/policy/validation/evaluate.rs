@@ -1,18 +1,18 @@
 use serde_json::{Map, Value};
 
 use super::request::{admission, fields};
-use super::{Dialect, Failure, Rule, Target, Validation};
+use super::{Dialect, Failure, Rule, Subject, Validation};
 use crate::cel::{ErrorKind, EvalError, Program, Run, Val};
-use crate::policy::{Decision, Review, Violation};
+use crate::policy::{Decision, Violation};
 
 /// Steps that one policy may take on one object: some milliseconds, more than Kubernetes would give it.
 const STEPS: u32 = 2_000_000;
 /// Longest message in bytes that an expression may make.
 const LONGEST_MESSAGE: usize = 5 * 1024;
 
-pub(super) fn evaluate(validation: &Validation, review: &Review<'_>, target: &Target<'_>, params: &Value) -> Decision {
-    let fields = fields(target, review, validation.dialect);
-    let run = Run::new(admission(validation, review, target, &fields, params), STEPS);
+pub(super) fn evaluate(validation: &Validation, subject: &Subject<'_>, params: &Value) -> Decision {
+    let fields = fields(subject, validation.dialect);
+    let run = Run::new(admission(validation, subject, &fields, params), STEPS);
     let mut judge = Judge { validation, run: &run, violations: Vec::new(), unknown: None };
     match judge.conditions() {
         Some(false) => return Decision::NotMatched,

@@ -33,6 +33,15 @@ pub enum Dialect {
     Gatekeeper,
 }
 
+/// What is judged.
+#[derive(Clone, Copy)]
+struct Subject<'s> {
+    review: &'s Review<'s>,
+    /// The whole request, where there is one.
+    request: Option<&'s Value>,
+    target: &'s Target<'s>,
+}
+
 /// Where a source was found, for messages.
 #[derive(Debug, Clone, Copy)]
 pub struct Place<'p> {
@@ -93,9 +102,24 @@ impl Validation {
 
     /// Judges an object. `params` are the parameters of the constraint, or the parameter object.
     pub fn evaluate(&self, review: &Review<'_>, params: &Value) -> Decision {
+        self.judge(review, None, &Target::of(review), params)
+    }
+
+    /// Judges an object that comes with its admission request: `request` of an `AdmissionReview`.
+    pub fn evaluate_request(&self, review: &Review<'_>, request: &Value, params: &Value) -> Decision {
+        self.judge(review, Some(request), &Target::of_request(review, request), params)
+    }
+
+    pub(super) fn judge(
+        &self,
+        review: &Review<'_>,
+        request: Option<&Value>,
+        target: &Target<'_>,
+        params: &Value,
+    ) -> Decision {
         let (object, old_object) = (without_nulls(review.object), review.old_object.map(without_nulls));
         let review = Review { object: &object, old_object: old_object.as_deref(), ..*review };
-        evaluate::evaluate(self, &review, &Target::of(&review), params)
+        evaluate::evaluate(self, &Subject { review: &review, request, target }, params)
     }
 
     /// Whether a failing evaluation violates the policy.

@@ -2,7 +2,7 @@ use super::Dialect;
 use crate::cel::{Member, Names, Reads, Slot, Variable, Vocabulary};
 
 /// Fields of `request`.
-const REQUEST: [&str; 12] = [
+pub(super) const REQUEST: [&str; 12] = [
     "kind",
     "resource",
     "subResource",

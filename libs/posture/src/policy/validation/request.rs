@@ -2,12 +2,14 @@ use std::sync::LazyLock;
 
 use serde_json::{Map, Value, json};
 
-use super::{Dialect, Scope, Target, Validation};
+use super::names::REQUEST;
+use super::{Dialect, Scope, Subject, Target, Validation};
 use crate::cel::{Admission, Missing, Val};
 use crate::policy::{Operation, Review};
 
 /// The plain fields of `request`: all but who asks and with which options.
-pub(super) fn fields(target: &Target<'_>, review: &Review<'_>, dialect: Dialect) -> Value {
+pub(super) fn fields(subject: &Subject<'_>, dialect: Dialect) -> Value {
+    let Subject { review, request, target } = *subject;
     let kind = json!({"group": target.group, "version": target.version, "kind": target.kind});
     let resource = json!({"group": target.group, "version": target.version, "resource": target.resource});
     // Where nothing happens, Gatekeeper's request names no operation.
@@ -33,17 +35,22 @@ pub(super) fn fields(target: &Target<'_>, review: &Review<'_>, dialect: Dialect)
     for (name, text) in texts {
         fields.extend(text.map(|text| (name.to_owned(), text.into())));
     }
+    // What a request says itself is taken as it says it.
+    for name in REQUEST.into_iter().filter(|name| *name != "userInfo") {
+        let said = request.and_then(|request| request.get(name)).filter(|said| !said.is_null());
+        fields.extend(said.map(|said| (name.to_owned(), said.clone())));
+    }
     Value::Object(fields)
 }
 
 /// What the expressions of a policy stand on.
 pub(super) fn admission<'a>(
     validation: &'a Validation,
-    review: &Review<'a>,
-    target: &Target<'_>,
+    subject: &Subject<'a>,
     fields: &'a Value,
     params: &'a Value,
 ) -> Admission<'a> {
+    let Subject { review, request, target } = *subject;
     let goes = review.operation == Some(Operation::Delete);
     let object = Val::of(review.object);
     let old_object = match (review.operation, review.old_object) {
@@ -54,16 +61,18 @@ pub(super) fn admission<'a>(
         (Some(Operation::Update) | None, None) => Val::Missing(Missing::OldObject),
     };
     let user = review.user.map_or(Val::Missing(Missing::User), Val::of);
-    let unknown = [("userInfo", user), ("options", Val::Missing(Missing::Options))];
     let known = fields.as_object().into_iter().flatten().map(|(name, value)| (Val::text(name), Val::of(value)));
-    let request = known.chain(unknown.map(|(name, value)| (Val::text(name), value)));
+    let mut fields: Vec<_> = known.chain([(Val::text("userInfo"), user)]).collect();
+    if request.is_none() {
+        fields.push((Val::text("options"), Val::Missing(Missing::Options)));
+    }
     let params = if params.is_null() && validation.dialect == Dialect::Gatekeeper { &*EMPTY } else { params };
     let parameters = Val::of(params);
     Admission {
         any_object: object.clone(),
         object: if goes { Val::Null } else { object },
         old_object,
-        request: Val::Map(request.collect()),
+        request: Val::Map(fields.into()),
         params: match validation.dialect {
             Dialect::Kubernetes => parameters.clone(),
             Dialect::Gatekeeper => nested(["spec", "parameters"], parameters.clone()),

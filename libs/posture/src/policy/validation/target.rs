@@ -1,3 +1,5 @@
+use std::borrow::Cow;
+
 use serde_json::Value;
 
 use crate::policy::admission::kinds;
@@ -9,9 +11,9 @@ pub(in crate::policy) struct Target<'a> {
     pub(in crate::policy) group: &'a str,
     pub(in crate::policy) version: &'a str,
     pub(in crate::policy) kind: &'a str,
-    pub(in crate::policy) resource: String,
+    pub(in crate::policy) resource: Cow<'a, str>,
     /// Empty for the object itself.
-    pub(in crate::policy) subresource: &'static str,
+    pub(in crate::policy) subresource: &'a str,
     /// Versions of the same resource that an API server gives too.
     pub(in crate::policy) versions: kinds::Versions,
     pub(in crate::policy) name: Option<&'a str>,
@@ -56,7 +58,7 @@ impl<'a> Target<'a> {
             group,
             version,
             kind,
-            resource: known.resource,
+            resource: known.resource.into(),
             subresource: known.subresource,
             versions: known.versions,
             name,
@@ -64,6 +66,28 @@ impl<'a> Target<'a> {
             scope: if scope == Scope::Unknown && namespace.is_some() { Scope::Namespaced } else { scope },
             operation: review.operation.unwrap_or(Operation::Create),
         }
+    }
+
+    /// What a whole request says of itself outweighs what its object says.
+    pub(in crate::policy) fn of_request(review: &Review<'a>, request: &'a Value) -> Self {
+        let text = |pointer: &str| request.pointer(pointer).and_then(Value::as_str);
+        let some = |pointer: &str| text(pointer).filter(|text| !text.is_empty());
+        let mut target = Self::of(review);
+        if let (Some(version), Some(resource)) = (some("/resource/version"), some("/resource/resource")) {
+            target.group = text("/resource/group").unwrap_or_default();
+            (target.version, target.resource) = (version, resource.into());
+            target.subresource = text("/subResource").unwrap_or_default();
+        }
+        target.kind = some("/kind/kind").unwrap_or(target.kind);
+        target.name = some("/name").or(target.name);
+        if let Some(namespace) = some("/namespace") {
+            target.namespace = Some(namespace);
+            target.scope = if target.is_namespace() { Scope::Cluster } else { Scope::Namespaced };
+        } else if request.get("operation").is_some() && target.scope == Scope::Unknown {
+            // A request about what lives in a namespace names it.
+            target.scope = Scope::Cluster;
+        }
+        target
     }
 
     pub(in crate::policy) fn is_namespace(&self) -> bool {

@@ -29,6 +29,8 @@ fn lists_and_sets() {
         lists.range(3) => [0,1,2]
         [1, 2].first().value() => 1
         [].last().hasValue() => false
+        [optional.of(1), optional.none()].unwrapOpt() => [1]
+        optional.unwrap([optional.of(1), optional.none()]) => [1]
         [3, 1, 2].sort() => [1,2,3]
         [1, 1, 2].distinct() => [1,2]
         [{'a': 2}, {'a': 1}].sortBy(x, x.a) => [{"a":1},{"a":2}]
