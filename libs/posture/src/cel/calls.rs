@@ -6,6 +6,7 @@ use super::ir::{Function, Iterate, Node, Op, Variable};
 use super::library::{self, Form};
 use super::lower::{Lower, Lowered};
 use super::patterns::{self, Syntax};
+use super::time;
 use super::vocabulary::{binary, function, iterate, operator, pairs};
 
 impl Lower<'_> {
@@ -53,6 +54,15 @@ impl Lower<'_> {
                         Err(error) => return self.refuse(expr, format!("invalid regular expression: {error}")),
                     };
                     return Ok(Op::Matches(Box::new(nodes.swap_remove(0)), regex));
+                }
+                let (time, text) = match nodes.as_slice() {
+                    [Node { op: Op::Str(text), .. }] => {
+                        (matches!(function, Function::Timestamp | Function::Duration), text)
+                    }
+                    _ => return Ok(Op::Call(function, nodes)),
+                };
+                if self.is_policy() && time && !time::spells(function, text) {
+                    return self.refuse(expr, format!("`{text}` is no {name}"));
                 }
                 Ok(Op::Call(function, nodes))
             }

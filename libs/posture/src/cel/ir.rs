@@ -17,6 +17,47 @@ pub(crate) struct Program {
     pub(super) lets: Vec<u16>,
 }
 
+impl Program {
+    /// Whether the expression may give `true` or `false`: not when it is plain that it gives something else.
+    pub(crate) fn may_hold(&self) -> bool {
+        self.root.may_hold()
+    }
+}
+
+impl Node {
+    fn may_hold(&self) -> bool {
+        match &self.op {
+            Op::Cond(parts) => parts.1.may_hold() && parts.2.may_hold(),
+            Op::Bind(parts) => parts.1.may_hold(),
+            Op::Null
+            | Op::Int(_)
+            | Op::Uint(_)
+            | Op::Double(_)
+            | Op::Str(_)
+            | Op::Bytes(_)
+            | Op::Type(_)
+            | Op::Json(_)
+            | Op::List(_)
+            | Op::Map(_)
+            | Op::Negate(_)
+            | Op::OptSelect(..)
+            | Op::OptIndex(..) => false,
+            Op::Binary(binary, _) => !matches!(
+                binary,
+                Binary::Add | Binary::Subtract | Binary::Multiply | Binary::Divide | Binary::Remainder
+            ),
+            Op::Iterate(iterate, ..) => {
+                !matches!(iterate, Iterate::Map | Iterate::FilterMap | Iterate::Filter | Iterate::SortBy)
+            }
+            Op::Call(function, _) => !matches!(
+                function,
+                Function::Size | Function::String | Function::Int | Function::Uint | Function::Double | Function::Join
+            ),
+            _ => true,
+        }
+    }
+}
+
 /// Which variables an expression reads.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Reads {

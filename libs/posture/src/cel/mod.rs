@@ -4,6 +4,10 @@
 //! text ──cel parser──> AST ──lower──> Program ──run(variables)──> Val | EvalError
 //! ```
 //!
+//! Our controls and the admission policies that others wrote share the tree. They differ in what they may name, and only
+//! policies have the functions that Kubernetes adds (`library`); where Kubernetes' evaluator differs from the one that
+//! controls are tested against, a policy runs as Kubernetes runs it.
+//!
 //! Lowering refuses whatever the tree cannot express, undeclared names included, with line and column: a typo fails when
 //! content is loaded, never when an object is judged. Every node costs a step of a budget, so no condition can hang.
 

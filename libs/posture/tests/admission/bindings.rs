@@ -154,6 +154,8 @@ fn what_cannot_be_used_is_refused_where_it_is_written() {
             .contains("not declared")
     );
     assert!(of("  validations: [{expression: image('x').registry() == ''}]").contains("unknown method `registry`"));
+    assert!(of("  validations: [{expression: object.spec.replicas + 1}]").contains("expression: gives no bool"));
+    assert!(of("  validations: [{expression: \"true ? 'a' : 'b'\"}]").contains("expression: gives no bool"));
     assert!(of("  validations: []").contains("states nothing"));
     assert!(of("  validations: [{message: x}]").contains("validations[0].expression: is required"));
     assert!(

@@ -77,6 +77,12 @@ impl<'s> Compiler<'s> {
         cel::compile(self.required(field, owner)?, names).map_err(|error| self.refuse_at(field, error))
     }
 
+    /// An expression that holds or does not.
+    fn condition(&self, field: &str, owner: &'s Value, names: &PolicyNames) -> Compiled<Program> {
+        let program = self.expression(field, owner, names)?;
+        if program.may_hold() { Ok(program) } else { Err(self.refuse(field, "gives no bool")) }
+    }
+
     fn conditions(&self, names: &PolicyNames) -> Compiled<Vec<Condition>> {
         let mut conditions: Vec<Condition> = Vec::new();
         for (index, item) in self.list("matchConditions", MOST)?.iter().enumerate() {
@@ -85,7 +91,7 @@ impl<'s> Compiler<'s> {
             if conditions.iter().any(|known| known.name == name) {
                 return Err(self.refuse(&format!("{field}.name"), format!("`{name}` is given twice")));
             }
-            let expression = self.expression(&format!("{field}.expression"), item, names)?;
+            let expression = self.condition(&format!("{field}.expression"), item, names)?;
             conditions.push(Condition { name, expression });
         }
         Ok(conditions)
@@ -113,7 +119,7 @@ impl<'s> Compiler<'s> {
         let mut rules = Vec::new();
         for (index, item) in self.list("validations", MOST)?.iter().enumerate() {
             let field = format!("validations[{index}]");
-            let expression = self.expression(&format!("{field}.expression"), item, names)?;
+            let expression = self.condition(&format!("{field}.expression"), item, names)?;
             let own = |name: &str| format!("{field}.{name}");
             let message = self.text(&own("message"), item)?.map(str::trim).filter(|text| !text.is_empty());
             // Messages are made after the decision, where nobody is asked any more.

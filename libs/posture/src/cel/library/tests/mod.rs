@@ -125,6 +125,8 @@ fn what_there_is_not_is_refused_with_its_position() {
     refused("selects", 1, 1, "not declared");
     refused("quantity('1').mul(2)", 1, 18, "unknown method `mul`");
     refused("params.x", 1, 1, "`params` is not declared");
+    refused("duration('1d') > duration('1h')", 1, 9, "`1d` is no duration");
+    refused("timestamp('yesterday')", 1, 10, "`yesterday` is no timestamp");
 }
 
 #[test]
