@@ -70,6 +70,10 @@ fn groups_and_resources() {
         Looks::Yes,
     );
     check(&rule("example.com", "widgets", ""), &object("example.com/v1", "Widget", Some("a")), Looks::Yes);
+    // Policies are not for policies.
+    let group = "admissionregistration.k8s.io/v1";
+    check(&rule("'*'", "'*'", ""), &object(group, "ValidatingAdmissionPolicyBinding", None), Looks::No);
+    check(&rule("'*'", "'*'", ""), &object(group, "ValidatingWebhookConfiguration", None), Looks::Yes);
     let exec = object("v1", "PodExecOptions", Some("a"));
     check(&rule("''", "pods/exec", ""), &exec, Looks::Yes);
     check(&rule("''", "'*/exec'", ""), &exec, Looks::Yes);

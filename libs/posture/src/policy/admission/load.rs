@@ -9,7 +9,7 @@ use super::{Bound, Shared, Unbound};
 use crate::policy::validation::{Dialect, Place, Validation};
 use crate::policy::{LoadError, Policy};
 
-const GROUP: &str = "admissionregistration.k8s.io";
+pub(super) const GROUP: &str = "admissionregistration.k8s.io";
 const POLICY: &str = "ValidatingAdmissionPolicy";
 const BINDING: &str = "ValidatingAdmissionPolicyBinding";
 

@@ -65,6 +65,9 @@ impl Policy for Bound {
 impl Bound {
     /// Whether it looks at the object, and what it says of it.
     fn decide(&self, review: &Review<'_>, request: Option<&Value>, target: &Target<'_>) -> Decision {
+        if is_policy(target) {
+            return Decision::NotMatched;
+        }
         let mut blind = None;
         for matching in [&self.policy.matching].into_iter().chain(&self.matching) {
             match matching.matches(target, review) {
@@ -115,6 +118,18 @@ impl Bound {
         }
         decision
     }
+}
+
+/// No policy looks at policies and their bindings: one that forbids everything could not be taken back.
+fn is_policy(target: &Target<'_>) -> bool {
+    target.group == load::GROUP
+        && matches!(
+            &*target.resource,
+            "validatingadmissionpolicies"
+                | "validatingadmissionpolicybindings"
+                | "mutatingadmissionpolicies"
+                | "mutatingadmissionpolicybindings"
+        )
 }
 
 /// The decision that two parameters come to.

@@ -7,6 +7,7 @@ mod text;
 
 use serde_json::{Value, json};
 
+use crate::cel::tests::{CORPUS, objects, of_control};
 use crate::cel::{Admission, EvalError, Missing, Names, Program, Reads, Run, Slot, Val, Variable, Vocabulary, compile};
 use crate::oracle::describe;
 
@@ -72,6 +73,21 @@ fn check(lines: &str) {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn policies_and_controls_run_alike() {
+    // What `has` says of a value without fields is below; the malformed times are refused when they are loaded.
+    let differs = |source: &str| source.contains("has(") || source == "duration('x')" || source == "timestamp('nope')";
+    let shared = |source: &&&str| !source.contains("now") && !differs(source);
+    let mut compared = 0;
+    for source in CORPUS.iter().filter(shared) {
+        for object in objects() {
+            assert_eq!(value(source, &object).ok(), of_control(source, &object), "{source} with {object}");
+            compared += 1;
+        }
+    }
+    assert!(compared > 800, "only {compared} comparisons");
 }
 
 #[test]
