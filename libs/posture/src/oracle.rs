@@ -108,6 +108,7 @@ pub(crate) fn describe(value: &Val<'_>) -> String {
         Val::Timestamp(at) => format!("at {}", at.to_rfc3339()),
         Val::Duration(duration) => format!("for {duration}"),
         Val::Type(name) => format!("type {name}"),
+        Val::Bytes(_) | Val::Opaque(_) | Val::Missing(_) => format!("{value:?}"),
     }
 }
 

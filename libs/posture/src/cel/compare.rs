@@ -21,6 +21,11 @@ impl<'a> Run<'a> {
             (Val::Timestamp(a), Val::Timestamp(b)) => a == b,
             (Val::Duration(a), Val::Duration(b)) => a == b,
             (Val::Type(a), Val::Type(b)) => a == b,
+            (Val::Bytes(a), Val::Bytes(b)) => a == b,
+            (Val::Opaque(a), Val::Opaque(b)) => a == b,
+            (Val::Missing(missing), _) | (_, Val::Missing(missing)) => {
+                return Err(error(node, ErrorKind::Missing(*missing)));
+            }
             (Val::Optional(a), Val::Optional(b)) => match (a, b) {
                 (None, None) => true,
                 (Some(a), Some(b)) => self.equal(a, b, node)?,
@@ -69,7 +74,10 @@ impl<'a> Run<'a> {
             Val::Map(entries) => {
                 for (known, value) in entries.iter() {
                     if self.equal(known, key, node)? {
-                        return Ok(Some(value.clone()));
+                        return match value {
+                            Val::Missing(missing) => Err(error(node, ErrorKind::Missing(*missing))),
+                            value => Ok(Some(value.clone())),
+                        };
                     }
                 }
                 Ok(None)
@@ -87,6 +95,7 @@ pub(super) fn order(left: &Val<'_>, right: &Val<'_>, node: &Node) -> Result<Orde
         (Val::Str(a), Val::Str(b)) => Ok(a.as_str().cmp(b.as_str())),
         (Val::Timestamp(a), Val::Timestamp(b)) => Ok(a.cmp(b)),
         (Val::Duration(a), Val::Duration(b)) => Ok(a.cmp(b)),
+        (Val::Bytes(a), Val::Bytes(b)) => Ok(a.cmp(b)),
         _ => {
             let (a, b) = number(left).zip(number(right)).ok_or_else(incomparable)?;
             compare_numbers(a, b).ok_or_else(incomparable)

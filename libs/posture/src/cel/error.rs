@@ -77,6 +77,35 @@ pub(crate) enum ErrorKind {
     Budget,
     /// The neighbours of this index were not listed completely.
     Unread(u16),
+    /// A fact of the request is not known.
+    Missing(Missing),
+}
+
+/// What of an admission request may not be known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Missing {
+    /// The object before the change.
+    OldObject,
+    /// Who asks.
+    User,
+    /// The options of the request.
+    Options,
+    /// The object's namespace.
+    Namespace,
+    /// Who may do what.
+    Authorizer,
+}
+
+impl Missing {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::OldObject => "the object before the change is not known",
+            Self::User => "the user of the request is not known",
+            Self::Options => "the options of the request are not known",
+            Self::Namespace => "the namespace of the object is not known",
+            Self::Authorizer => "there is no authorizer to ask",
+        }
+    }
 }
 
 impl ErrorKind {
@@ -95,7 +124,13 @@ impl ErrorKind {
             Self::DuplicateKey => "repeated key",
             Self::Budget => "step budget exhausted",
             Self::Unread(_) => "neighbours were not read",
+            Self::Missing(missing) => missing.as_str(),
         }
+    }
+
+    /// Whether a fact is missing, rather than a mistake made: it outweighs other errors, and no optional hides it.
+    pub(super) const fn is_missing(self) -> bool {
+        matches!(self, Self::Unread(_) | Self::Missing(_))
     }
 }
 

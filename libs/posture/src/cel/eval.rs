@@ -1,32 +1,21 @@
 use std::cell::{Cell, RefCell};
 
-use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use super::error::{ErrorKind, EvalError};
-use super::ir::{Fact, Node, Op, Optional, Program, Variable};
+use super::inputs::Inputs;
+use super::ir::{Node, Op, Optional, Program, Variable};
+use super::library::Call;
+use super::lower::MAX_DEPTH;
+use super::pending::Pending;
 use super::value::{Text, Val};
-use crate::input::{Facts, NeighbourItem};
 
 pub(super) type Outcome<'a> = Result<Val<'a>, EvalError>;
 
-/// What the names of an expression stand for.
-pub(crate) struct Variables<'a> {
-    pub(crate) object: &'a Value,
-    pub(crate) pod: Option<&'a Value>,
-    pub(crate) template: &'a Value,
-    pub(crate) facts: &'a Facts<'a>,
-    pub(crate) params: &'a Value,
-    pub(crate) now: DateTime<Utc>,
-    /// Per declared neighbour: what was listed, `None` when the listing is incomplete.
-    pub(crate) neighbours: &'a [Option<&'a [NeighbourItem<'a>]>],
-    pub(crate) lets: &'a [Program],
-    pub(crate) it: Option<(&'a Value, &'static str, Text<'a>)>,
-}
-
-/// One run of the expressions of a control on one element: variables, values of its `let`s, and the step budget.
+/// One run of the expressions of a control on one element, or of a policy on one object: what they may name, values of
+/// named expressions, and the step budget.
 pub(crate) struct Run<'a> {
-    pub(super) variables: Variables<'a>,
+    inputs: Inputs<'a>,
     memo: RefCell<Vec<Option<Outcome<'a>>>>,
     steps: Cell<u32>,
 }
@@ -54,14 +43,21 @@ impl<'s, 'a> Scope<'s, 'a> {
 
 impl<'a> Run<'a> {
     /// A run that may take `steps` steps.
-    pub(crate) fn new(variables: Variables<'a>, steps: u32) -> Self {
-        Self { variables, memo: RefCell::new(Vec::new()), steps: Cell::new(steps) }
+    pub(crate) fn new(inputs: impl Into<Inputs<'a>>, steps: u32) -> Self {
+        Self { inputs: inputs.into(), memo: RefCell::new(Vec::new()), steps: Cell::new(steps) }
+    }
+
+    /// Whether a policy runs, by the rules of Kubernetes where they differ from ours.
+    pub(super) fn is_policy(&self) -> bool {
+        matches!(self.inputs, Inputs::Admission(_))
     }
 
     /// Turns to another element: what was computed from the last one is forgotten.
     pub(crate) fn set_element(&mut self, element: (&'a Value, &'static str, Text<'a>)) {
-        self.variables.it = Some(element);
-        let lets = self.variables.lets;
+        let lets = self.inputs.lets();
+        if let Inputs::Control(variables) = &mut self.inputs {
+            variables.it = Some(element);
+        }
         for (slot, program) in self.memo.get_mut().iter_mut().zip(lets) {
             if program.reads.element {
                 *slot = None;
@@ -71,9 +67,33 @@ impl<'a> Run<'a> {
 
     /// The value of an expression.
     pub(crate) fn value(&self, program: &'a Program) -> Outcome<'a> {
+        self.prepare(program)?;
         let value = self.eval(&program.root, None)?;
         // An optional may have swallowed the error that the budget ran out.
         if self.steps.get() == 0 { Err(error(&program.root, ErrorKind::Budget)) } else { Ok(value) }
+    }
+
+    /// Where an expression and the named ones below it nest deeper than one may, computes those first and in their
+    /// order: no stack holds more than one expression then.
+    fn prepare(&self, program: &Program) -> Result<(), EvalError> {
+        if program.reads.depth <= MAX_DEPTH {
+            return Ok(());
+        }
+        let lets = self.inputs.lets();
+        let mut needed = vec![false; lets.len()];
+        program.lets.iter().for_each(|index| needed[usize::from(*index)] = true);
+        // Each names only those above it.
+        for (index, program) in lets.iter().enumerate().rev() {
+            if needed[index] {
+                program.lets.iter().for_each(|index| needed[usize::from(*index)] = true);
+            }
+        }
+        for index in (0_u16..).zip(&needed).filter(|(_, needed)| **needed).map(|(index, _)| index) {
+            if let Err(error @ EvalError { kind: ErrorKind::Budget, .. }) = self.named(index) {
+                return Err(error);
+            }
+        }
+        Ok(())
     }
 
     /// The value of a condition.
@@ -102,12 +122,15 @@ impl<'a> Run<'a> {
             Op::Double(double) => Val::Double(*double),
             Op::Str(text) => Val::text(text),
             Op::Type(name) => Val::Type(name),
+            Op::Bytes(bytes) => Val::Bytes((**bytes).into()),
             Op::Json(value) => Val::Json(value),
-            Op::Variable(variable) => return self.variable(*variable, node),
+            Op::Variable(Variable::Let(index)) => return self.named(*index),
+            Op::Variable(variable) => return self.inputs.value(*variable).map_err(|kind| error(node, kind)),
             Op::Local(index) => scope.expect("lowering declared the variable").get(*index),
             Op::Select(operand, field) => match eval(operand)? {
                 Val::Optional(None) => Val::NONE,
                 Val::Optional(Some(inner)) => match self.select(&inner, field, node) {
+                    Err(error) if error.kind.is_missing() => return Err(error),
                     Err(_) if inner.list_len().is_some() || inner.map_len().is_some() => Val::NONE,
                     selected => selected?.some(),
                 },
@@ -115,8 +138,8 @@ impl<'a> Run<'a> {
             },
             Op::OptSelect(operand, field) => match eval(operand)? {
                 Val::Optional(None) => Val::NONE,
-                Val::Optional(Some(inner)) => self.select(&inner, field, node).map_or(Val::NONE, Val::some),
-                value => self.select(&value, field, node).map_or(Val::NONE, Val::some),
+                Val::Optional(Some(inner)) => found(self.select(&inner, field, node))?,
+                value => found(self.select(&value, field, node))?,
             },
             Op::Has(operand, field) => match eval(operand)? {
                 Val::Optional(None) => Val::Bool(false),
@@ -124,17 +147,18 @@ impl<'a> Run<'a> {
                 Val::Optional(Some(inner)) => Val::Bool(self.has(&inner, field, node)?),
                 value => Val::Bool(self.has(&value, field, node)?),
             },
-            Op::HasFact(fact) => Val::Bool(self.fact(*fact).is_some()),
-            Op::OptFact(fact) => self.fact(*fact).map_or(Val::NONE, Val::some),
+            Op::HasFact(fact) => Val::Bool(self.inputs.fact(*fact).is_some()),
+            Op::OptFact(fact) => self.inputs.fact(*fact).map_or(Val::NONE, Val::some),
+            Op::Declared(name) => eval(name).map(|_| Val::Bool(true))?,
             Op::Index(operand, index) => match eval(operand)? {
                 Val::Optional(None) => Val::NONE,
-                Val::Optional(Some(inner)) => self.index(&inner, &eval(index)?, node).map_or(Val::NONE, Val::some),
+                Val::Optional(Some(inner)) => found(self.index(&inner, &eval(index)?, node))?,
                 value => self.index(&value, &eval(index)?, node)?,
             },
             Op::OptIndex(operand, index) => match eval(operand)? {
                 Val::Optional(None) => Val::NONE,
-                Val::Optional(Some(inner)) => self.index(&inner, &eval(index)?, node).map_or(Val::NONE, Val::some),
-                value => self.index(&value, &eval(index)?, node).map_or(Val::NONE, Val::some),
+                Val::Optional(Some(inner)) => found(self.index(&inner, &eval(index)?, node))?,
+                value => found(self.index(&value, &eval(index)?, node))?,
             },
             Op::List(items) => self.list(items, scope)?,
             Op::Map(entries) => self.map(entries, node, scope)?,
@@ -170,26 +194,14 @@ impl<'a> Run<'a> {
                 None => return Err(error(node, ErrorKind::NoSuchOverload)),
             },
             Op::Call(function, args) => return self.call(*function, args, node, scope),
-        })
-    }
-
-    fn variable(&self, variable: Variable, node: &'a Node) -> Outcome<'a> {
-        let variables = &self.variables;
-        let missing = || error(node, ErrorKind::NoSuchKey);
-        Ok(match variable {
-            Variable::Object => Val::of(variables.object),
-            Variable::Pod => Val::of(variables.pod.ok_or_else(missing)?),
-            Variable::Template => Val::of(variables.template),
-            Variable::Params => Val::of(variables.params),
-            Variable::Now => Val::Timestamp(variables.now),
-            Variable::It => Val::of(variables.it.as_ref().ok_or_else(missing)?.0),
-            Variable::Level => Val::text(variables.it.as_ref().ok_or_else(missing)?.1),
-            Variable::Name => Val::Str(variables.it.as_ref().ok_or_else(missing)?.2.clone()),
-            Variable::Fact(fact) => self.fact(fact).ok_or_else(missing)?,
-            Variable::Neighbour(index) => Val::Neighbours(
-                variables.neighbours[usize::from(index)].ok_or_else(|| error(node, ErrorKind::Unread(index)))?,
-            ),
-            Variable::Let(index) => return self.named(index),
+            Op::Library(function, args) => {
+                let args = args.iter().map(eval).collect::<Result<Vec<_>, _>>()?;
+                return Call { run: self, node }.apply(*function, &args);
+            }
+            Op::Bind(parts) => {
+                let value = eval(&parts.0)?;
+                return self.eval(&parts.1, Some(&Scope::new(&value, scope)));
+            }
         })
     }
 
@@ -199,7 +211,7 @@ impl<'a> Run<'a> {
         if let Some(Some(known)) = self.memo.borrow().get(slot) {
             return known.clone();
         }
-        let lets = self.variables.lets;
+        let lets = self.inputs.lets();
         let outcome = self.eval(&lets[slot].root, None).map_err(|mut error| {
             if error.in_let == 0 {
                 error.in_let = index + 1;
@@ -212,22 +224,6 @@ impl<'a> Run<'a> {
         }
         memo[slot] = Some(outcome.clone());
         outcome
-    }
-
-    fn fact(&self, fact: Fact) -> Option<Val<'a>> {
-        let facts = self.variables.facts;
-        Some(match fact {
-            Fact::Kind => Val::text(facts.kind.as_str()),
-            Fact::Name => Val::text(facts.name),
-            Fact::Namespace => Val::text(facts.namespace?),
-            Fact::Cloud => Val::text(facts.cloud.as_str()),
-            Fact::Account => Val::text(facts.account?),
-            Fact::Region => Val::text(facts.region?),
-            Fact::Labels => Val::of(facts.labels),
-            Fact::ManagedBy => Val::text(facts.managed_by.as_str()),
-            Fact::Active => Val::Bool(facts.active),
-            Fact::NativeId => Val::text(facts.native_id),
-        })
     }
 
     /// `&&` and `||`: a deciding operand absorbs errors beside it; an unread neighbour outweighs other errors.
@@ -285,23 +281,12 @@ enum Absorbing {
     True,
 }
 
-/// Errors beside operands that did not decide.
-#[derive(Default)]
-pub(super) struct Pending(Option<EvalError>);
-
-impl Pending {
-    pub(super) fn push(&mut self, error: EvalError) -> Result<(), EvalError> {
-        if error.kind == ErrorKind::Budget {
-            return Err(error);
-        }
-        if self.0.is_none() || matches!(error.kind, ErrorKind::Unread(_)) {
-            self.0 = Some(error);
-        }
-        Ok(())
-    }
-
-    pub(super) fn finish(self, value: Val<'_>) -> Outcome<'_> {
-        self.0.map_or(Ok(value), Err)
+/// What was looked up, as an optional.
+fn found(looked_up: Outcome<'_>) -> Outcome<'_> {
+    match looked_up {
+        Ok(value) => Ok(value.some()),
+        Err(error) if error.kind.is_missing() => Err(error),
+        Err(_) => Ok(Val::NONE),
     }
 }
 

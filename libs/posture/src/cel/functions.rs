@@ -4,8 +4,9 @@ use super::compare::order;
 use super::error::{ErrorKind, EvalError};
 use super::eval::{Outcome, Run, Scope, error};
 use super::ir::{Function, Node};
+use super::patterns::{self, Syntax};
 use super::value::Val;
-use super::{patterns, quantity, strings, time};
+use super::{quantity, strings, time};
 
 impl<'a> Run<'a> {
     pub(super) fn call(
@@ -29,7 +30,12 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn apply(&self, function: Function, args: &[Val<'a>], node: &'a Node) -> Outcome<'a> {
+    /// How the patterns of this run are meant.
+    pub(super) fn syntax(&self) -> Syntax {
+        if self.is_policy() { Syntax::Re2 } else { Syntax::Own }
+    }
+
+    pub(super) fn apply(&self, function: Function, args: &[Val<'a>], node: &'a Node) -> Outcome<'a> {
         let overload = || error(node, ErrorKind::NoSuchOverload);
         let text: usize = args.iter().filter_map(Val::as_str).map(str::len).sum();
         self.charge(node, text / 16)?;
@@ -45,7 +51,8 @@ impl<'a> Run<'a> {
             Function::Matches => {
                 let (text, pattern) = pair()?;
                 self.charge(node, 200 + pattern.len())?;
-                patterns::is_match(pattern, text).map(Val::Bool).ok_or_else(|| error(node, ErrorKind::Pattern))
+                let matches = patterns::with(pattern, self.syntax(), |regex| regex.is_match(text));
+                matches.map(Val::Bool).ok_or_else(|| error(node, ErrorKind::Pattern))
             }
             Function::String | Function::Int | Function::Uint | Function::Double | Function::Bool => {
                 convert(function, &args[0], node)
@@ -130,6 +137,7 @@ impl<'a> Run<'a> {
 fn size<'a>(value: &Val<'a>) -> Option<Val<'a>> {
     let size = match value {
         Val::Str(text) => text.as_str().chars().count(),
+        Val::Bytes(bytes) => bytes.len(),
         _ => value.list_len().or_else(|| value.map_len())?,
     };
     i64::try_from(size).ok().map(Val::Int)
@@ -161,7 +169,7 @@ fn optional<'a>(function: Function, args: &[Val<'a>], node: &Node) -> Outcome<'a
     }
 }
 
-fn convert<'a>(function: Function, value: &Val<'a>, node: &Node) -> Outcome<'a> {
+pub(super) fn convert<'a>(function: Function, value: &Val<'a>, node: &Node) -> Outcome<'a> {
     let overflow = || error(node, ErrorKind::Overflow);
     let conversion = || error(node, ErrorKind::Conversion);
     Ok(match (function, value) {

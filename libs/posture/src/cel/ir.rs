@@ -3,6 +3,8 @@ use std::sync::Arc;
 use regex::Regex;
 use serde_json::Value;
 
+use super::library::Native;
+
 /// A lowered expression.
 #[derive(Debug)]
 pub(crate) struct Program {
@@ -11,6 +13,49 @@ pub(crate) struct Program {
     pub(super) root: Node,
     /// Variables that the expression reads, itself or through a `let`.
     pub(crate) reads: Reads,
+    /// The named expressions that it names itself.
+    pub(super) lets: Vec<u16>,
+}
+
+impl Program {
+    /// Whether the expression may give `true` or `false`: not when it is plain that it gives something else.
+    pub(crate) fn may_hold(&self) -> bool {
+        self.root.may_hold()
+    }
+}
+
+impl Node {
+    fn may_hold(&self) -> bool {
+        match &self.op {
+            Op::Cond(parts) => parts.1.may_hold() && parts.2.may_hold(),
+            Op::Bind(parts) => parts.1.may_hold(),
+            Op::Null
+            | Op::Int(_)
+            | Op::Uint(_)
+            | Op::Double(_)
+            | Op::Str(_)
+            | Op::Bytes(_)
+            | Op::Type(_)
+            | Op::Json(_)
+            | Op::List(_)
+            | Op::Map(_)
+            | Op::Negate(_)
+            | Op::OptSelect(..)
+            | Op::OptIndex(..) => false,
+            Op::Binary(binary, _) => !matches!(
+                binary,
+                Binary::Add | Binary::Subtract | Binary::Multiply | Binary::Divide | Binary::Remainder
+            ),
+            Op::Iterate(iterate, ..) => {
+                !matches!(iterate, Iterate::Map | Iterate::FilterMap | Iterate::Filter | Iterate::SortBy)
+            }
+            Op::Call(function, _) => !matches!(
+                function,
+                Function::Size | Function::String | Function::Int | Function::Uint | Function::Double | Function::Join
+            ),
+            _ => true,
+        }
+    }
 }
 
 /// Which variables an expression reads.
@@ -58,6 +103,23 @@ pub(crate) enum Variable {
     Neighbour(u16),
     /// A named expression.
     Let(u16),
+    /// What an admission request holds.
+    Admission(Slot),
+}
+
+/// What a policy's expression may name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Slot {
+    Object,
+    OldObject,
+    Request,
+    Params,
+    NamespaceObject,
+    Authorizer,
+    /// The object, or the one that goes.
+    AnyObject,
+    /// What a constraint sets.
+    Parameters,
 }
 
 /// A field of the `resource` variable.
@@ -99,6 +161,7 @@ pub(super) enum Op {
     Double(f64),
     Str(Box<str>),
     Type(&'static str),
+    Bytes(Box<[u8]>),
     /// A list or map literal of constants.
     Json(Value),
     Variable(Variable),
@@ -124,6 +187,12 @@ pub(super) enum Op {
     Iterate(Iterate, Box<Node>, Vec<Node>),
     Matches(Box<Node>, Arc<Regex>),
     Call(Function, Vec<Node>),
+    /// A function of a library.
+    Library(Native, Vec<Node>),
+    /// `cel.bind`: the value, and the expression that names it.
+    Bind(Box<(Node, Node)>),
+    /// `has` of a name that is declared.
+    Declared(Box<Node>),
 }
 
 /// Whether an entry of a literal is written with `?`.
@@ -162,6 +231,23 @@ pub(super) enum Iterate {
     OptMap,
     /// `optFlatMap`: likewise, the body gives the optional.
     OptFlatMap,
+    /// `sortBy`: the body gives what to order by.
+    SortBy,
+    /// The macros of two variables.
+    Pairs(Pairs),
+}
+
+/// Macros that visit index and item of a list, or key and value of a map.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pairs {
+    All,
+    Exists,
+    ExistsOne,
+    /// With two bodies, the first is a filter; so below.
+    TransformList,
+    TransformMap,
+    /// The body gives a map of the entries.
+    TransformMapEntry,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,37 +1,35 @@
-use std::sync::Arc;
-
 use cel::Env;
-use cel::common::ast::{CallExpr, EntryExpr, Expr, IdedEntryExpr, IdedExpr, LiteralValue, SourceInfo, operators};
-use regex::Regex;
+use cel::common::ast::{EntryExpr, Expr, IdedEntryExpr, IdedExpr, LiteralValue, SourceInfo};
 use serde_json::Value;
 
 use super::error::SyntaxError;
-use super::ir::{Fact, Function, Node, Op, Optional, Program, Reads, Variable};
-use super::vocabulary::{binary, function, iterate, operator};
+use super::ir::{Fact, Node, Op, Optional, Program, Reads, Variable};
+use super::names::{Member, Names, Vocabulary};
 
-/// Longest expression in bytes; together with the depth it bounds what parsing and lowering may cost.
-const MAX_SOURCE: usize = 4096;
 /// Stack to parse on: the parser recurses per term and level, and overflows the usual two megabytes.
 const STACK: usize = 64 << 20;
 /// Types that an expression may compare `type(x)` with.
 const TYPES: [&str; 9] = ["null_type", "bool", "int", "uint", "double", "string", "list", "map", "type"];
+/// Types that only policies meet.
+const POLICY_TYPES: [&str; 2] = ["bytes", "optional_type"];
+/// Types with a dot in their name.
+const DOTTED_TYPES: [&str; 7] = [
+    "google.protobuf.Timestamp",
+    "google.protobuf.Duration",
+    "net.IP",
+    "net.CIDR",
+    "kubernetes.Quantity",
+    "kubernetes.URL",
+    "kubernetes.Semver",
+];
 /// Deepest nesting of the lowered tree, which is also the deepest recursion of a run.
-const MAX_DEPTH: u16 = 64;
-
-/// The names that an expression may use.
-pub(crate) trait Names: Sync {
-    /// What a plain name stands for, and what it reads.
-    fn variable(&self, name: &str) -> Option<(Variable, Reads)>;
-    /// The neighbour of that name.
-    fn neighbour(&self, name: &str) -> Option<u16>;
-    /// Whether the control declares that parameter.
-    fn parameter(&self, name: &str) -> bool;
-}
+pub(super) const MAX_DEPTH: u16 = 64;
 
 /// Parses and lowers an expression.
 pub(crate) fn compile(source: &str, names: &dyn Names) -> Result<Program, SyntaxError> {
-    if source.len() > MAX_SOURCE {
-        return Err(SyntaxError::at(source, 0, format!("longer than {MAX_SOURCE} bytes")));
+    let longest = names.vocabulary().max_source();
+    if source.len() > longest {
+        return Err(SyntaxError::at(source, 0, format!("longer than {longest} bytes")));
     }
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, || parse(source, names));
@@ -55,29 +53,40 @@ fn parse(source: &str, names: &dyn Names) -> Result<Program, SyntaxError> {
         },
         None => SyntaxError::at(source, 0, "does not parse"),
     })?;
-    let mut lower = Lower { source, info: &info, names, locals: Vec::new(), depth: 0, reads: Reads::default() };
+    let mut lower =
+        Lower { source, info: &info, names, locals: Vec::new(), depth: 0, reads: Reads::default(), lets: Vec::new() };
     let root = lower.node(&ast)?;
-    Ok(Program { source: source.to_owned(), root, reads: lower.reads })
+    Ok(Program { source: source.to_owned(), root, reads: lower.reads, lets: lower.lets })
 }
 
-struct Lower<'s> {
+pub(super) struct Lower<'s> {
     source: &'s str,
     info: &'s SourceInfo,
     names: &'s dyn Names,
     /// Enclosing iteration variables, outermost first.
-    locals: Vec<String>,
+    pub(super) locals: Vec<String>,
     depth: u16,
     reads: Reads,
+    lets: Vec<u16>,
 }
 
-type Lowered<T> = Result<T, SyntaxError>;
+pub(super) type Lowered<T> = Result<T, SyntaxError>;
 
 impl Lower<'_> {
+    /// Byte offset of an expression.
+    pub(super) fn at(&self, expr: &IdedExpr) -> u32 {
+        u32::try_from(self.offset(expr)).unwrap_or(0)
+    }
+
     fn offset(&self, expr: &IdedExpr) -> usize {
         self.info.offset_for(expr.id).map_or(0, |(start, _)| start as usize)
     }
 
-    fn refuse<T>(&self, expr: &IdedExpr, message: impl Into<String>) -> Lowered<T> {
+    pub(super) fn is_policy(&self) -> bool {
+        self.names.vocabulary() == Vocabulary::Policy
+    }
+
+    pub(super) fn refuse<T>(&self, expr: &IdedExpr, message: impl Into<String>) -> Lowered<T> {
         Err(SyntaxError::at(self.source, self.offset(expr), message))
     }
 
@@ -90,11 +99,11 @@ impl Lower<'_> {
         Ok(())
     }
 
-    fn boxed(&mut self, expr: &IdedExpr) -> Lowered<Box<Node>> {
+    pub(super) fn boxed(&mut self, expr: &IdedExpr) -> Lowered<Box<Node>> {
         self.node(expr).map(Box::new)
     }
 
-    fn node(&mut self, expr: &IdedExpr) -> Lowered<Node> {
+    pub(super) fn node(&mut self, expr: &IdedExpr) -> Lowered<Node> {
         self.depth += 1;
         self.reach(self.depth, expr)?;
         let op = match &expr.expr {
@@ -105,9 +114,11 @@ impl Lower<'_> {
                 LiteralValue::UInt(uint) => Op::Uint(*uint.inner()),
                 LiteralValue::Double(double) => Op::Double(*double.inner()),
                 LiteralValue::String(text) => Op::Str(text.inner().into()),
+                LiteralValue::Bytes(bytes) if self.is_policy() => Op::Bytes(bytes.inner().into()),
                 LiteralValue::Bytes(_) => return self.refuse(expr, "bytes are not supported"),
             },
             Expr::Ident(name) => self.ident(name, expr)?,
+            Expr::Select(_) if let Some(name) = self.dotted_type(expr) => Op::Type(name),
             Expr::Select(select) => match self.qualified(&select.operand, &select.field, expr)? {
                 Some(variable) => Op::Variable(variable),
                 None => Op::Select(self.boxed(&select.operand)?, select.field.as_str().into()),
@@ -119,36 +130,69 @@ impl Lower<'_> {
             Expr::Comprehension(_) | Expr::Unspecified => return self.refuse(expr, "not supported"),
         };
         self.depth -= 1;
-        Ok(Node { at: u32::try_from(self.offset(expr)).unwrap_or(0), op })
+        Ok(Node { at: self.at(expr), op })
     }
 
     fn ident(&mut self, name: &str, expr: &IdedExpr) -> Lowered<Op> {
         if let Some(index) = self.locals.iter().rev().position(|local| local == name) {
             return Ok(Op::Local(index as u16));
         }
+        let dotted: &[&str] = if self.is_policy() { &["variables"] } else { &["resource", "neighbours"] };
+        let more = if self.is_policy() { &POLICY_TYPES[..] } else { &[] };
         match self.names.variable(name) {
-            Some((variable, reads)) => {
-                self.reach(self.depth + reads.depth, expr)?;
-                self.reads.element |= reads.element;
-                self.reads.pod |= reads.pod;
-                self.reads.neighbours |= reads.neighbours;
-                Ok(Op::Variable(variable))
-            }
-            None if matches!(name, "resource" | "neighbours") => {
+            Some((variable, reads)) => self.read(variable, reads, expr).map(Op::Variable),
+            None if dotted.contains(&name) => {
                 self.refuse(expr, format!("`{name}` is used with a field: `{name}.<field>`"))
             }
-            None => match TYPES.into_iter().find(|known| *known == name) {
+            None => match TYPES.iter().chain(more).find(|known| **known == name) {
                 Some(known) => Ok(Op::Type(known)),
                 None => self.refuse(expr, format!("`{name}` is not declared")),
             },
         }
     }
 
+    /// Notes what a variable reads.
+    fn read(&mut self, variable: Variable, reads: Reads, expr: &IdedExpr) -> Lowered<Variable> {
+        let depth = self.depth.saturating_add(reads.depth);
+        if self.is_policy() {
+            self.reads.depth = self.reads.depth.max(depth);
+        } else {
+            self.reach(depth, expr)?;
+        }
+        self.reads.element |= reads.element;
+        self.reads.pod |= reads.pod;
+        self.reads.neighbours |= reads.neighbours;
+        if let Variable::Let(index) = variable {
+            self.lets.push(index);
+        }
+        Ok(variable)
+    }
+
+    /// The type whose name is written with dots.
+    fn dotted_type(&self, expr: &IdedExpr) -> Option<&'static str> {
+        let mut name = String::new();
+        let mut rest = &expr.expr;
+        while let Expr::Select(select) = rest {
+            name = format!(".{}{name}", select.field);
+            rest = &select.operand.expr;
+        }
+        let Expr::Ident(root) = rest else { return None };
+        let free = self.is_policy() && !self.locals.contains(root);
+        DOTTED_TYPES.into_iter().find(|known| free && known.strip_prefix(root.as_str()) == Some(&name))
+    }
+
     /// `resource.x` and `neighbours.x` are variables of their own; `params.x` must be declared.
-    fn qualified(&mut self, operand: &IdedExpr, field: &str, expr: &IdedExpr) -> Lowered<Option<Variable>> {
+    pub(super) fn qualified(&mut self, operand: &IdedExpr, field: &str, expr: &IdedExpr) -> Lowered<Option<Variable>> {
         let Expr::Ident(root) = &operand.expr else { return Ok(None) };
         if self.locals.iter().any(|local| local == root) {
             return Ok(None);
+        }
+        if self.is_policy() {
+            return match self.names.member(root, field) {
+                Member::Field => Ok(None),
+                Member::Variable(variable, reads) => self.read(variable, reads, expr).map(Some),
+                Member::Unknown(message) => self.refuse(expr, message),
+            };
         }
         match root.as_str() {
             "resource" => self.fact(field, expr).map(|fact| Some(Variable::Fact(fact))),
@@ -203,109 +247,6 @@ impl Lower<'_> {
             }
         }
         Ok(Op::Json(Value::Object(constants)))
-    }
-
-    fn call(&mut self, call: &CallExpr, expr: &IdedExpr) -> Lowered<Op> {
-        let name = call.func_name.as_str();
-        match (&call.target, call.args.as_slice()) {
-            (None, [operand, field]) if name == operators::OPT_SELECT => self.opt_select(operand, field, expr),
-            (None, args) if operator(name) => self.operator(name, args, expr),
-            (None, [arg]) if name == "has" => self.has(arg, expr),
-            (Some(target), args) if iterate(name, args.len()).is_some() => self.iterate(target, name, args, expr),
-            (Some(target), args) if matches!(&target.expr, Expr::Ident(root) if root == "optional") => {
-                let function = match (name, args.len()) {
-                    ("of", 1) => Function::OptionalOf,
-                    ("none", 0) => Function::OptionalNone,
-                    ("ofNonZeroValue", 1) => Function::OptionalOfNonZero,
-                    _ => return self.refuse(expr, format!("unknown function `optional.{name}`")),
-                };
-                Ok(Op::Call(function, args.iter().map(|arg| self.node(arg)).collect::<Lowered<_>>()?))
-            }
-            (target, args) => {
-                let count = args.len() + usize::from(target.is_some());
-                let Some(function) = function(name, target.is_some(), count) else {
-                    let form = if target.is_some() { "method" } else { "function" };
-                    return self.refuse(expr, format!("unknown {form} `{name}` with {} arguments", args.len()));
-                };
-                let all = target.as_deref().into_iter().chain(args);
-                let mut nodes = all.map(|arg| self.node(arg)).collect::<Lowered<Vec<_>>>()?;
-                if function == Function::Matches
-                    && let Op::Str(pattern) = &nodes[1].op
-                {
-                    let regex = match Regex::new(pattern) {
-                        Ok(regex) => Arc::new(regex),
-                        Err(error) => return self.refuse(expr, format!("invalid regular expression: {error}")),
-                    };
-                    return Ok(Op::Matches(Box::new(nodes.swap_remove(0)), regex));
-                }
-                Ok(Op::Call(function, nodes))
-            }
-        }
-    }
-
-    fn opt_select(&mut self, operand: &IdedExpr, field: &IdedExpr, expr: &IdedExpr) -> Lowered<Op> {
-        let Expr::Literal(LiteralValue::String(field)) = &field.expr else {
-            return self.refuse(expr, "`.?` wants a field name");
-        };
-        Ok(match self.qualified(operand, field.inner(), expr)? {
-            Some(Variable::Fact(fact)) => Op::OptFact(fact),
-            Some(_) => return self.refuse(expr, "declared names are always present: use `.`"),
-            None => Op::OptSelect(self.boxed(operand)?, field.inner().into()),
-        })
-    }
-
-    fn has(&mut self, arg: &IdedExpr, expr: &IdedExpr) -> Lowered<Op> {
-        match &arg.expr {
-            Expr::Select(select) => Ok(match self.qualified(&select.operand, &select.field, expr)? {
-                Some(Variable::Fact(fact)) => Op::HasFact(fact),
-                Some(_) => return self.refuse(expr, "declared names are always present"),
-                None => Op::Has(self.boxed(&select.operand)?, select.field.as_str().into()),
-            }),
-            _ => self.refuse(expr, "`has` wants a field selection"),
-        }
-    }
-
-    fn iterate(&mut self, target: &IdedExpr, name: &str, args: &[IdedExpr], expr: &IdedExpr) -> Lowered<Op> {
-        let Some((iterate, (Expr::Ident(local), bodies))) =
-            iterate(name, args.len()).zip(args.split_first().map(|(local, bodies)| (&local.expr, bodies)))
-        else {
-            return self.refuse(expr, format!("`{name}` wants a simple name as its first argument"));
-        };
-        let range = self.boxed(target)?;
-        self.locals.push(local.clone());
-        let bodies = bodies.iter().map(|body| self.node(body)).collect::<Lowered<Vec<_>>>()?;
-        self.locals.pop();
-        Ok(Op::Iterate(iterate, range, bodies))
-    }
-
-    fn operator(&mut self, name: &str, args: &[IdedExpr], expr: &IdedExpr) -> Lowered<Op> {
-        let nodes = args.iter().map(|arg| self.node(arg)).collect::<Lowered<Vec<_>>>()?;
-        if matches!(name, operators::LOGICAL_AND | operators::LOGICAL_OR) {
-            let and = name == operators::LOGICAL_AND;
-            let mut parts = Vec::new();
-            for node in nodes {
-                match node.op {
-                    Op::And(inner) if and => parts.extend(inner),
-                    Op::Or(inner) if !and => parts.extend(inner),
-                    _ => parts.push(node),
-                }
-            }
-            return Ok(if and { Op::And(parts) } else { Op::Or(parts) });
-        }
-        let mut nodes = nodes.into_iter();
-        let (first, second, third) = (nodes.next(), nodes.next(), nodes.next());
-        Ok(match (name, first, second, third) {
-            (operators::CONDITIONAL, Some(a), Some(b), Some(c)) => Op::Cond(Box::new((a, b, c))),
-            (operators::LOGICAL_NOT, Some(a), None, None) => Op::Not(Box::new(a)),
-            (operators::NEGATE, Some(a), None, None) => Op::Negate(Box::new(a)),
-            (operators::INDEX, Some(a), Some(b), None) => Op::Index(Box::new(a), Box::new(b)),
-            (operators::OPT_INDEX, Some(a), Some(b), None) => Op::OptIndex(Box::new(a), Box::new(b)),
-            (name, Some(a), Some(b), None) => match binary(name) {
-                Some(binary) => Op::Binary(binary, Box::new((a, b))),
-                None => return self.refuse(expr, format!("operator `{name}` is not supported")),
-            },
-            _ => return self.refuse(expr, format!("operator `{name}` is not supported")),
-        })
     }
 }
 

@@ -1,6 +1,7 @@
 use super::error::ErrorKind;
-use super::eval::{Outcome, Pending, Run, Scope, error};
+use super::eval::{Outcome, Run, Scope, error};
 use super::ir::{Iterate, Node};
+use super::pending::Pending;
 use super::value::Val;
 
 impl<'a> Run<'a> {
@@ -15,6 +16,12 @@ impl<'a> Run<'a> {
     ) -> Outcome<'a> {
         if matches!(iterate, Iterate::OptMap | Iterate::OptFlatMap) {
             return self.optional(iterate, range, &bodies[0], node, scope);
+        }
+        if let Iterate::Pairs(pairs) = iterate {
+            return self.pairs(pairs, range, bodies, node, scope);
+        }
+        if iterate == Iterate::SortBy {
+            return self.sort_by(range, &bodies[0], node, scope);
         }
         let items: Box<dyn Iterator<Item = Val<'a>> + '_> = match (range.list_len(), range.keys()) {
             (Some(length), _) => Box::new((0..length).filter_map(|index| range.item(index))),
@@ -65,7 +72,9 @@ impl<'a> Run<'a> {
                 }
                 Ok(Val::List(kept.into()))
             }
-            Iterate::OptMap | Iterate::OptFlatMap => Err(error(node, ErrorKind::NoSuchOverload)),
+            Iterate::OptMap | Iterate::OptFlatMap | Iterate::SortBy | Iterate::Pairs(_) => {
+                Err(error(node, ErrorKind::NoSuchOverload))
+            }
         }
     }
 

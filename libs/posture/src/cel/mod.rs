@@ -4,19 +4,30 @@
 //! text ──cel parser──> AST ──lower──> Program ──run(variables)──> Val | EvalError
 //! ```
 //!
+//! Our controls and the admission policies that others wrote share the tree. They differ in what they may name, and only
+//! policies have the functions that Kubernetes adds (`library`); where Kubernetes' evaluator differs from the one that
+//! controls are tested against, a policy runs as Kubernetes runs it.
+//!
 //! Lowering refuses whatever the tree cannot express, undeclared names included, with line and column: a typo fails when
 //! content is loaded, never when an object is judged. Every node costs a step of a budget, so no condition can hang.
 
+mod calls;
 mod compare;
 mod error;
 mod eval;
 mod functions;
+mod inputs;
 mod ir;
+mod library;
 mod lower;
 mod macros;
+mod names;
 mod operators;
+mod pairs;
 mod patterns;
+mod pending;
 mod quantity;
+mod re2;
 mod strings;
 #[cfg(test)]
 mod tests;
@@ -24,12 +35,12 @@ mod time;
 mod value;
 mod vocabulary;
 
-pub(crate) use error::{ErrorKind, EvalError, SyntaxError};
-pub(crate) use eval::{Run, Variables};
-pub(crate) use ir::{Program, Reads, Variable};
-pub(crate) use lower::{Names, compile};
+pub(crate) use error::{ErrorKind, EvalError, Missing, SyntaxError};
+pub(crate) use eval::Run;
+pub(crate) use inputs::{Admission, Variables};
+pub(crate) use ir::{Program, Reads, Slot, Variable};
+pub(crate) use lower::compile;
+pub(crate) use names::{Member, Names, Vocabulary};
 #[cfg(test)]
 pub(crate) use quantity::parse as parse_quantity;
-pub(crate) use value::Text;
-#[cfg(test)]
-pub(crate) use value::Val;
+pub(crate) use value::{Text, Val};

@@ -22,6 +22,10 @@ impl<'a> Run<'a> {
         match self.select(operand, field, node) {
             Ok(_) => Ok(true),
             Err(EvalError { kind: ErrorKind::NoSuchKey, .. }) => Ok(false),
+            // Kubernetes asks whether a value has the field, and no list is asked so.
+            Err(EvalError { kind: ErrorKind::NoSuchOverload, .. }) if self.is_policy() && !operand.is_list() => {
+                Ok(false)
+            }
             Err(error) => Err(error),
         }
     }

@@ -69,7 +69,13 @@ fn agree(source: &str, object: &Value) -> Result<(), String> {
     if ours == theirs { Ok(()) } else { Err(format!("`{source}`: {ours:?}, reference {theirs:?}, with {object}")) }
 }
 
-fn objects() -> Vec<Value> {
+/// The value of an expression of a control, or `None` for an error.
+pub(super) fn of_control(source: &str, object: &Value) -> Option<String> {
+    let program = compile(source, &Plain).unwrap_or_else(|error| panic!("{source}: {error}"));
+    run(&program, object, 100_000).ok()
+}
+
+pub(super) fn objects() -> Vec<Value> {
     vec![
         json!({}),
         json!({"a": 1, "b": "text", "c": [1, 2, 3], "d": {"e": {"f": true}}, "n": 1.5, "big": 18_446_744_073_709_551_615_u64}),
@@ -79,7 +85,7 @@ fn objects() -> Vec<Value> {
     ]
 }
 
-const CORPUS: &[&str] = &[
+pub(super) const CORPUS: &[&str] = &[
     "object.a",
     "object.d.e.f",
     "object['a']",

@@ -21,6 +21,14 @@ pub(super) fn convert<'a>(function: Function, value: &Val<'a>, node: &Node) -> O
     }
 }
 
+/// Whether a text is what `timestamp()` or `duration()` take.
+pub(super) fn spells(function: Function, text: &str) -> bool {
+    match function {
+        Function::Timestamp => DateTime::parse_from_rfc3339(text).is_ok(),
+        _ => duration(text).is_some(),
+    }
+}
+
 /// `string()` of a timestamp or duration.
 pub(super) fn render<'a>(value: &Val<'a>) -> Val<'a> {
     match value {

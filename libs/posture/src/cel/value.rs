@@ -4,6 +4,8 @@ use std::rc::Rc;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 
+use super::error::Missing;
+use super::library::Opaque;
 use crate::input::NeighbourItem;
 
 /// A value while an expression runs. Borrows whatever it can from the input and the program.
@@ -27,6 +29,11 @@ pub(crate) enum Val<'a> {
     Duration(TimeDelta),
     /// A type, by its CEL name.
     Type(&'static str),
+    Bytes(Rc<[u8]>),
+    /// A value of a library.
+    Opaque(Opaque),
+    /// A fact that is not known: reading it is an error.
+    Missing(Missing),
 }
 
 /// Text, borrowed where possible.
@@ -76,6 +83,10 @@ impl<'a> Val<'a> {
 
     pub(super) const NONE: Self = Self::Optional(None);
 
+    pub(crate) fn is_list(&self) -> bool {
+        self.list_len().is_some()
+    }
+
     pub(crate) fn as_str(&self) -> Option<&str> {
         match self {
             Self::Str(text) => Some(text.as_str()),
@@ -98,6 +109,9 @@ impl<'a> Val<'a> {
             Self::Timestamp(_) => "google.protobuf.Timestamp",
             Self::Duration(_) => "google.protobuf.Duration",
             Self::Type(_) => "type",
+            Self::Bytes(_) => "bytes",
+            Self::Opaque(opaque) => opaque.type_name(),
+            Self::Missing(_) => "error",
         }
     }
 
@@ -164,7 +178,13 @@ impl<'a> Val<'a> {
                     |(key, value): &(Val<'a>, Val<'a>)| Some((key.as_str()?.to_owned(), value.to_json()?.into_owned()));
                 Value::Object(entries.iter().map(entry).collect::<Option<_>>()?)
             }
-            Self::Optional(_) | Self::Timestamp(_) | Self::Duration(_) | Self::Type(_) => return None,
+            Self::Optional(_)
+            | Self::Timestamp(_)
+            | Self::Duration(_)
+            | Self::Type(_)
+            | Self::Bytes(_)
+            | Self::Opaque(_)
+            | Self::Missing(_) => return None,
         }))
     }
 }

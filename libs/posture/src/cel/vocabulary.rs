@@ -1,6 +1,6 @@
 use cel::common::ast::operators;
 
-use super::ir::{Binary, Function, Iterate};
+use super::ir::{Binary, Function, Iterate, Pairs};
 
 /// Whether the call is an operator.
 pub(super) fn operator(name: &str) -> bool {
@@ -46,6 +46,20 @@ pub(super) fn iterate(name: &str, args: usize) -> Option<Iterate> {
         ("map", 3) => Iterate::FilterMap,
         ("optMap", 2) => Iterate::OptMap,
         ("optFlatMap", 2) => Iterate::OptFlatMap,
+        ("sortBy", 2) => Iterate::SortBy,
+        _ => return None,
+    })
+}
+
+/// The macro of two variables of that name and number of arguments.
+pub(super) fn pairs(name: &str, args: usize) -> Option<Pairs> {
+    Some(match (name, args) {
+        ("all", 3) => Pairs::All,
+        ("exists", 3) => Pairs::Exists,
+        ("exists_one" | "existsOne", 3) => Pairs::ExistsOne,
+        ("transformList", 3 | 4) => Pairs::TransformList,
+        ("transformMap", 3 | 4) => Pairs::TransformMap,
+        ("transformMapEntry", 3 | 4) => Pairs::TransformMapEntry,
         _ => return None,
     })
 }

@@ -1,5 +1,5 @@
 //! Policies that others wrote, judged as their own engines judge them: Gatekeeper constraint templates with their
-//! constraints, and ValidatingAdmissionPolicies with their bindings.
+//! constraints, and `ValidatingAdmissionPolicies` with their bindings.
 //!
 //! ```text
 //! documents ──load──> dyn Policy
@@ -8,7 +8,9 @@
 //!
 //! A policy says whether an object violates it and why; unlike a control of the catalogue it gives no JSON pointers.
 
+pub mod admission;
 mod inventory;
+pub mod validation;
 
 pub use inventory::Inventory;
 use serde_json::Value;
