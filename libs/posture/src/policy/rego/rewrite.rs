@@ -17,6 +17,7 @@ pub(super) fn portable(tokens: &Tokens<'_>, module: &Module, package: Option<&st
         edits.replace(tokens.source, tokens.bytes(module.package.clone()), package);
     }
     inventory(tokens, &mut edits);
+    older_names(tokens, module, &mut edits);
     chained_bodies(tokens, module, &mut edits);
     statements(tokens, &mut edits);
     negations(tokens, module, &mut edits);
@@ -64,6 +65,18 @@ fn inventory(tokens: &Tokens<'_>, edits: &mut Edits) {
             edits.replace(tokens.source, tokens.bytes(index..index + 3), INVENTORY);
         } else if tokens.is(index + 1, "[") && tokens.string(index + 2).as_deref() == Some("inventory") {
             edits.replace(tokens.source, tokens.bytes(index..index + 4), INVENTORY);
+        }
+    }
+}
+
+/// The older name of a function that both engines have.
+fn older_names(tokens: &Tokens<'_>, module: &Module, edits: &mut Edits) {
+    if module.rules.iter().any(|rule| tokens.is(rule.name, "re_match")) {
+        return;
+    }
+    for index in (0..tokens.len()).filter(|index| tokens.is_name(*index) && tokens.is(*index, "re_match")) {
+        if tokens.is(index + 1, "(") {
+            edits.replace(tokens.source, tokens.list[index].span.clone(), "regex.match");
         }
     }
 }
@@ -126,7 +139,7 @@ fn negations(tokens: &Tokens<'_>, module: &Module, edits: &mut Edits) {
             let bytes = tokens.bytes(operand.range.clone());
             made += 1;
             let text = tokens.inline(operand.range.clone());
-            let text = text.replace("data.inventory", INVENTORY);
+            let text = text.replace("data.inventory", INVENTORY).replace("re_match(", "regex.match(");
             lines.push_str(&format!("__operand_{made} = {text}{with}; "));
             edits.replace_all(tokens.source, bytes, format!("__operand_{made}"));
         }
