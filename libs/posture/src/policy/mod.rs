@@ -1,5 +1,5 @@
 //! Policies that others wrote, judged as their own engines judge them: Gatekeeper constraint templates with their
-//! constraints, and ValidatingAdmissionPolicies with their bindings.
+//! constraints, and `ValidatingAdmissionPolicies` with their bindings.
 //!
 //! ```text
 //! documents ──load──> dyn Policy

@@ -67,6 +67,7 @@ impl Constraint {
     }
 
     /// The same constraint, evaluated in another way.
+    #[must_use]
     pub fn with_mode(self, mode: Mode) -> Self {
         Self { mode, ..self }
     }

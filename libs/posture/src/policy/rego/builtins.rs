@@ -124,15 +124,16 @@ const KNOWN: [&str; 116] = [
     "yaml.unmarshal",
 ];
 
+/// Name, number of arguments, and what it does; nothing where the result is undefined.
+type Added = (&'static str, u8, fn(&[Value]) -> Option<Value>);
+
 /// Functions added to the engine, with the number of their arguments: older names that Gatekeeper's engine still knows,
 /// and those in which the engine differs.
-const ADDED: [(&str, u8, fn(&[Value]) -> Option<Value>); 12] = [
+const ADDED: [Added; 12] = [
     ("all", 1, |arguments| {
         Some(Value::from(members(&arguments[0])?.iter().all(|member| *member == Value::Bool(true))))
     }),
-    ("any", 1, |arguments| {
-        Some(Value::from(members(&arguments[0])?.iter().any(|member| *member == Value::Bool(true))))
-    }),
+    ("any", 1, |arguments| Some(Value::from(members(&arguments[0])?.contains(&Value::Bool(true))))),
     ("cast_array", 1, |arguments| members(&arguments[0]).map(Value::from)),
     ("cast_boolean", 1, |arguments| arguments[0].as_bool().is_ok().then(|| arguments[0].clone())),
     ("cast_null", 1, |arguments| (arguments[0] == Value::Null).then_some(Value::Null)),

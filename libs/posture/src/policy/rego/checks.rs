@@ -6,7 +6,7 @@ use super::builtins;
 use super::lexer::{Class, Tokens};
 use super::module::{Module, Rule};
 use super::rewrite::assigned;
-use super::{MAX_CALLS, MAX_LOOPS, MAX_NESTING, Problem};
+use super::{MAX_ASSIGNMENTS, MAX_CALLS, MAX_LOOPS, MAX_NESTING, Problem};
 
 /// A module with its tokens and the names of its package.
 pub(super) struct Unit<'a> {
@@ -26,6 +26,9 @@ impl<'a> Unit<'a> {
         }
         if tokens.nesting > MAX_NESTING {
             return Err(plain(format!("brackets are nested more than {MAX_NESTING} deep")));
+        }
+        if (2..tokens.len()).any(|index| (index - 2..=index).all(|at| tokens.is(at, "-"))) {
+            return Err(plain("signs follow one another".to_owned()));
         }
         let module = Module::of(&tokens);
         let package = if module.package.is_empty() {
@@ -78,6 +81,9 @@ fn shape(unit: &Unit<'_>, main: bool) -> Result<(), Problem> {
     for rule in &unit.module.rules {
         if loops(&unit.tokens, rule) > MAX_LOOPS {
             return Err(unit.problem(rule.name, format!("the rule looks into more than {MAX_LOOPS} collections")));
+        }
+        if rule.range.clone().filter(|index| unit.tokens.is(*index, ":=")).count() > MAX_ASSIGNMENTS {
+            return Err(unit.problem(rule.name, format!("the rule has more than {MAX_ASSIGNMENTS} variables")));
         }
     }
     if unit.module.package.is_empty() {

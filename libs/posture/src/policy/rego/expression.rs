@@ -67,7 +67,7 @@ fn term(tokens: &Tokens<'_>, at: usize) -> Option<Expression> {
         Class::Sign => {}
     }
     match tokens.text(at) {
-        "-" if !tokens.is(at + 1, "-") => {
+        "-" => {
             let inner = term(tokens, at + 1)?;
             Some(Expression { range: at..inner.range.end, ..inner })
         }

@@ -31,10 +31,11 @@ pub(super) fn sprintf(pattern: &str, arguments: &[Value]) -> String {
             next = position;
             reordered = true;
         }
-        match arguments.get(next) {
-            Some(argument) => directive.write(verb, argument, &mut out),
-            None if directive.position.is_some() => out.push_str(&format!("%!{verb}(BADINDEX)")),
-            None => out.push_str(&format!("%!{verb}(MISSING)")),
+        if let Some(argument) = arguments.get(next) {
+            directive.write(verb, argument, &mut out);
+        } else {
+            let why = if directive.position.is_some() { "BADINDEX" } else { "MISSING" };
+            let _ = write!(out, "%!{verb}({why})");
         }
         next += 1;
     }

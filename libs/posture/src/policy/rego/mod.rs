@@ -38,6 +38,8 @@ const MAX_NESTING: usize = 14;
 const MAX_CALLS: usize = 32;
 /// Collections that one rule may go through: each takes stack.
 const MAX_LOOPS: usize = 100;
+/// Assignments in one rule: the work to put them in order grows with their square.
+const MAX_ASSIGNMENTS: usize = 300;
 /// Where the rewritten main module stands.
 const PACKAGE: &str = "template";
 
@@ -136,7 +138,10 @@ impl Program {
 
 impl std::fmt::Debug for Program {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Program").field("uses_inventory", &self.uses_inventory).field("slow", &self.slow).finish()
+        f.debug_struct("Program")
+            .field("uses_inventory", &self.uses_inventory)
+            .field("slow", &self.slow)
+            .finish_non_exhaustive()
     }
 }
 

@@ -1,6 +1,7 @@
 //! Makes sources readable for the engine that it would read otherwise than Gatekeeper's does. The lines stay.
 
 use std::collections::HashSet;
+use std::fmt::Write as _;
 
 use super::edits::Edits;
 use super::expression::{self, Expression, Shape};
@@ -140,7 +141,7 @@ fn negations(tokens: &Tokens<'_>, module: &Module, edits: &mut Edits) {
             made += 1;
             let text = tokens.inline(operand.range.clone());
             let text = text.replace("data.inventory", INVENTORY).replace("re_match(", "regex.match(");
-            lines.push_str(&format!("__operand_{made} = {text}{with}; "));
+            let _ = write!(lines, "__operand_{made} = {text}{with}; ");
             edits.replace_all(tokens.source, bytes, format!("__operand_{made}"));
         }
         edits.insert(tokens.list[index].span.start, lines);

@@ -21,6 +21,8 @@ fn at_depth(json: &Json, left: usize) -> Result<Value, TooDeep> {
         Json::Number(number) => match (number.as_i64(), number.as_u64(), number.as_f64()) {
             (Some(value), ..) => Value::from(value),
             (_, Some(value), _) => Value::from(value),
+            // A whole number is one however it is written.
+            (_, _, Some(value)) if value.fract() == 0.0 && value.abs() < 9e15 => Value::from(value as i64),
             (_, _, Some(value)) => Value::from(value),
             _ => Value::Undefined,
         },

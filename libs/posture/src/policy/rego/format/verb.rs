@@ -1,13 +1,11 @@
+use std::fmt::Write as _;
+
 use super::{Argument, number, quoted};
 
 /// One directive of a pattern.
 #[derive(Debug, Default)]
 pub(super) struct Directive {
-    plus: bool,
-    minus: bool,
-    sharp: bool,
-    space: bool,
-    zero: bool,
+    flags: Vec<u8>,
     width: Option<usize>,
     precision: Option<usize>,
     /// Index of the argument that it asks for.
@@ -24,15 +22,8 @@ pub(super) fn read(rest: &str) -> (Directive, usize) {
     let mut directive = Directive::default();
     let mut at = 0;
     let bytes = rest.as_bytes();
-    while let Some(byte) = bytes.get(at) {
-        match byte {
-            b'+' => directive.plus = true,
-            b'-' => directive.minus = true,
-            b'#' => directive.sharp = true,
-            b' ' => directive.space = true,
-            b'0' => directive.zero = true,
-            _ => break,
-        }
+    while let Some(flag) = bytes.get(at).filter(|byte| b"+-# 0".contains(byte)) {
+        directive.flags.push(*flag);
         at += 1;
     }
     at += position(&rest[at..], &mut directive);
@@ -68,6 +59,10 @@ fn position(rest: &str, directive: &mut Directive) -> usize {
 }
 
 impl Directive {
+    fn has(&self, flag: u8) -> bool {
+        self.flags.contains(&flag)
+    }
+
     /// Prints an argument.
     pub(super) fn write(&self, verb: char, argument: &Argument, out: &mut String) {
         let printed = match argument {
@@ -77,7 +72,7 @@ impl Directive {
             Argument::Text(text) => self.string(verb, text),
         };
         let Some(printed) = printed else {
-            out.push_str(&format!("%!{verb}({}={})", argument.type_name(), argument.plain()));
+            let _ = write!(out, "%!{verb}({}={})", argument.type_name(), argument.plain());
             return;
         };
         self.pad(&printed, matches!(argument, Argument::Text(_)), out);
@@ -85,22 +80,22 @@ impl Directive {
 
     fn pad(&self, printed: &str, is_text: bool, out: &mut String) {
         let missing = self.width.unwrap_or(0).saturating_sub(printed.chars().count());
-        if self.minus {
+        if self.has(b'-') {
             out.push_str(printed);
             out.extend(std::iter::repeat_n(' ', missing));
-        } else if self.zero && !is_text {
+        } else if self.has(b'0') && !is_text {
             let (sign, digits) = printed.split_at(usize::from(printed.starts_with(['+', '-'])));
             out.push_str(sign);
             out.extend(std::iter::repeat_n('0', missing));
             out.push_str(digits);
         } else {
-            out.extend(std::iter::repeat_n(if self.zero { '0' } else { ' ' }, missing));
+            out.extend(std::iter::repeat_n(if self.has(b'0') { '0' } else { ' ' }, missing));
             out.push_str(printed);
         }
     }
 
     fn signed(&self, negative: bool, digits: String) -> String {
-        match (negative, self.plus, self.space) {
+        match (negative, self.has(b'+'), self.has(b' ')) {
             (true, ..) => format!("-{digits}"),
             (_, true, _) => format!("+{digits}"),
             (_, _, true) => format!(" {digits}"),
@@ -113,11 +108,11 @@ impl Directive {
         let digits = match verb {
             'v' | 'd' => magnitude.to_string(),
             's' if i64::try_from(integer).is_err() => magnitude.to_string(),
-            'x' if self.sharp => format!("{magnitude:#x}"),
+            'x' if self.has(b'#') => format!("{magnitude:#x}"),
             'x' => format!("{magnitude:x}"),
-            'X' if self.sharp => format!("0X{magnitude:X}"),
+            'X' if self.has(b'#') => format!("0X{magnitude:X}"),
             'X' => format!("{magnitude:X}"),
-            'o' if self.sharp => format!("0{magnitude:o}"),
+            'o' if self.has(b'#') => format!("0{magnitude:o}"),
             'o' => format!("{magnitude:o}"),
             'O' => format!("0o{magnitude:o}"),
             'b' => format!("{magnitude:b}"),
@@ -150,12 +145,19 @@ impl Directive {
     fn string(&self, verb: char, text: &str) -> Option<String> {
         let cut: String = text.chars().take(self.precision.unwrap_or(usize::MAX)).collect();
         match verb {
-            'v' if self.sharp => Some(quoted(&cut)),
+            'v' if self.has(b'#') => Some(quoted(&cut)),
             'v' | 's' => Some(cut),
             'q' => Some(quoted(&cut)),
-            'x' => Some(cut.bytes().map(|byte| format!("{byte:02x}")).collect()),
-            'X' => Some(cut.bytes().map(|byte| format!("{byte:02X}")).collect()),
+            'x' => Some(hexadecimal(&cut)),
+            'X' => Some(hexadecimal(&cut).to_uppercase()),
             _ => None,
         }
     }
+}
+
+fn hexadecimal(text: &str) -> String {
+    text.bytes().fold(String::new(), |mut digits, byte| {
+        let _ = write!(digits, "{byte:02x}");
+        digits
+    })
 }

@@ -1,15 +1,21 @@
-//! What the tests of Gatekeeper policies share.
+//! Gatekeeper templates and constraints: loading, matching, Rego, and whole policies.
+#![expect(clippy::unwrap_used, reason = "a test ends where it cannot go on")]
+
+mod loading;
+mod matching;
+mod policies;
+mod rego;
 
 use rampart_posture::policy::{Decision, Inventory, Policy, Review, review_request};
 use serde_json::Value;
 
 /// A document from YAML.
-pub(crate) fn yaml(text: &str) -> Value {
+fn yaml(text: &str) -> Value {
     serde_saphyr::from_str(text).unwrap()
 }
 
 /// Judges an object, or the request of an `AdmissionReview`.
-pub(crate) fn judge(policy: &dyn Policy, object: &Value, inventory: &Inventory) -> Decision {
+fn judge(policy: &dyn Policy, object: &Value, inventory: &Inventory) -> Decision {
     if object["kind"] == "AdmissionReview" {
         return review_request(policy, object, inventory).unwrap();
     }
@@ -18,7 +24,7 @@ pub(crate) fn judge(policy: &dyn Policy, object: &Value, inventory: &Inventory) 
 }
 
 /// The messages of a decision, in order; anything but passed and violated fails.
-pub(crate) fn messages(decision: &Decision) -> Vec<String> {
+fn messages(decision: &Decision) -> Vec<String> {
     match decision {
         Decision::Passed => Vec::new(),
         Decision::Violated(violations) => violations.iter().map(|violation| violation.message.clone()).collect(),

@@ -1,10 +1,8 @@
 //! Whole policies: template, constraint, objects, and the exact messages, by both engines.
 
-mod gatekeeper;
-
 use std::path::Path;
 
-use gatekeeper::{judge, messages, yaml};
+use crate::{judge, messages, yaml};
 use rampart_posture::policy::gatekeeper::{Mode, Template};
 use rampart_posture::policy::{Decision, Inventory};
 
@@ -29,7 +27,8 @@ fn policies_find_what_they_must() {
                 }
                 let mut wanted: Vec<String> = serde_json::from_value(case["messages"].clone()).unwrap();
                 let mut found = messages(&decision);
-                (wanted.sort(), found.sort());
+                wanted.sort();
+                found.sort();
                 assert_eq!(found, wanted, "{context}");
             }
         }
