@@ -110,6 +110,36 @@ fn messages_print_as_in_go() {
 }
 
 #[test]
+fn a_body_whose_value_is_undefined_is_passed_over() {
+    let rego = |rest: &str| {
+        format!(
+            "f(p) = p.nothing {{ true }} else = p.list[0] {{ p.list }} else = \"c\" {rest}\nviolation[{{\"msg\": m}}] {{ m := f(input.parameters) }}"
+        )
+    };
+    check(&rego("{ true }"), &["a"]);
+    check(&rego(""), &["a"]);
+    check(
+        "f(p) := p.nothing if { p.list } else := \"c\" if { p.list }\nviolation contains {\"msg\": m} if { m := f(input.parameters) }",
+        &["c"],
+    );
+}
+
+#[test]
+fn walks_go_everywhere() {
+    holds("walk(input.review.object, [path, value]); value == \"y/b:1\"; path[2] == 1", true);
+    holds("[path, value] := walk(input.review.object); value == \"y/b:1\"; path[2] == 1", true);
+    holds("some value; [_, value] = walk(input.review.object); value == \"y/b:1\"", true);
+    holds("count([v | [p, v] := walk(input.review.object); p[0] == \"metadata\"]) == 5", true);
+    holds("pair := walk(input.review.object); pair[1] == \"web\"", true);
+    holds("walk(input.review.object, [_, \"absent\"])", false);
+}
+
+#[test]
+fn printing_says_nothing() {
+    holds("print(\"seen\", input.parameters.nothing); x := 1; print(x)", true);
+}
+
+#[test]
 fn older_functions_are_known() {
     holds("any([false, true])", true);
     holds("all([true, false])", false);

@@ -5,7 +5,7 @@ use regorus::{Engine, Value};
 use super::format;
 
 /// Functions that the engine knows, in order.
-const KNOWN: [&str; 116] = [
+const KNOWN: [&str; 119] = [
     "abs",
     "array.concat",
     "array.reverse",
@@ -31,6 +31,8 @@ const KNOWN: [&str; 116] = [
     "format_int",
     "glob.match",
     "glob.quote_meta",
+    "graph.reachable",
+    "graph.reachable_paths",
     "hex.decode",
     "hex.encode",
     "indexof",
@@ -47,6 +49,7 @@ const KNOWN: [&str; 116] = [
     "json.is_valid",
     "json.marshal",
     "json.marshal_with_options",
+    "json.patch",
     "json.remove",
     "json.unmarshal",
     "lower",

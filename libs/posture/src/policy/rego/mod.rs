@@ -16,6 +16,8 @@ mod format;
 mod lexer;
 mod machine;
 mod module;
+mod names;
+mod negation;
 mod rewrite;
 mod risk;
 mod value;
@@ -26,8 +28,8 @@ use std::sync::Mutex;
 use checks::Unit;
 use edits::Edits;
 use machine::Machine;
+use names::INVENTORY;
 use regorus::Value;
-use rewrite::INVENTORY;
 pub(super) use value::{TooDeep, convert, object, to_json};
 
 /// Bytes of all sources of a template together.
