@@ -144,6 +144,29 @@ fn templates_must_be_whole() {
     );
 }
 
+/// Whatever is left of a source, it loads or is refused.
+#[test]
+fn broken_sources_are_refused_in_peace() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/gatekeeper/policies");
+    let mut tried = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let policy = yaml(&std::fs::read_to_string(entry.unwrap().path()).unwrap());
+        let target = &policy["template"]["spec"]["targets"][0];
+        let source = target["rego"].as_str().or_else(|| target["code"][0]["source"]["rego"].as_str()).unwrap();
+        let lines: Vec<&str> = source.lines().collect();
+        for at in 0..lines.len() {
+            let without = [&lines[..at], &lines[at + 1..]].concat().join("\n");
+            let cut = lines[..at].join("\n") + &lines[at][..lines[at].len() / 2];
+            let squeezed = source.replacen(lines[at], &lines[at].replace(' ', ""), 1);
+            for broken in [without, cut, squeezed, lines[at..].join(" ")] {
+                tried += 1;
+                drop(Template::parse(&template(&broken, &[], &Value::Null)));
+            }
+        }
+    }
+    assert!(tried > 1_000, "{tried}");
+}
+
 #[test]
 fn documents_load_in_any_order() {
     let template = template(PLAIN, &[], &Value::Null);

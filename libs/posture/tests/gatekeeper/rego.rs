@@ -68,6 +68,19 @@ fn what_is_undefined_fails_wherever_it_stands() {
 }
 
 #[test]
+fn queries_within_queries_may_fail() {
+    for body in [
+        "count({v | v := input.parameters.nothing; v == 1}) == 0",
+        "count([1 | false]) == 0",
+        "count({v | v := input.parameters.list[_]; v == \"z\"}) == 0",
+        "count({v: 1 | v := input.parameters.list[_]; v == \"z\"}) == 0",
+        "count({v | list := input.parameters.list; list == 3; v := list[_]}) == 0",
+    ] {
+        holds(body, true);
+    }
+}
+
+#[test]
 fn negations_look_up_their_operands_first() {
     holds("not input.parameters.nothing", true);
     holds("not input.parameters.nothing == 3", true);
@@ -81,6 +94,7 @@ fn negations_look_up_their_operands_first() {
     holds("not count(input.parameters.nothing) == 3", false);
     holds("not input.parameters.list[input.parameters.nothing]", false);
     holds("not yes([input.parameters.nothing])", false);
+    holds("not yes({v | v := input.parameters.nothing}[1])", false);
     holds("x := input.parameters.list; not startswith(x[0], \"b\"); not endswith(concat(\"\", x), \"a\")", true);
     holds("not yes({x | x := input.parameters.nothing})", false);
     holds("count({x | x := input.parameters.list[_]; not startswith(x, input.parameters.nothing)}) == 0", true);

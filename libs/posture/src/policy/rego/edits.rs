@@ -4,6 +4,8 @@ use std::ops::Range;
 #[derive(Debug, Default)]
 pub(super) struct Edits {
     list: Vec<(Range<usize>, String)>,
+    /// Whether a change fell into another and was left out.
+    pub(super) lost: bool,
 }
 
 impl Edits {
@@ -32,6 +34,10 @@ impl Edits {
         let mut text = String::with_capacity(source.len() + 64);
         let mut at = 0;
         for (range, new) in &self.list {
+            if range.start < at {
+                self.lost = true;
+                continue;
+            }
             text.push_str(&source[at..range.start]);
             text.push_str(new);
             at = range.end;

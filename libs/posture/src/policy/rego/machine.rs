@@ -5,15 +5,14 @@ use std::time::Duration;
 use regorus::languages::rego::compiler::Compiler;
 use regorus::rvm::RegoVM;
 use regorus::rvm::program::Program;
-use regorus::rvm::vm::VmError;
 use regorus::utils::limits::ExecutionTimerConfig;
 use regorus::{Engine, PolicyLengthConfig, Value};
 
 use super::{Failure, Problem, builtins};
 
 const ENTRY: &str = "data.template.violation";
-/// Steps of the fast engine.
-const MAX_STEPS: usize = 5_000_000;
+/// Steps of the fast engine, after which the reference engine is asked.
+const MAX_STEPS: usize = 200_000;
 /// Time for one evaluation.
 const MAX_TIME: Duration = Duration::from_secs(2);
 /// Steps between two looks at the clock.
@@ -114,16 +113,17 @@ impl Machine {
         Ok(())
     }
 
-    /// Whether the fast engine is there and finds nothing.
-    pub(super) fn finds_nothing(&mut self, input: &Value) -> Result<bool, Failure> {
-        let Some(fast) = &mut self.fast else { return Ok(false) };
+    /// Whether the fast engine is there and finds nothing. One that does not end, as it may where a query within a query
+    /// fails, or that fails otherwise, is not asked again.
+    pub(super) fn finds_nothing(&mut self, input: &Value) -> bool {
+        let Some(fast) = &mut self.fast else { return false };
         fast.machine.set_input(input.clone());
         match fast.machine.execute() {
-            Ok(found) => Ok(is_empty(&found)),
-            Err(error @ (VmError::InstructionLimitExceeded { .. } | VmError::TimeLimitExceeded { .. })) => {
-                Err(Failure::Unknown(format!("the policy takes too long: {error}")))
+            Ok(found) => is_empty(&found),
+            Err(_) => {
+                self.fast = None;
+                false
             }
-            Err(_) => Ok(false),
         }
     }
 

@@ -113,14 +113,15 @@ impl Program {
             units.push(Unit::read(source).map_err(|problem| Problem { module: index, ..problem })?);
         }
         // What the parser cannot read is told before what the checks find in it.
-        let (mut edits, texts) = rewrite(&units, false);
+        let (edits, texts) = rewrite(&units, false);
         let parsed = machine::parse(&texts, sources.declared_v1).map_err(|problem| restore(&units, &edits, problem))?;
         checks::check(&units)?;
         let slow = units.iter().find_map(risk::of);
-        let guarded = rewrite(&units, true).1;
+        let (unapplied, guarded) = rewrite(&units, true);
+        let lost = unapplied.iter().any(|edits| edits.lost).then(|| "a change lies within another".to_owned());
+        let slow = slow.or(lost);
         let mut blueprint = Machine::new(parsed).map_err(|problem| restore(&units, &edits, problem))?;
         let slow = slow.or_else(|| blueprint.add_fast(&guarded, sources.declared_v1).err());
-        edits.clear();
         let uses_inventory = texts.iter().any(|text| text.contains(INVENTORY));
         Ok(Self { blueprint, idle: Mutex::default(), uses_inventory, slow })
     }
@@ -129,7 +130,7 @@ impl Program {
     pub(super) fn evaluate(&self, input: &Value, mode: Mode) -> Result<Vec<Finding>, Failure> {
         let idle = self.idle.lock().ok().and_then(|mut idle| idle.pop());
         let mut machine = idle.unwrap_or_else(|| self.blueprint.clone());
-        let nothing = mode == Mode::Fast && machine.finds_nothing(input)?;
+        let nothing = mode == Mode::Fast && machine.finds_nothing(input);
         let found = if nothing { Ok(Vec::new()) } else { machine.violations(input).and_then(|found| findings(&found)) };
         if let Ok(mut idle) = self.idle.lock() {
             idle.push(machine);
@@ -154,7 +155,7 @@ fn rewrite(units: &[Unit<'_>], guarded: bool) -> (Vec<Edits>, Vec<String>) {
     for (index, unit) in units.iter().enumerate() {
         let mut edits = rewrite::portable(&unit.tokens, &unit.module, (index == 0).then_some(PACKAGE));
         if guarded {
-            rewrite::guards(&unit.tokens, &mut edits);
+            rewrite::guards(&unit.tokens, &unit.module, &mut edits);
         }
         texts.push(edits.apply(unit.tokens.source));
         all.push(edits);

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::edits::Edits;
 use super::expression;
 use super::lexer::{Class, Tokens};
-use super::module::Module;
+use super::module::{Module, Rule};
 use super::{names, negation};
 
 /// The changes that every engine needs. With `package`, the module gets that name.
@@ -23,8 +23,31 @@ pub(super) fn portable(tokens: &Tokens<'_>, module: &Module, package: Option<&st
     edits
 }
 
-/// The changes that the fast engine needs as well: there an assignment of something undefined does not fail.
-pub(super) fn guards(tokens: &Tokens<'_>, edits: &mut Edits) {
+/// The parameters that a function does not look at.
+pub(super) fn unused(tokens: &Tokens<'_>, rule: &Rule) -> Vec<usize> {
+    let names = |range: Range<usize>| range.filter(|at| tokens.is_name(*at)).collect::<Vec<_>>();
+    let parameters = rule.parameters.clone().map(names).unwrap_or_default();
+    let everywhere = names(rule.range.clone());
+    let is_unused = |at: &usize| {
+        let name = tokens.text(*at);
+        let used = everywhere.iter().filter(|other| tokens.text(**other) == name).count() > 1;
+        name == "_" || !used && !matches!(name, "true" | "false" | "null")
+    };
+    parameters.into_iter().filter(is_unused).collect()
+}
+
+/// The changes that the fast engine needs as well: there an assignment of something undefined does not fail, nor does a
+/// call with something undefined that the function does not look at.
+pub(super) fn guards(tokens: &Tokens<'_>, module: &Module, edits: &mut Edits) {
+    for rule in &module.rules {
+        for (index, parameter) in unused(tokens, rule).into_iter().enumerate() {
+            let name = format!("__unused_{index}");
+            edits.replace(tokens.source, tokens.list[parameter].span.clone(), name.clone());
+            for body in rule.bodies.iter().filter(|body| !body.is_empty()) {
+                edits.insert(tokens.list[body.start].span.start, format!("{name} == {name}; "));
+            }
+        }
+    }
     let mut open: Vec<usize> = Vec::new();
     for index in 0..tokens.len() {
         match tokens.counterpart(index) {

@@ -11,6 +11,7 @@ use super::checks::Unit;
 use super::expression::{self, Shape};
 use super::lexer::{Class, Tokens};
 use super::module::{Output, Rule};
+use super::rewrite::unused;
 
 /// The first reason found; `None` where both engines agree.
 pub(super) fn of(unit: &Unit<'_>) -> Option<String> {
@@ -32,14 +33,8 @@ fn of_rule(unit: &Unit<'_>, rule: &Rule) -> Option<&'static str> {
     if rule.output == Output::Entries {
         return Some("makes an object");
     }
-    if let Some(parameters) = &rule.parameters {
-        for parameter in parameters.clone().filter(|at| tokens.is_name(*at)) {
-            let name = tokens.text(parameter);
-            let used = rule.range.clone().filter(|at| tokens.is_name(*at) && tokens.text(*at) == name).count() > 1;
-            if name == "_" || !used && !matches!(name, "true" | "false" | "null") {
-                return Some("does not look at a parameter");
-            }
-        }
+    if rule.bodies.is_empty() && !unused(tokens, rule).is_empty() {
+        return Some("does not look at a parameter");
     }
     if rule.bodies.iter().any(|body| body.start > 0 && !tokens.is(body.start - 1, "{")) {
         return Some("has a body without braces");
@@ -125,17 +120,21 @@ fn constant(tokens: &Tokens<'_>, rule: &Rule) -> Option<String> {
 fn iterates(unit: &Unit<'_>, rule: &Rule, own: &HashSet<&str>) -> bool {
     let tokens = &unit.tokens;
     let locals = unit.locals(rule);
-    rule.range.clone().any(|index| {
-        if !tokens.is_name(index) {
-            return false;
+    let mut at = rule.range.start;
+    while at < rule.range.end {
+        if expression::is_comprehension(tokens, at) {
+            at = tokens.counterpart(at).unwrap_or(at) + 1;
+            continue;
         }
-        let text = tokens.text(index);
-        let bracketed = index > 0 && tokens.is(index - 1, "[") && tokens.is(index + 1, "]");
-        let path = bracketed && tokens.list[index - 1].adjacent;
-        matches!(text, "_" | "some")
-            || path && !locals.contains(text)
-            || own.contains(text) && tokens.is(index + 1, "[")
-    })
+        let text = tokens.text(at);
+        let bracketed = at > 0 && tokens.is(at - 1, "[") && tokens.is(at + 1, "]") && tokens.list[at - 1].adjacent;
+        let member = bracketed && !locals.contains(text) || own.contains(text) && tokens.is(at + 1, "[");
+        if tokens.is_name(at) && (matches!(text, "_" | "some") || member) {
+            return true;
+        }
+        at += 1;
+    }
+    false
 }
 
 /// Whether two definitions can never both hold: a parameter has two different constants, or one asks for what the other
@@ -160,7 +159,11 @@ fn exclude(tokens: &Tokens<'_>, left: &Rule, right: &Rule) -> bool {
     let (left, right) = (statements(tokens, left_body), statements(tokens, right_body));
     let denies = |one: &[String], other: &[String]| {
         one.iter().any(|statement| {
-            statement.strip_prefix("not ").is_some_and(|denied| other.iter().any(|other| other == denied))
+            let denied = match statement.split_once(" != ") {
+                Some((left, right)) => Some(format!("{left} == {right}")),
+                None => statement.strip_prefix("not ").map(str::to_owned),
+            };
+            denied.is_some_and(|denied| other.contains(&denied))
         })
     };
     same_names && (denies(&left, &right) || denies(&right, &left))
