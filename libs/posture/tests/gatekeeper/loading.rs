@@ -110,6 +110,8 @@ fn what_rego_may_not_do_is_refused() {
         (body("data[input.x]"), "data.inventory"),
         (body("again(3)") + "again(n) { n > 0; again(n - 1) }\n", "recursive"),
         (body("one(3)") + "one(n) { two(n) }\ntwo(n) { one(n) }\n", "recursive"),
+        (body("again(3)") + &format!("again(n) = {}again(n - 1) {{ n > 0 }}\n", "1 + ".repeat(25)), "recursive"),
+        (body("again(3)") + &format!("again(n) = {}again(n - 1) {{ n > 0 }}\n", "1 + ".repeat(80)), "recursive"),
         ("package house\nimport input.review\nviolation[{\"msg\": \"m\"}] { review }".to_owned(), "imported"),
         ("package house\nallow { true }".to_owned(), "violation"),
         ("violation[{\"msg\": \"m\"}] { true }".to_owned(), "package"),

@@ -118,13 +118,11 @@ impl Machine {
     pub(super) fn finds_nothing(&mut self, input: &Value) -> bool {
         let Some(fast) = &mut self.fast else { return false };
         fast.machine.set_input(input.clone());
-        match fast.machine.execute() {
-            Ok(found) => is_empty(&found),
-            Err(_) => {
-                self.fast = None;
-                false
-            }
+        let found = fast.machine.execute();
+        if found.is_err() {
+            self.fast = None;
         }
+        found.is_ok_and(|found| is_empty(&found))
     }
 
     /// What the reference engine finds.

@@ -59,7 +59,7 @@ impl Module {
             match tokens.text(*start) {
                 "package" => module.package = *start + 1..end,
                 "import" => module.imports.extend(import(tokens, *start + 1..end)),
-                _ => module.rules.extend(rule(tokens, *start..end)),
+                _ => module.rules.extend(rule(tokens, *start..end).or_else(|| unread(tokens, *start..end))),
             }
         }
         module
@@ -99,6 +99,14 @@ fn import(tokens: &Tokens<'_>, range: Range<usize>) -> Option<Import> {
     let name = range.end.checked_sub(1).filter(|last| range.contains(last))?;
     let renamed = name > range.start && tokens.is(name - 1, "as");
     Some(Import { path: range.start..if renamed { name - 1 } else { range.end }, name })
+}
+
+/// A rule that cannot be taken apart: known by its name, with everything in it.
+fn unread(tokens: &Tokens<'_>, range: Range<usize>) -> Option<Rule> {
+    let name = range.start + usize::from(tokens.is(range.start, "default"));
+    let (head_end, output) = (range.start, Output::Entries);
+    let rule = Rule { range, name, parameters: None, output, head_end, bodies: Vec::new(), has_else: false };
+    tokens.list.get(name).is_some().then_some(rule)
 }
 
 fn rule(tokens: &Tokens<'_>, range: Range<usize>) -> Option<Rule> {
