@@ -283,6 +283,14 @@ fn sources_beyond_measure_are_refused() {
 }
 
 #[test]
+fn deep_calls_and_loops_get_the_stack_that_they_need() {
+    let all = "a[_]\n".repeat(90);
+    let chain = lines(31, |index| format!("f{index}(a) {{ {all}f{}(a) }}\n", index + 1));
+    check(&format!("violation[{{\"msg\": \"m\"}}] {{ f0([1]) }}\n{chain}f31(a) {{ a[0] == 1 }}"), &["m"]);
+    check(&format!("violation[{{\"msg\": \"m\"}}] {{ a := [1]\n{all}a[0] == 1 }}"), &["m"]);
+}
+
+#[test]
 fn long_bodies_and_long_chains_of_else_are_judged() {
     let statements = lines(250, |index| format!("x{index} := {index}\n"));
     check(&format!("violation[{{\"msg\": \"m\"}}] {{ {statements} }}"), &["m"]);

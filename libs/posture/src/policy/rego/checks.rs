@@ -68,8 +68,8 @@ impl<'a> Unit<'a> {
     }
 }
 
-/// Looks at all modules of one template: the first is the main one.
-pub(super) fn check(units: &[Unit<'_>]) -> Result<(), Problem> {
+/// Looks at all modules of one template: the first is the main one. Gives how many calls and loops can be open at once.
+pub(super) fn check(units: &[Unit<'_>]) -> Result<usize, Problem> {
     for (index, unit) in units.iter().enumerate() {
         let found = shape(unit, index == 0).and_then(|()| documents(unit)).and_then(|()| calls(unit));
         found.map_err(|problem| Problem { module: index, ..problem })?;
@@ -164,7 +164,7 @@ fn calls(unit: &Unit<'_>) -> Result<(), Problem> {
 }
 
 /// Rules that need one another in a circle, or in too long a chain.
-fn recursion(units: &[Unit<'_>]) -> Result<(), Problem> {
+fn recursion(units: &[Unit<'_>]) -> Result<usize, Problem> {
     let graph = graph(units);
     let mut depth: HashMap<(usize, &str), usize> = HashMap::new();
     for node in graph.keys() {
@@ -179,7 +179,27 @@ fn recursion(units: &[Unit<'_>]) -> Result<(), Problem> {
         };
         return Err(Problem { module: index, ..units[index].problem(at, message) });
     }
-    Ok(())
+    let mut known = HashMap::new();
+    Ok(graph.keys().map(|node| weight(units, &graph, *node, &mut known)).max().unwrap_or_default())
+}
+
+/// The loops and calls that a rule can have open at once, with those of the rules that it needs; none is recursive.
+fn weight<'a>(
+    units: &[Unit<'a>],
+    graph: &Graph<'a>,
+    node: (usize, &'a str),
+    known: &mut HashMap<(usize, &'a str), usize>,
+) -> usize {
+    if let Some(weight) = known.get(&node) {
+        return *weight;
+    }
+    let tokens = &units[node.0].tokens;
+    let rules = units[node.0].module.rules.iter().filter(|rule| tokens.is(rule.name, node.1));
+    let own = 1 + rules.map(|rule| loops(tokens, rule)).max().unwrap_or_default();
+    let below = graph.get(&node).into_iter().flatten().map(|next| weight(units, graph, *next, known)).max();
+    let sum = own + below.unwrap_or_default();
+    known.insert(node, sum);
+    sum
 }
 
 type Graph<'a> = HashMap<(usize, &'a str), HashSet<(usize, &'a str)>>;

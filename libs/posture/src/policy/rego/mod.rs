@@ -42,6 +42,10 @@ const MAX_CALLS: usize = 32;
 const MAX_LOOPS: usize = 100;
 /// Assignments in one rule: the work to put them in order grows with their square.
 const MAX_ASSIGNMENTS: usize = 300;
+/// Calls and loops open at once for which any stack is large enough.
+const MAX_OPEN: usize = 32;
+/// The stack of what needs more.
+const DEEP_STACK: usize = 256 * 1024 * 1024;
 /// Where the rewritten main module stands.
 const PACKAGE: &str = "template";
 
@@ -95,6 +99,8 @@ pub(super) struct Program {
     idle: Mutex<Vec<Machine>>,
     /// Whether it looks at other objects.
     pub(super) uses_inventory: bool,
+    /// Whether it needs a stack of its own.
+    is_deep: bool,
     /// Why only the reference engine is used.
     pub(super) slow: Option<String>,
 }
@@ -115,19 +121,34 @@ impl Program {
         // What the parser cannot read is told before what the checks find in it.
         let (edits, texts) = rewrite(&units, false);
         let parsed = machine::parse(&texts, sources.declared_v1).map_err(|problem| restore(&units, &edits, problem))?;
-        checks::check(&units)?;
-        let slow = units.iter().find_map(risk::of);
+        let is_deep = checks::check(&units)? > MAX_OPEN;
+        let slow = units.iter().find_map(risk::of).or_else(|| is_deep.then(|| "calls and loops lie deep".to_owned()));
         let (unapplied, guarded) = rewrite(&units, true);
         let lost = unapplied.iter().any(|edits| edits.lost).then(|| "a change lies within another".to_owned());
         let slow = slow.or(lost);
         let mut blueprint = Machine::new(parsed).map_err(|problem| restore(&units, &edits, problem))?;
-        let slow = slow.or_else(|| blueprint.add_fast(&guarded, sources.declared_v1).err());
+        let slow = match slow {
+            Some(reason) => Some(reason),
+            None => blueprint.add_fast(&guarded, sources.declared_v1).err(),
+        };
         let uses_inventory = texts.iter().any(|text| text.contains(INVENTORY));
-        Ok(Self { blueprint, idle: Mutex::default(), uses_inventory, slow })
+        Ok(Self { blueprint, idle: Mutex::default(), uses_inventory, is_deep, slow })
     }
 
     /// Evaluates an input.
     pub(super) fn evaluate(&self, input: &Value, mode: Mode) -> Result<Vec<Finding>, Failure> {
+        if !self.is_deep {
+            return self.run(input, mode);
+        }
+        let failed = || Failure::Unknown("there is no room for the policy's stack".to_owned());
+        std::thread::scope(|scope| {
+            let builder = std::thread::Builder::new().stack_size(DEEP_STACK);
+            let thread = builder.spawn_scoped(scope, || self.run(input, mode)).map_err(|_| failed())?;
+            thread.join().map_err(|_| failed())?
+        })
+    }
+
+    fn run(&self, input: &Value, mode: Mode) -> Result<Vec<Finding>, Failure> {
         let idle = self.idle.lock().ok().and_then(|mut idle| idle.pop());
         let mut machine = idle.unwrap_or_else(|| self.blueprint.clone());
         let nothing = mode == Mode::Fast && machine.finds_nothing(input);
