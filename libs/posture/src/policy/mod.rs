@@ -9,10 +9,14 @@
 //! A policy says whether an object violates it and why; unlike a control of the catalogue it gives no JSON pointers.
 
 pub mod admission;
+pub mod gatekeeper;
 mod inventory;
+mod rego;
+mod request;
 pub mod validation;
 
 pub use inventory::Inventory;
+pub use request::{RequestError, review_request};
 use serde_json::Value;
 
 /// What happens to the object.
@@ -87,6 +91,13 @@ pub trait Policy: Send + Sync {
 
     /// Judges one object.
     fn review(&self, review: &Review<'_>) -> Decision;
+
+    /// Judges one object that comes with its admission request, for policies that look at more of a request than
+    /// `review` says.
+    fn review_request(&self, review: &Review<'_>, request: &Value) -> Decision {
+        let _ = request;
+        self.review(review)
+    }
 }
 
 /// A document that cannot be loaded.

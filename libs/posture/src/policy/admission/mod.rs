@@ -60,6 +60,10 @@ impl Policy for Bound {
     fn review(&self, review: &Review<'_>) -> Decision {
         self.decide(review, None, &Target::of(review))
     }
+
+    fn review_request(&self, review: &Review<'_>, request: &Value) -> Decision {
+        self.decide(review, Some(request), &Target::of_request(review, request))
+    }
 }
 
 impl Bound {

@@ -1,0 +1,34 @@
+//! Gatekeeper templates and constraints: loading, matching, Rego, and whole policies.
+#![expect(clippy::unwrap_used, reason = "a test ends where it cannot go on")]
+
+mod differential;
+mod loading;
+mod matching;
+mod policies;
+mod rego;
+
+use rampart_posture::policy::{Decision, Inventory, Policy, Review, review_request};
+use serde_json::Value;
+
+/// A document from YAML.
+fn yaml(text: &str) -> Value {
+    serde_saphyr::from_str(text).unwrap()
+}
+
+/// Judges an object, or the request of an `AdmissionReview`.
+fn judge(policy: &dyn Policy, object: &Value, inventory: &Inventory) -> Decision {
+    if object["kind"] == "AdmissionReview" {
+        return review_request(policy, object, inventory).unwrap();
+    }
+    let review = Review { object, old_object: None, operation: None, namespace: None, user: None, inventory };
+    policy.review(&review)
+}
+
+/// The messages of a decision, in order; anything but passed and violated fails.
+fn messages(decision: &Decision) -> Vec<String> {
+    match decision {
+        Decision::Passed => Vec::new(),
+        Decision::Violated(violations) => violations.iter().map(|violation| violation.message.clone()).collect(),
+        other => panic!("{other:?}"),
+    }
+}
