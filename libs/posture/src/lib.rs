@@ -22,6 +22,7 @@ mod element;
 mod engine;
 mod evaluate;
 mod evidence;
+pub mod examples;
 #[cfg(test)]
 #[path = "../tests/example/mod.rs"]
 mod example;
