@@ -187,7 +187,7 @@ fn input(args: &CheckArgs, terminal: &mut Terminal<'_>, errors: &mut Vec<Problem
     files
 }
 
-fn bytes(path: &Path) -> Result<Vec<u8>, String> {
+pub(crate) fn bytes(path: &Path) -> Result<Vec<u8>, String> {
     let failed = |error: std::io::Error| format!("could not be read: {error}");
     let file = std::fs::File::open(path).map_err(failed)?;
     let mut bytes = Vec::new();

@@ -273,7 +273,7 @@ mod tests {
     fn json_values_follow_each_other() {
         check("{\"a\": 1}\n\n[\n{\"b\": 2}]\n", &[(1, json!({"a": 1})), (3, json!([{"b": 2}]))]);
         check("{a: 1}", &[(1, json!({"a": 1}))]);
-        let trouble = read(b"{\"a\": 1,\n \"b\": }".to_vec()).unwrap_err();
+        let trouble = read(b"{\"a\": 1,\n \"b\": [}".to_vec()).unwrap_err();
         assert_eq!(trouble.line, Some(2), "{trouble:?}");
     }
 

@@ -1,9 +1,10 @@
 //! Policies that others wrote, from the files that hold them.
 
 use rampart_domain::Severity;
-use rampart_posture::policy::Policy;
+use rampart_posture::policy::{LoadError, Policy};
 use serde_json::Value;
 
+use crate::EngineChoice;
 use crate::object::{Contents, Problem};
 use crate::report::Rule;
 
@@ -132,15 +133,47 @@ fn denies(document: &Value) -> bool {
         && actions.is_none_or(|actions| actions.is_empty() || actions.iter().any(|action| action == "Deny"))
 }
 
+/// A policy as one engine runs it.
+pub(crate) struct Engined {
+    /// `rego` or `cel`.
+    pub(crate) engine: &'static str,
+    pub(crate) policy: Box<dyn Policy>,
+}
+
+/// A template with a constraint (or an admission policy with a binding), once for each engine that is asked for and that
+/// the template has.
+pub(crate) fn engines_of(
+    template: &Value,
+    constraint: &Value,
+    choice: EngineChoice,
+) -> Result<Vec<Engined>, LoadError> {
+    match family(template) {
+        Some(Family::Admission) => {
+            let (found, errors) = engines::load(Family::Admission, &[template.clone(), constraint.clone()]);
+            match errors.into_iter().next() {
+                Some(error) => Err(error),
+                None => Ok(found.into_iter().map(|policy| Engined { engine: "cel", policy }).collect()),
+            }
+        }
+        _ => engines::each(template, constraint, choice),
+    }
+}
+
 /// The loaders of the policy engine.
 mod engines {
     use rampart_posture::policy::{LoadError, Policy};
     use serde_json::Value;
 
-    use super::Family;
+    use super::{Engined, Family};
+    use crate::EngineChoice;
 
     pub(super) fn load(family: Family, documents: &[Value]) -> (Vec<Box<dyn Policy>>, Vec<LoadError>) {
         let _ = (family, documents);
         (Vec::new(), Vec::new())
+    }
+
+    pub(super) fn each(template: &Value, constraint: &Value, choice: EngineChoice) -> Result<Vec<Engined>, LoadError> {
+        let _ = (template, constraint, choice);
+        Ok(Vec::new())
     }
 }
