@@ -34,7 +34,9 @@ pub fn check(args: &CheckArgs, terminal: &mut Terminal<'_>) -> Exit {
     let prepared = match Prepared::of(args) {
         Ok(prepared) => prepared,
         Err(problems) => {
-            problems.iter().for_each(|problem| terminal.say(problem));
+            for problem in &problems {
+                terminal.say(problem);
+            }
             return Exit::Unusable;
         }
     };

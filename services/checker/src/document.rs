@@ -182,7 +182,7 @@ pub(crate) fn is_content(line: &str) -> bool {
 }
 
 fn parse(piece: &Piece<'_>, document: &mut Document) {
-    document.text = piece.text.to_owned();
+    piece.text.clone_into(&mut document.text);
     document.content = value(piece.text, false).or_else(|error| {
         let trouble = trouble(&error, piece);
         if !matches!(error.without_snippet(), serde_saphyr::Error::DuplicateMappingKey { .. }) {
@@ -231,6 +231,8 @@ fn trouble(error: &serde_saphyr::Error, piece: &Piece<'_>) -> Trouble {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write as _;
+
     use serde_json::{Value, json};
 
     use super::{Document, read};
@@ -310,7 +312,7 @@ mod tests {
         let mut text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
         for level in 1..10 {
             let list = vec![format!("*a{}", level - 1); 10].join(", ");
-            text.push_str(&format!("a{level}: &a{level} [{list}]\n"));
+            writeln!(text, "a{level}: &a{level} [{list}]").unwrap();
         }
         assert!(documents(&text)[0].content.is_err());
         let deep = format!("a: {}1{}", "[".repeat(2000), "]".repeat(2000));

@@ -194,7 +194,7 @@ fn merge(worst: &mut Verdict, other: Verdict) {
         Verdict::Healthy => 1,
         Verdict::NotApplicable(_) => 0,
     };
-    let worse = rank(&other) > rank(worst);
+    let outranks = rank(&other) > rank(worst);
     match (worst, other) {
         (Verdict::Unhealthy(evidence), Verdict::Unhealthy(more)) => {
             if evidence.message != more.message {
@@ -202,7 +202,7 @@ fn merge(worst: &mut Verdict, other: Verdict) {
             }
             evidence.facts.extend(more.facts);
         }
-        (worst, other) if worse => *worst = other,
+        (worst, other) if outranks => *worst = other,
         _ => {}
     }
 }

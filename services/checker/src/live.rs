@@ -69,12 +69,9 @@ impl Live {
         match event {
             Event::Page { resources, .. } => self.resources.extend(resources),
             Event::Finished { listing, outcome } => match outcome {
-                Outcome::Complete => {
-                    self.complete.insert(listing.kind);
-                }
                 // Their names are not asked for; any other kind is not installed, and so has no objects.
                 Outcome::NotApplicable(_) if matches!(listing.kind, Kind::K8sSecret | Kind::K8sConfigMap) => {}
-                Outcome::NotApplicable(_) => {
+                Outcome::Complete | Outcome::NotApplicable(_) => {
                     self.complete.insert(listing.kind);
                 }
                 Outcome::Incomplete(error) => self.warnings.push(format!("{} was not read: {error}", listing.kind)),

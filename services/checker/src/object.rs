@@ -115,7 +115,9 @@ pub(crate) fn contents(file: &str, bytes: Result<Vec<u8>, String>, texts: Texts)
     match bytes.map_err(Trouble::new).and_then(document::read) {
         Ok(documents) => {
             contents.documents = documents.len();
-            documents.into_iter().for_each(|document| contents.document(document, texts));
+            for document in documents {
+                contents.document(document, texts);
+            }
             if contents.objects.is_empty() && contents.skipped.is_empty() && contents.problems.is_empty() {
                 contents.skipped.push(Skipped {
                     file: Arc::clone(&contents.file),
@@ -161,7 +163,9 @@ impl Contents {
         }
         if let Value::Array(items) = value {
             if items.iter().any(is_manifest) {
-                items.into_iter().for_each(|item| self.value(item, at, depth + 1));
+                for item in items {
+                    self.value(item, at, depth + 1);
+                }
             } else {
                 self.skip(at, "is a list of no Kubernetes objects");
             }

@@ -104,7 +104,7 @@ fn loaded(family: Family, policy: Box<dyn Policy>, documents: &[Value]) -> Loade
     let both = [stated, behind];
     let annotation = |key: &str| {
         let annotations = both.iter().flatten().filter_map(|document| document.pointer("/metadata/annotations"));
-        annotations.filter_map(|annotations| annotations.get(key)?.as_str()).next().map(str::to_owned)
+        annotations.filter_map(|annotations| annotations.get(key)).find_map(Value::as_str).map(str::to_owned)
     };
     let annotated = annotation(SEVERITY).and_then(|word| word.parse().ok());
     let severity = if stated.is_some_and(|document| !denies(document)) {

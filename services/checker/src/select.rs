@@ -73,13 +73,11 @@ pub(crate) fn select(catalogue: &Catalogue, engine: &Engine, wanted: &Wanted<'_>
 fn initiatives<'c>(catalogue: &'c Catalogue, wanted: &Wanted<'_>, problems: &mut Vec<String>) -> Vec<&'c Initiative> {
     let mut found = Vec::new();
     for id in wanted.initiatives {
-        match catalogue.initiative(id) {
-            Some(initiative) => found.push(initiative),
-            None => {
-                let ids = catalogue.initiatives().map(|initiative| initiative.id.as_str());
-                problems.push(format!("no initiative `{id}`{}", suggestion(id, ids)));
-            }
+        if catalogue.initiative(id).is_none() {
+            let ids = catalogue.initiatives().map(|initiative| initiative.id.as_str());
+            problems.push(format!("no initiative `{id}`{}", suggestion(id, ids)));
         }
+        found.extend(catalogue.initiative(id));
     }
     if wanted.or_default && wanted.initiatives.is_empty() && wanted.controls.is_empty() {
         found.extend(catalogue.initiative(DEFAULT_INITIATIVE));

@@ -65,12 +65,11 @@ impl Reading {
         strip_nulls(&mut value);
         let written = self.keep_written.then(|| value.clone());
         let api_version = value.get("apiVersion").and_then(Value::as_str).unwrap_or_default();
-        let units = match Manifests::kind(api_version, &place.kind) {
-            Some(kind) => self.unit(kind, value, Origins::default()).into_iter().collect(),
-            None => {
-                let found = templates(&value).into_iter();
-                found.filter_map(|it| self.unit(Kind::K8sWorkload, it.object, it.origins)).collect()
-            }
+        let units = if let Some(kind) = Manifests::kind(api_version, &place.kind) {
+            self.unit(kind, value, Origins::default()).into_iter().collect()
+        } else {
+            let found = templates(&value).into_iter();
+            found.filter_map(|it| self.unit(Kind::K8sWorkload, it.object, it.origins)).collect()
         };
         Subject { place, written, units }
     }

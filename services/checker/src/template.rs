@@ -110,7 +110,7 @@ impl<'o> Finder<'o> {
             origins.add("/spec/template", parent);
         }
         origins.add("/spec/template/spec", pointer);
-        self.push(metadata, Value::Object(map.clone()), origins);
+        self.push(metadata, map.clone(), origins);
         true
     }
 
@@ -188,11 +188,11 @@ impl<'o> Finder<'o> {
             }
             spec.insert(list.to_owned(), values.into());
         }
-        self.push(None, spec.into(), origins);
+        self.push(None, spec, origins);
     }
 
-    fn push(&mut self, metadata: Option<Value>, spec: Value, origins: Origins) {
-        let mut template = json!({"spec": spec});
+    fn push(&mut self, metadata: Option<Value>, spec: Map<String, Value>, origins: Origins) {
+        let mut template = json!({"spec": Value::Object(spec)});
         if let Some(metadata) = metadata {
             template["metadata"] = metadata;
         }

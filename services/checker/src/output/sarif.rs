@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::io::{self, BufWriter, Write as _};
 use std::sync::Arc;
 
@@ -138,10 +139,13 @@ fn result(finding: &Finding, rules: &BTreeMap<&str, usize>, places: &mut Places<
     result
 }
 
+/// The lines of a document, and its first one in the file.
+type Placed = (usize, Lines);
+
 struct Places<'r> {
     run: &'r Run,
     /// By file and document, once they were needed.
-    lines: BTreeMap<(Arc<str>, usize), Option<(usize, Lines)>>,
+    lines: BTreeMap<(Arc<str>, usize), Option<Placed>>,
 }
 
 impl Places<'_> {
@@ -197,7 +201,8 @@ fn uri(file: &str) -> String {
         if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
             uri.push(char::from(byte));
         } else {
-            uri.push_str(&format!("%{byte:02X}"));
+            // Writing to a string cannot fail.
+            let _ = write!(uri, "%{byte:02X}");
         }
     }
     uri

@@ -119,14 +119,15 @@ impl<W: Write> Table<W> {
         let severities: Vec<_> = severities.map(|(severity, count)| format!("{count} {severity}")).collect();
         let severities = if severities.is_empty() { String::new() } else { format!(" ({})", severities.join(", ")) };
         let rest = summary.statuses.iter().filter(|(status, count)| **status != Status::Unhealthy && **count > 0);
-        let rest: String =
-            rest.map(|(status, count)| format!(", {count} {}", status.as_str().replace('_', " "))).collect();
+        let rest: Vec<_> =
+            rest.map(|(status, count)| format!("{count} {}", status.as_str().replace('_', " "))).collect();
         writeln!(
             out,
-            "{}, {}, {}: {unhealthy} unhealthy{severities}{rest}",
+            "{}, {}, {}: {}",
             counted(summary.files, "file"),
             counted(summary.documents, "document"),
             counted(summary.objects, "object"),
+            [vec![format!("{unhealthy} unhealthy{severities}")], rest].concat().join(", "),
         )?;
         if !summary.errors.is_empty() {
             writeln!(out, "{} could not be read", counted(summary.errors.len(), "input"))?;

@@ -53,7 +53,9 @@ pub fn policy_test(args: &PolicyTestArgs, terminal: &mut Terminal<'_>) -> Exit {
     if lines.is_empty() && problems.is_empty() {
         problems.push("found neither a suite nor a control with examples".to_owned());
     }
-    problems.iter().for_each(|problem| terminal.say(problem));
+    for problem in &problems {
+        terminal.say(problem);
+    }
     let failed = lines.iter().filter(|line| matches!(line.outcome, Outcome::Failed(_))).count();
     match write(&lines, failed, terminal) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {

@@ -1,10 +1,8 @@
 //! Whole runs of `rampart check` over files: findings, shapes of output, exit codes.
-#![expect(clippy::unwrap_used, reason = "tests")]
 
-mod run;
-
-use run::{Files, check};
 use serde_json::{Value, json};
+
+use crate::run::{Files, check};
 
 const PRIVILEGED: &str = "apiVersion: v1\nkind: Pod\nmetadata: {name: web, namespace: shop}\nspec:\n  containers:\n  \
                           - name: app\n    image: nginx:1\n    securityContext:\n      privileged: true\n";
