@@ -1,6 +1,6 @@
 //! A run of `rampart check`.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -68,10 +68,10 @@ pub fn check(args: &CheckArgs, terminal: &mut Terminal<'_>) -> Exit {
 
 /// Everything that a command line selects.
 struct Prepared {
-    catalogue: Option<Catalogue>,
     engine: Engine,
     checks: CheckSet,
     policies: Policies,
+    rules: Rules,
 }
 
 /// A report, with the text that its findings point into.
@@ -84,41 +84,29 @@ pub(crate) struct Run {
 
 impl Prepared {
     fn of(args: &CheckArgs) -> Result<Self, Vec<String>> {
-        let catalogue = match &args.content {
-            Some(folder) => Catalogue::with_overrides(folder),
-            None => Catalogue::embedded(),
-        };
-        let catalogue = catalogue.map_err(|error| vec![error.to_string()])?;
-        let engine = Engine::compile(&catalogue).map_err(|error| vec![error.to_string()])?;
-        let wanted = Wanted {
-            initiatives: &args.initiatives,
-            controls: &args.controls,
-            params: &args.params,
-            or_default: args.policies.is_empty(),
-        };
-        let checks = select(&catalogue, &engine, &wanted)?;
+        let (engine, checks, mut rules) = parallel::aside(|| controls(args))?;
         let found = find::files(&args.policies);
         let files =
             parallel::map(found.files, |path| contents(&path.display().to_string(), bytes(&path), Texts::Dropped));
         let mut policies = policies::load(files);
         policies.problems.extend(found.problems.into_iter().map(problem));
-        Ok(Self { catalogue: Some(catalogue), engine, checks, policies })
+        rules.extend(policies.loaded.iter().map(|loaded| named(loaded.rule.clone())));
+        Ok(Self { engine, checks, policies, rules })
     }
 
     fn run(mut self, args: &CheckArgs, terminal: &mut Terminal<'_>) -> Run {
         let mut errors = std::mem::take(&mut self.policies.problems);
-        let files = input(args, terminal, &mut errors);
-        let rules = self.rules();
         let reading = Reading { manifests: Manifests::new(KEY), keep_written: !self.policies.loaded.is_empty() };
+        let files = input(args, &reading, terminal, &mut errors);
         let mut run = Tally { summary: summary(args), texts: BTreeMap::new(), order: BTreeMap::new() };
         run.summary.errors = errors;
         let mut blank = Vec::new();
-        let mut objects = Vec::new();
-        for file in files {
+        let mut subjects = Vec::new();
+        for (file, own) in files {
+            run.summary.objects += own.len();
             blank.extend(run.take(&file, args, terminal));
-            objects.extend(file.objects);
+            subjects.extend(own);
         }
-        let subjects = parallel::map(objects, |object| reading.subject(object));
         let live = self.live(args, terminal, &mut run.summary.errors);
         let written = if reading.keep_written { inventory(&subjects) } else { Inventory::default() };
         let own = subjects.iter().flat_map(|subject| &subject.units).map(|unit| &unit.resource);
@@ -129,29 +117,20 @@ impl Prepared {
             inventory: &written,
             namespaces: namespaces(&subjects, &live.resources),
             estate: Estate::new(own.chain(others(&subjects, &live.resources)), live.complete),
-            rules: &rules,
+            rules: &self.rules,
             now: Utc::now(),
             keep: if args.all || args.output == Output::Junit { Keep::All } else { Keep::Unhealthy },
             explain: args.explain,
         };
         let judged = parallel::map(subjects.iter().collect(), |subject| bench.judge(subject));
-        run.report(judged, blank, rules, args)
-    }
-
-    fn rules(&mut self) -> BTreeMap<Arc<str>, Arc<Rule>> {
-        let catalogue = self.catalogue.take();
-        let controls = self.checks.checks().iter().filter_map(|check| catalogue.as_ref()?.control(&check.control_id));
-        let rules = controls.map(Rule::of).chain(self.policies.loaded.iter().map(|loaded| loaded.rule.clone()));
-        rules.map(|rule| (Arc::from(rule.id.as_str()), Arc::new(rule))).collect()
+        run.report(judged, blank, self.rules, args)
     }
 
     /// The cluster's objects of the kinds that controls look at around an object.
     fn live(&self, args: &CheckArgs, terminal: &mut Terminal<'_>, errors: &mut Vec<Problem>) -> Live {
         let Some(kubeconfig) = &args.kubeconfig else { return Live::default() };
-        let selected: HashSet<&str> = self.checks.checks().iter().map(|check| check.control_id.as_str()).collect();
         let mut kinds: Vec<Kind> = self.engine.neighbour_kinds().into_keys().collect();
         kinds.retain(|kind| kind.family() == Family::Kubernetes);
-        kinds.retain(|kind| self.engine.dependents(*kind).any(|dependent| selected.contains(dependent.control_id)));
         if !self.policies.loaded.is_empty() {
             kinds.push(Kind::K8sNamespace);
         }
@@ -169,22 +148,59 @@ impl Prepared {
     }
 }
 
+/// What is to be said of each control, by id.
+type Rules = BTreeMap<Arc<str>, Arc<Rule>>;
+
+fn named(rule: Rule) -> (Arc<str>, Arc<Rule>) {
+    (rule.id.as_str().into(), Arc::new(rule))
+}
+
+/// The controls that the command line selects. The catalogue goes again: its examples take more room than most input.
+fn controls(args: &CheckArgs) -> Result<(Engine, CheckSet, Rules), Vec<String>> {
+    let catalogue = match &args.content {
+        Some(folder) => Catalogue::with_overrides(folder),
+        None => Catalogue::embedded(),
+    };
+    let catalogue = catalogue.map_err(|error| vec![error.to_string()])?;
+    let wanted = Wanted {
+        initiatives: &args.initiatives,
+        controls: &args.controls,
+        params: &args.params,
+        or_default: args.policies.is_empty(),
+    };
+    let (engine, checks) = select(&catalogue, &wanted)?;
+    let selected = checks.checks().iter().filter_map(|check| catalogue.control(&check.control_id));
+    let rules = selected.map(|control| named(Rule::of(control))).collect();
+    Ok((engine, checks, rules))
+}
+
 fn problem((path, message): (PathBuf, String)) -> Problem {
     Problem { file: path.display().to_string().into(), line: None, column: None, message }
 }
 
 /// Reads what the command line names.
-fn input(args: &CheckArgs, terminal: &mut Terminal<'_>, errors: &mut Vec<Problem>) -> Vec<Contents> {
+fn input(
+    args: &CheckArgs,
+    reading: &Reading,
+    terminal: &mut Terminal<'_>,
+    errors: &mut Vec<Problem>,
+) -> Vec<(Contents, Vec<Subject>)> {
     let (stdin, paths): (Vec<_>, Vec<_>) = args.paths.iter().cloned().partition(|path| path == Path::new(STDIN));
     let found = find::files(&paths);
     errors.extend(found.problems.into_iter().map(problem));
     let texts = if args.output == Output::Sarif { Texts::Kept } else { Texts::Dropped };
-    let mut files = parallel::map(found.files, |path| contents(&path.display().to_string(), bytes(&path), texts));
+    let read = |file: &str, bytes: Result<Vec<u8>, String>| {
+        let mut contents = contents(file, bytes, texts);
+        let objects = std::mem::take(&mut contents.objects).into_iter();
+        let subjects = objects.map(|object| reading.subject(object)).collect();
+        (contents, subjects)
+    };
+    let mut files = parallel::map(found.files, |path| read(&path.display().to_string(), bytes(&path)));
     if !stdin.is_empty() {
         let mut bytes = Vec::new();
-        let read = terminal.stdin.take(MAX_BYTES + 1).read_to_end(&mut bytes);
-        let bytes = read.map_err(|error| format!("could not be read: {error}")).and_then(|_| capped(bytes));
-        files.push(contents(STDIN, bytes, texts));
+        let taken = terminal.stdin.take(MAX_BYTES + 1).read_to_end(&mut bytes);
+        let bytes = taken.map_err(|error| format!("could not be read: {error}")).and_then(|_| capped(bytes));
+        files.push(read(STDIN, bytes));
     }
     files
 }
@@ -237,7 +253,6 @@ impl Tally {
         file.warnings.iter().for_each(|warning| terminal.say(&warning.to_string()));
         self.summary.files += 1;
         self.summary.documents += file.documents;
-        self.summary.objects += file.objects.len();
         if args.all {
             let skipped = file.skipped.iter();
             blank.extend(skipped.map(|it| unjudged(&file.file, it.document, Status::NotApplicable, &it.reason)));
@@ -252,13 +267,7 @@ impl Tally {
         blank
     }
 
-    fn report(
-        mut self,
-        judged: Vec<Judged>,
-        blank: Vec<Finding>,
-        rules: BTreeMap<Arc<str>, Arc<Rule>>,
-        args: &CheckArgs,
-    ) -> Run {
+    fn report(mut self, judged: Vec<Judged>, blank: Vec<Finding>, rules: Rules, args: &CheckArgs) -> Run {
         let mut counts = Counts::default();
         let mut findings = Vec::with_capacity(judged.iter().map(|judged| judged.findings.len()).sum::<usize>());
         for one in judged {

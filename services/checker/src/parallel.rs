@@ -36,6 +36,15 @@ pub(crate) fn map<T: Send, R: Send>(items: Vec<T>, work: impl Fn(T) -> R + Sync)
     found.into_iter().map(|(_, result)| result).collect()
 }
 
+/// What `work` makes, on a thread of its own: an allocator that keeps memory by thread has it back as a whole when most of
+/// what was made on the way is gone.
+pub(crate) fn aside<R: Send>(work: impl FnOnce() -> R + Send) -> R {
+    thread::scope(|scope| match scope.spawn(work).join() {
+        Ok(result) => result,
+        Err(panic) => std::panic::resume_unwind(panic),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     #[test]

@@ -1,6 +1,9 @@
 //! What is judged: initiatives, controls and their parameters, as a command line names them.
 
-use rampart_content::{Catalogue, Choice, Initiative, ParameterType};
+use std::collections::HashSet;
+
+use rampart_content::{Catalogue, Choice, Control, Initiative, ParameterType};
+use rampart_domain::Family;
 use rampart_posture::{CheckSet, Engine, Selection, resolve};
 use serde_json::{Map, Value};
 
@@ -29,11 +32,11 @@ struct Param<'w> {
     used: bool,
 }
 
-/// Prepares what is wanted.
+/// Prepares what is wanted, as far as it judges objects of Kubernetes.
 ///
 /// # Errors
 /// Every name that nothing has, with the one that is most like it; parameters that nothing selected has.
-pub(crate) fn select(catalogue: &Catalogue, engine: &Engine, wanted: &Wanted<'_>) -> Result<CheckSet, Vec<String>> {
+pub(crate) fn select(catalogue: &Catalogue, wanted: &Wanted<'_>) -> Result<(Engine, CheckSet), Vec<String>> {
     let mut problems = Vec::new();
     let mut params = Vec::new();
     for text in wanted.params {
@@ -67,7 +70,17 @@ pub(crate) fn select(catalogue: &Catalogue, engine: &Engine, wanted: &Wanted<'_>
     if !problems.is_empty() {
         return Err(problems);
     }
-    engine.checks(&selections).map_err(|error| vec![error.to_string()])
+    let judges = |selection: &Selection| catalogue.control(&selection.control_id).is_some_and(judges_kubernetes);
+    selections.retain(judges);
+    let ids: HashSet<&str> = selections.iter().map(|selection| selection.control_id.as_str()).collect();
+    let engine = Engine::compile_some(catalogue, |control| ids.contains(control.id.as_str()));
+    let engine = engine.map_err(|error| vec![error.to_string()])?;
+    let checks = engine.checks(&selections).map_err(|error| vec![error.to_string()])?;
+    Ok((engine, checks))
+}
+
+fn judges_kubernetes(control: &Control) -> bool {
+    control.kinds.iter().flat_map(|selector| selector.kinds()).any(|kind| kind.family() == Family::Kubernetes)
 }
 
 fn initiatives<'c>(catalogue: &'c Catalogue, wanted: &Wanted<'_>, problems: &mut Vec<String>) -> Vec<&'c Initiative> {
@@ -148,7 +161,6 @@ fn suggestion<'s>(word: &str, known: impl Iterator<Item = &'s str>) -> String {
 #[cfg(test)]
 mod tests {
     use rampart_content::{Catalogue, ParameterType};
-    use rampart_posture::Engine;
     use serde_json::{Value, json};
 
     use super::{Wanted, parameter_value, select};
@@ -159,10 +171,9 @@ mod tests {
 
     fn selected(initiatives: &[&str], controls: &[&str], params: &[&str]) -> Result<Vec<(String, Value)>, Vec<String>> {
         let catalogue = Catalogue::embedded().unwrap();
-        let engine = Engine::compile(&catalogue).unwrap();
         let (initiatives, controls, params) = (words(initiatives), words(controls), words(params));
         let wanted = Wanted { initiatives: &initiatives, controls: &controls, params: &params, or_default: true };
-        let set = select(&catalogue, &engine, &wanted)?;
+        let (_, set) = select(&catalogue, &wanted)?;
         Ok(set.checks().iter().map(|check| (check.control_id.clone(), check.params.clone())).collect())
     }
 
