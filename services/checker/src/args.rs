@@ -60,6 +60,7 @@ pub enum Output {
     /// SARIF 2.1.0, for code scanning
     Sarif,
     /// `JUnit` XML, for test reports
+    #[value(help = "JUnit XML, for test reports")]
     Junit,
 }
 

@@ -96,7 +96,11 @@ impl Prepared {
 
     fn run(mut self, args: &CheckArgs, terminal: &mut Terminal<'_>) -> Run {
         let mut errors = std::mem::take(&mut self.policies.problems);
-        let reading = Reading { manifests: Manifests::new(KEY), keep_written: !self.policies.loaded.is_empty() };
+        let reading = Reading {
+            manifests: Manifests::new(KEY),
+            keep_written: !self.policies.loaded.is_empty(),
+            neighbours: self.engine.neighbour_kinds().into_keys().collect(),
+        };
         let files = input(args, &reading, terminal, &mut errors);
         let mut run = Tally { summary: summary(args), texts: BTreeMap::new(), order: BTreeMap::new() };
         run.summary.errors = errors;
@@ -108,13 +112,13 @@ impl Prepared {
             subjects.extend(own);
         }
         let live = self.live(args, terminal, &mut run.summary.errors);
-        let written = if reading.keep_written { inventory(&subjects) } else { Inventory::default() };
+        let inventory = if self.policies.compare { inventory(&subjects) } else { Inventory::default() };
         let own = subjects.iter().flat_map(|subject| &subject.units).map(|unit| &unit.resource);
         let bench = Bench {
             engine: &self.engine,
             checks: &self.checks,
             policies: &self.policies.loaded,
-            inventory: &written,
+            inventory: &inventory,
             namespaces: namespaces(&subjects, &live.resources),
             estate: Estate::new(own.chain(others(&subjects, &live.resources)), live.complete),
             rules: &self.rules,
@@ -221,7 +225,7 @@ fn capped(bytes: Vec<u8>) -> Result<Vec<u8>, String> {
 }
 
 fn inventory(subjects: &[Subject]) -> Inventory {
-    Inventory::new(subjects.iter().filter_map(|subject| subject.written.clone()).collect())
+    Inventory::new(subjects.iter().filter_map(|subject| Some(subject.written.as_ref()?.value())).collect())
 }
 
 fn summary(args: &CheckArgs) -> Summary {

@@ -4,6 +4,8 @@ use serde_json::Value;
 
 /// Largest file. Bundles of custom resource definitions reach five million bytes.
 pub(crate) const MAX_BYTES: u64 = 32 << 20;
+/// Nesting of a document.
+const MAX_DEPTH: usize = 100;
 /// Documents of one file.
 const MAX_DOCUMENTS: usize = 50_000;
 
@@ -89,6 +91,9 @@ fn json(text: &str) -> Result<Vec<Document>, Trouble> {
             column: Some(error.column()),
             message: format!("is not JSON: {error}"),
         })?;
+        if depth(&value) > MAX_DEPTH {
+            return Err(Trouble::new(format!("is nested more than {MAX_DEPTH} deep")));
+        }
         let end = values.byte_offset();
         let blank = text[begin..end].len() - text[begin..end].trim_start().len();
         line += newlines(&text[begin..begin + blank]);
@@ -105,6 +110,14 @@ fn json(text: &str) -> Result<Vec<Document>, Trouble> {
         begin = end;
     }
     Ok(documents)
+}
+
+fn depth(value: &Value) -> usize {
+    match value {
+        Value::Array(items) => 1 + items.iter().map(depth).max().unwrap_or_default(),
+        Value::Object(map) => 1 + map.values().map(depth).max().unwrap_or_default(),
+        _ => 0,
+    }
 }
 
 fn newlines(text: &str) -> usize {
@@ -203,7 +216,7 @@ pub(crate) fn options(repeated: bool) -> serde_saphyr::Options {
     let duplicate_keys = if repeated { DuplicateKeyPolicy::LastWins } else { DuplicateKeyPolicy::Error };
     serde_saphyr::options! {
         budget: serde_saphyr::budget! {
-            max_depth: 100, max_nodes: 2_000_000, max_aliases: 10_000, max_anchors: 10_000, max_documents: 2,
+            max_depth: MAX_DEPTH, max_nodes: 2_000_000, max_aliases: 10_000, max_anchors: 10_000, max_documents: 2,
         },
         alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: 500_000, max_replay_stack_depth: 32 },
         duplicate_keys: duplicate_keys,

@@ -13,7 +13,7 @@ use crate::hide;
 use crate::neighbours::Estate;
 use crate::policies::Loaded;
 use crate::report::{Counts, Finding, Rule};
-use crate::subject::{Subject, Unit};
+use crate::subject::{Packed, Subject, Unit};
 
 /// Which verdicts are kept; all are counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,7 +30,7 @@ pub(crate) struct Bench<'b> {
     pub(crate) checks: &'b CheckSet,
     pub(crate) policies: &'b [Loaded],
     pub(crate) inventory: &'b Inventory,
-    pub(crate) namespaces: HashMap<&'b str, &'b Value>,
+    pub(crate) namespaces: HashMap<String, Value>,
     pub(crate) estate: Estate<'b>,
     pub(crate) rules: &'b BTreeMap<Arc<str>, Arc<Rule>>,
     pub(crate) now: DateTime<Utc>,
@@ -103,7 +103,7 @@ impl Bench<'_> {
         });
     }
 
-    fn input<'i>(&self, unit: &'i Unit, neighbours: &'i dyn Neighbours) -> Input<'i> {
+    fn input<'i>(&self, unit: &'i Unit, config: &'i Value, neighbours: &'i dyn Neighbours) -> Input<'i> {
         let resource = &unit.resource;
         Input {
             facts: Facts {
@@ -118,7 +118,7 @@ impl Bench<'_> {
                 active: resource.active,
                 native_id: resource.native_id.as_str(),
             },
-            config: &resource.config,
+            config,
             live: None,
             neighbours,
             now: self.now,
@@ -127,9 +127,12 @@ impl Bench<'_> {
 
     fn unit<'c>(&'c self, unit: &Unit, emit: &mut dyn FnMut(&'c Check, Verdict)) {
         let around = self.estate.around(unit.resource.namespace.as_deref());
-        self.engine.evaluate(self.checks, &self.input(unit, &around), |check, mut verdict| {
+        let unpacked = unit.packed.as_ref().map(Packed::value);
+        let config = unpacked.as_ref().unwrap_or(&unit.resource.config);
+        self.engine.evaluate(self.checks, &self.input(unit, config, &around), |check, mut verdict| {
             if matches!(verdict, Verdict::Unknown(UnknownReason::Unread { .. })) {
-                let judge = |neighbours: &dyn Neighbours| self.engine.judge(check, &self.input(unit, neighbours));
+                let judge =
+                    |neighbours: &dyn Neighbours| self.engine.judge(check, &self.input(unit, config, neighbours));
                 verdict = by_presence(verdict, judge, &around);
             }
             if let Verdict::Unhealthy(evidence) = &mut verdict {
@@ -142,8 +145,9 @@ impl Bench<'_> {
     }
 
     fn policies(&self, subject: &Subject, judged: &mut Judged) {
-        let Some(object) = &subject.written else { return };
-        let namespace = self.namespaces.get(subject.place.namespace.as_str()).copied();
+        let Some(object) = subject.written.as_ref().map(Packed::value) else { return };
+        let object = &object;
+        let namespace = self.namespaces.get(subject.place.namespace.as_str());
         let review =
             Review { object, old_object: None, operation: None, namespace, user: None, inventory: self.inventory };
         for loaded in self.policies {

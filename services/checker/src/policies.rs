@@ -1,7 +1,7 @@
 //! Policies that others wrote, from the files that hold them.
 
 use rampart_domain::Severity;
-use rampart_posture::policy::{LoadError, Policy};
+use rampart_posture::policy::{Decision, Inventory, LoadError, Policy, RequestError, Review, review_request};
 use serde_json::Value;
 
 use crate::EngineChoice;
@@ -27,35 +27,33 @@ pub(crate) struct Loaded {
 #[derive(Default)]
 pub(crate) struct Policies {
     pub(crate) loaded: Vec<Loaded>,
+    /// Whether any of them looks at other objects than the one that is reviewed.
+    pub(crate) compare: bool,
     pub(crate) problems: Vec<Problem>,
 }
 
-/// Loads every policy of `files`: constraint templates with their constraints, admission policies with their bindings.
-/// Other objects, such as samples, are passed over.
+/// Loads every policy of `files`: constraint templates with their constraints, admission policies with their bindings and
+/// parameters. Other objects, such as samples, are passed over.
 pub(crate) fn load(files: Vec<Contents>) -> Policies {
     let mut policies = Policies::default();
     let mut documents = Vec::new();
-    let mut folder = None;
+    let folder = files.first().map_or_else(|| "policies".into(), |file| file.file.clone());
     for file in files {
-        folder.get_or_insert_with(|| file.file.clone());
         policies.problems.extend(file.problems);
-        documents.extend(file.objects.into_iter().map(|object| object.value).filter(|value| family(value).is_some()));
+        documents.extend(file.objects.into_iter().map(|object| object.value));
     }
-    let (gatekeeper, admission): (Vec<Value>, Vec<Value>) =
-        documents.into_iter().partition(|value| family(value) == Some(Family::Gatekeeper));
-    let mut add = |family: Family, documents: &[Value]| {
-        let (found, errors) = engines::load(family, documents);
-        policies.loaded.extend(found.into_iter().map(|policy| loaded(family, policy, documents)));
-        let file = folder.clone().unwrap_or_else(|| "policies".into());
+    let templates = documents.iter().filter(|document| family(document) == Some(Family::Gatekeeper));
+    policies.compare = templates.map(Value::to_string).any(|text| text.contains("data.inventory"));
+    for family in [Family::Gatekeeper, Family::Admission] {
+        let (found, errors) = engines::load(family, &documents);
+        policies.loaded.extend(found.into_iter().map(|policy| loaded(family, policy, &documents)));
         policies.problems.extend(errors.into_iter().map(|error| Problem {
-            file: file.clone(),
+            file: folder.clone(),
             line: None,
             column: None,
             message: error.to_string(),
         }));
-    };
-    add(Family::Gatekeeper, &gatekeeper);
-    add(Family::Admission, &admission);
+    }
     policies
 }
 
@@ -159,8 +157,34 @@ pub(crate) fn engines_of(
     }
 }
 
+/// Reviews an object as it stands, or the request of an admission review.
+///
+/// # Errors
+/// The admission review cannot be used.
+pub(crate) fn review(policy: &dyn Policy, object: &Value, inventory: &Inventory) -> Result<Decision, RequestError> {
+    let text = |value: &Value, pointer: &str| value.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
+    let is_review = text(object, "/apiVersion").is_some_and(|version| version.starts_with("admission.k8s.io/"));
+    if is_review && text(object, "/kind").as_deref() == Some("AdmissionReview") {
+        return review_request(policy, object, inventory);
+    }
+    let namespace = text(object, "/metadata/namespace");
+    let is = |other: &&Value| {
+        text(other, "/kind").as_deref() == Some("Namespace") && text(other, "/metadata/name") == namespace
+    };
+    Ok(policy.review(&Review {
+        object,
+        old_object: None,
+        operation: None,
+        namespace: inventory.objects().iter().find(is),
+        user: None,
+        inventory,
+    }))
+}
+
 /// The loaders of the policy engine.
 mod engines {
+    use rampart_posture::policy::admission::{self, Unbound};
+    use rampart_posture::policy::gatekeeper::{self, Engine, Template};
     use rampart_posture::policy::{LoadError, Policy};
     use serde_json::Value;
 
@@ -168,12 +192,26 @@ mod engines {
     use crate::EngineChoice;
 
     pub(super) fn load(family: Family, documents: &[Value]) -> (Vec<Box<dyn Policy>>, Vec<LoadError>) {
-        let _ = (family, documents);
-        (Vec::new(), Vec::new())
+        match family {
+            Family::Gatekeeper => gatekeeper::load(documents),
+            // A policy that is checked without its bindings is meant to be judged.
+            Family::Admission => admission::load(documents, Unbound::Judged),
+        }
     }
 
     pub(super) fn each(template: &Value, constraint: &Value, choice: EngineChoice) -> Result<Vec<Engined>, LoadError> {
-        let _ = (template, constraint, choice);
-        Ok(Vec::new())
+        let template = Template::parse(template)?;
+        // What no engine takes is no constraint; what one does not take is left to the others.
+        template.constraint(constraint)?;
+        let engines: &[(Engine, &'static str)] = match choice {
+            EngineChoice::Rego => &[(Engine::Rego, "rego")],
+            EngineChoice::Cel => &[(Engine::Cel, "cel")],
+            EngineChoice::Both => &[(Engine::Rego, "rego"), (Engine::Cel, "cel")],
+        };
+        let found = engines.iter().filter_map(|(engine, name)| {
+            let policy = template.constraint_with(constraint, *engine).ok()?;
+            Some(Engined { engine: name, policy: Box::new(policy) as Box<dyn Policy> })
+        });
+        Ok(found.collect())
     }
 }

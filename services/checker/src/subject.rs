@@ -37,15 +37,31 @@ const DEFAULT_NAMESPACE: &str = "default";
 pub(crate) struct Subject {
     pub(crate) place: Arc<Place>,
     /// As written, without nulls; only where policies look at it.
-    pub(crate) written: Option<Value>,
+    pub(crate) written: Option<Packed>,
     /// One for what a scan reads, one per pod template for what it does not.
     pub(crate) units: Vec<Unit>,
+}
+
+/// A value as JSON text, which takes a tenth of the room.
+#[derive(Debug)]
+pub(crate) struct Packed(Box<str>);
+
+impl Packed {
+    pub(crate) fn of(value: &Value) -> Self {
+        Self(value.to_string().into())
+    }
+
+    pub(crate) fn value(&self) -> Value {
+        serde_json::from_str(&self.0).expect("it was written from a value that is less deep than what can be read")
+    }
 }
 
 /// A resource to judge.
 #[derive(Debug)]
 pub(crate) struct Unit {
+    /// Its configuration is packed away unless others look at it.
     pub(crate) resource: Resource,
+    pub(crate) packed: Option<Packed>,
     pub(crate) labels: Value,
     pub(crate) origins: Origins,
 }
@@ -56,6 +72,8 @@ pub(crate) struct Reading {
     pub(crate) manifests: Manifests,
     /// Whether policies look at the objects too.
     pub(crate) keep_written: bool,
+    /// Kinds that controls look at around what they judge.
+    pub(crate) neighbours: HashSet<Kind>,
 }
 
 impl Reading {
@@ -63,7 +81,7 @@ impl Reading {
     pub(crate) fn subject(&self, object: Object) -> Subject {
         let Object { place, mut value } = object;
         strip_nulls(&mut value);
-        let written = self.keep_written.then(|| value.clone());
+        let written = self.keep_written.then(|| Packed::of(&value));
         let api_version = value.get("apiVersion").and_then(Value::as_str).unwrap_or_default();
         let units = if let Some(kind) = Manifests::kind(api_version, &place.kind) {
             self.unit(kind, value, Origins::default()).into_iter().collect()
@@ -83,7 +101,8 @@ impl Reading {
         }
         let labels = resource.labels.iter().map(|(key, value)| (key.clone(), value.as_str().into()));
         let labels = Value::Object(labels.collect::<Map<_, _>>());
-        Some(Unit { resource, labels, origins })
+        let packed = (!self.neighbours.contains(&kind)).then(|| Packed::of(&resource.config.take()));
+        Some(Unit { resource, packed, labels, origins })
     }
 }
 
@@ -95,16 +114,13 @@ pub(crate) fn identity(resource: &Resource) -> Identity<'_> {
 }
 
 /// Namespaces of the input and of a live cluster, by name; those of the input come first.
-pub(crate) fn namespaces<'r>(subjects: &'r [Subject], live: &'r [Resource]) -> HashMap<&'r str, &'r Value> {
-    let mut found = HashMap::new();
-    let own = subjects.iter().filter_map(|subject| {
-        let unit = subject.units.first().filter(|unit| unit.resource.kind == Kind::K8sNamespace)?;
-        Some((unit.resource.name.as_str(), subject.written.as_ref()?))
-    });
+pub(crate) fn namespaces(subjects: &[Subject], live: &[Resource]) -> HashMap<String, Value> {
     let live = live.iter().filter(|resource| resource.kind == Kind::K8sNamespace);
-    for (name, value) in own.chain(live.map(|resource| (resource.name.as_str(), &resource.config))) {
-        found.entry(name).or_insert(value);
-    }
+    let mut found: HashMap<_, _> = live.map(|resource| (resource.name.clone(), resource.config.clone())).collect();
+    found.extend(subjects.iter().filter_map(|subject| {
+        let unit = subject.units.first().filter(|unit| unit.resource.kind == Kind::K8sNamespace)?;
+        Some((unit.resource.name.clone(), subject.written.as_ref()?.value()))
+    }));
     found
 }
 

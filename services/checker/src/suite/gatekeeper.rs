@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use rampart_posture::policy::{Decision, Inventory, Operation, Review};
+use rampart_posture::policy::{Decision, Inventory};
 use serde_json::Value;
 
 use super::format::{Case, Suite, Test};
@@ -10,7 +10,7 @@ use super::{Line, Outcome};
 use crate::EngineChoice;
 use crate::check::bytes;
 use crate::object::{Texts, contents};
-use crate::policies::{Engined, engines_of};
+use crate::policies::{Engined, engines_of, review};
 
 /// Runs every test of a suite.
 pub(super) fn run(file: &Path, suite: &Suite, choice: EngineChoice) -> Vec<Line> {
@@ -39,6 +39,8 @@ pub(super) fn run(file: &Path, suite: &Suite, choice: EngineChoice) -> Vec<Line>
             let outcome = match (&loaded, case.skip) {
                 (_, true) => Outcome::Skipped,
                 (Err(error), _) => Outcome::Failed(error.clone()),
+                // The template has nothing for the engine that was asked for.
+                (Ok(policies), _) if policies.is_empty() => Outcome::Skipped,
                 (Ok(policies), _) => match try_case(folder, case, policies) {
                     Ok(()) => Outcome::Passed,
                     Err(reason) => Outcome::Failed(reason),
@@ -56,11 +58,7 @@ fn load(folder: &Path, test: &Test, choice: EngineChoice) -> Result<Vec<Engined>
     }
     let template = single(&folder.join(&test.template))?;
     let constraint = single(&folder.join(&test.constraint))?;
-    let engines = engines_of(&template, &constraint, choice).map_err(|error| error.to_string())?;
-    if engines.is_empty() {
-        return Err("the template has nothing for the engine that was asked for".to_owned());
-    }
-    Ok(engines)
+    engines_of(&template, &constraint, choice).map_err(|error| error.to_string())
 }
 
 fn objects(path: &Path) -> Result<Vec<Value>, String> {
@@ -94,9 +92,8 @@ fn try_case(folder: &Path, case: &Case, policies: &[Engined]) -> Result<(), Stri
     }
     let inventory = Inventory::new(others);
     let object = single(&folder.join(&case.object))?;
-    let request = Request::of(&object)?;
     for Engined { engine, policy } in policies {
-        let messages = match policy.review(&request.review(&inventory)) {
+        let messages = match review(policy.as_ref(), &object, &inventory).map_err(|error| error.to_string())? {
             Decision::NotMatched | Decision::Passed => Vec::new(),
             Decision::Violated(violations) => violations.into_iter().map(|violation| violation.message).collect(),
             Decision::Unknown(reason) => return Err(format!("{engine}: could not be decided: {reason}")),
@@ -106,55 +103,4 @@ fn try_case(folder: &Path, case: &Case, policies: &[Engined]) -> Result<(), Stri
         }
     }
     Ok(())
-}
-
-/// What is reviewed: an object as it stands, or an admission request.
-struct Request<'o> {
-    object: &'o Value,
-    old_object: Option<&'o Value>,
-    operation: Option<Operation>,
-    user: Option<&'o Value>,
-}
-
-impl<'o> Request<'o> {
-    fn of(object: &'o Value) -> Result<Self, String> {
-        let text = |field: &str| object.get(field).and_then(Value::as_str).unwrap_or_default();
-        if text("kind") != "AdmissionReview" || !text("apiVersion").starts_with("admission.k8s.io/") {
-            return Ok(Self { object, old_object: None, operation: None, user: None });
-        }
-        let request = object.get("request").ok_or("the admission review holds no request")?;
-        let part = |field: &str| request.get(field).filter(|value| value.is_object());
-        let operation = match request.get("operation").and_then(Value::as_str) {
-            None | Some("") => None,
-            Some("CREATE") => Some(Operation::Create),
-            Some("UPDATE") => Some(Operation::Update),
-            Some("DELETE") => Some(Operation::Delete),
-            Some("CONNECT") => Some(Operation::Connect),
-            Some(other) => return Err(format!("no operation `{other}`")),
-        };
-        let old_object = part("oldObject");
-        let reviewed =
-            if operation == Some(Operation::Delete) { old_object.or(part("object")) } else { part("object") };
-        let object = reviewed.or(old_object).ok_or("the admission request holds neither object nor oldObject")?;
-        Ok(Self { object, old_object, operation, user: part("userInfo") })
-    }
-
-    fn review<'r>(&self, inventory: &'r Inventory) -> Review<'r>
-    where
-        'o: 'r,
-    {
-        let namespace = self.object.pointer("/metadata/namespace").and_then(Value::as_str);
-        let is = |object: &&Value| {
-            object.get("kind").is_some_and(|kind| kind == "Namespace")
-                && object.pointer("/metadata/name").and_then(Value::as_str) == namespace
-        };
-        Review {
-            object: self.object,
-            old_object: self.old_object,
-            operation: self.operation,
-            namespace: namespace.and_then(|_| inventory.objects().iter().find(is)),
-            user: self.user,
-            inventory,
-        }
-    }
 }

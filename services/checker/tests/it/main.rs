@@ -4,3 +4,4 @@
 mod check;
 mod limits;
 mod run;
+mod suites;
