@@ -22,7 +22,7 @@ pub struct CheckArgs {
     /// Parameter of a control or an initiative, such as `k8s.pod.host_port.allowed=[80,443]`; the value is YAML
     #[arg(long = "param", value_name = "ID.PARAMETER=VALUE")]
     pub params: Vec<String>,
-    /// Directory or file with Gatekeeper constraint templates and constraints, or ValidatingAdmissionPolicies and their
+    /// Directory or file with Gatekeeper constraint templates and constraints, or validating admission policies and their
     /// bindings; may be given more than once
     #[arg(long = "policy", value_name = "DIR")]
     pub policies: Vec<PathBuf>,

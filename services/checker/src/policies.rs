@@ -62,7 +62,7 @@ pub(crate) fn load(files: Vec<Contents>) -> Policies {
 pub(crate) enum Family {
     /// Constraint templates and constraints.
     Gatekeeper,
-    /// ValidatingAdmissionPolicies and bindings.
+    /// Validating admission policies and bindings.
     Admission,
 }
 

@@ -47,7 +47,7 @@ impl Files {
                 *arg != "-" && !arg.starts_with("--") && (arg.contains(".yaml") || self.root.path().join(arg).exists());
             if named && !Path::new(arg).is_absolute() { self.path(arg) } else { (*arg).to_owned() }
         };
-        ["rampart"].into_iter().map(str::to_owned).chain(args.iter().map(|arg| place(arg))).collect()
+        ["rampart"].into_iter().map(str::to_owned).chain(args.iter().map(place)).collect()
     }
 
     pub(crate) fn check_stdin(&self, args: &[&str], stdin: &str) -> Ran {
