@@ -1,8 +1,6 @@
 //! A run of `rampart check`.
 
 use std::collections::BTreeMap;
-use std::io::Read as _;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use chrono::Utc;
@@ -12,20 +10,18 @@ use rampart_domain::{Evidence, Family, Kind, Severity, Status};
 use rampart_posture::policy::Inventory;
 use rampart_posture::{CheckSet, Engine};
 
-use crate::document::MAX_BYTES;
+use crate::input::{bytes, input, problem};
 use crate::judge::{Bench, Judged, Keep};
 use crate::live::{self, Live};
 use crate::neighbours::Estate;
 use crate::object::{Contents, Texts, contents};
 use crate::output;
-use crate::policies::{self, Policies};
+use crate::policies::{self, Compared, Policies};
 use crate::report::{Counts, Finding, Place, Problem, Report, Rule, Summary, filled};
 use crate::select::{Wanted, select};
 use crate::subject::{Reading, Subject, namespaces, others};
 use crate::{CheckArgs, Exit, Output, Terminal, find, parallel};
 
-/// The name of standard input on a command line.
-const STDIN: &str = "-";
 /// Key under which literal values are hashed before anything looks at them. It guards nothing: no hash is ever printed.
 const KEY: [u8; 32] = *b"rampart check prints no hash ...";
 
@@ -112,7 +108,7 @@ impl Prepared {
             subjects.extend(own);
         }
         let live = self.live(args, terminal, &mut run.summary.errors);
-        let inventory = if self.policies.compare { inventory(&subjects) } else { Inventory::default() };
+        let inventory = inventory(&subjects, &self.policies.compared);
         let own = subjects.iter().flat_map(|subject| &subject.units).map(|unit| &unit.resource);
         let bench = Bench {
             engine: &self.engine,
@@ -178,54 +174,9 @@ fn controls(args: &CheckArgs) -> Result<(Engine, CheckSet, Rules), Vec<String>> 
     Ok((engine, checks, rules))
 }
 
-fn problem((path, message): (PathBuf, String)) -> Problem {
-    Problem { file: path.display().to_string().into(), line: None, column: None, message }
-}
-
-/// Reads what the command line names.
-fn input(
-    args: &CheckArgs,
-    reading: &Reading,
-    terminal: &mut Terminal<'_>,
-    errors: &mut Vec<Problem>,
-) -> Vec<(Contents, Vec<Subject>)> {
-    let (stdin, paths): (Vec<_>, Vec<_>) = args.paths.iter().cloned().partition(|path| path == Path::new(STDIN));
-    let found = find::files(&paths);
-    errors.extend(found.problems.into_iter().map(problem));
-    let texts = if args.output == Output::Sarif { Texts::Kept } else { Texts::Dropped };
-    let read = |file: &str, bytes: Result<Vec<u8>, String>| {
-        let mut contents = contents(file, bytes, texts);
-        let objects = std::mem::take(&mut contents.objects).into_iter();
-        let subjects = objects.map(|object| reading.subject(object)).collect();
-        (contents, subjects)
-    };
-    let mut files = parallel::map(found.files, |path| read(&path.display().to_string(), bytes(&path)));
-    if !stdin.is_empty() {
-        let mut bytes = Vec::new();
-        let taken = terminal.stdin.take(MAX_BYTES + 1).read_to_end(&mut bytes);
-        let bytes = taken.map_err(|error| format!("could not be read: {error}")).and_then(|_| capped(bytes));
-        files.push(read(STDIN, bytes));
-    }
-    files
-}
-
-pub(crate) fn bytes(path: &Path) -> Result<Vec<u8>, String> {
-    let failed = |error: std::io::Error| format!("could not be read: {error}");
-    let file = std::fs::File::open(path).map_err(failed)?;
-    let mut bytes = Vec::new();
-    file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;
-    capped(bytes)
-}
-
-fn capped(bytes: Vec<u8>) -> Result<Vec<u8>, String> {
-    if bytes.len() as u64 > MAX_BYTES {
-        return Err(format!("is larger than {} MiB", MAX_BYTES >> 20));
-    }
-    Ok(bytes)
-}
-
-fn inventory(subjects: &[Subject]) -> Inventory {
-    Inventory::new(subjects.iter().filter_map(|subject| Some(subject.written.as_ref()?.value())).collect())
+fn inventory(subjects: &[Subject], compared: &Compared) -> Inventory {
+    let held = subjects.iter().filter(|subject| compared.holds(&subject.place.kind));
+    Inventory::new(held.filter_map(|subject| Some(subject.written.as_ref()?.value())).collect())
 }
 
 fn summary(args: &CheckArgs) -> Summary {

@@ -14,6 +14,7 @@ mod check;
 mod document;
 mod find;
 mod hide;
+mod input;
 mod judge;
 mod live;
 mod neighbours;

@@ -1,5 +1,7 @@
 //! Policies that others wrote, from the files that hold them.
 
+use std::collections::HashSet;
+
 use rampart_domain::Severity;
 use rampart_posture::policy::{Decision, Inventory, LoadError, Policy, RequestError, Review, review_request};
 use serde_json::Value;
@@ -12,6 +14,8 @@ use crate::report::Rule;
 const SEVERITY: &str = "rampart.dev/severity";
 const TITLE: &str = "metadata.gatekeeper.sh/title";
 const DESCRIPTION: &str = "description";
+/// Annotation of a template with the objects that it looks for.
+const NEEDS: &str = "metadata.gatekeeper.sh/requires-sync-data";
 
 /// A policy that is switched on.
 pub(crate) struct Loaded {
@@ -27,8 +31,8 @@ pub(crate) struct Loaded {
 #[derive(Default)]
 pub(crate) struct Policies {
     pub(crate) loaded: Vec<Loaded>,
-    /// Whether any of them looks at other objects than the one that is reviewed.
-    pub(crate) compare: bool,
+    /// What they look at beside the object that is reviewed.
+    pub(crate) compared: Compared,
     pub(crate) problems: Vec<Problem>,
 }
 
@@ -42,8 +46,7 @@ pub(crate) fn load(files: Vec<Contents>) -> Policies {
         policies.problems.extend(file.problems);
         documents.extend(file.objects.into_iter().map(|object| object.value));
     }
-    let templates = documents.iter().filter(|document| family(document) == Some(Family::Gatekeeper));
-    policies.compare = templates.map(Value::to_string).any(|text| text.contains("data.inventory"));
+    policies.compared = compared(&documents);
     for family in [Family::Gatekeeper, Family::Admission] {
         let (found, errors) = engines::load(family, &documents);
         policies.loaded.extend(found.into_iter().map(|policy| loaded(family, policy, &documents)));
@@ -55,6 +58,46 @@ pub(crate) fn load(files: Vec<Contents>) -> Policies {
         }));
     }
     policies
+}
+
+/// Which other objects policies look at.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) enum Compared {
+    /// None.
+    #[default]
+    Nothing,
+    /// Those of these kinds.
+    Kinds(HashSet<String>),
+    /// Any.
+    Everything,
+}
+
+impl Compared {
+    /// Whether objects of `kind` are looked at. Namespaces are looked at by what matches a policy.
+    pub(crate) fn holds(&self, kind: &str) -> bool {
+        match self {
+            Self::Nothing => false,
+            Self::Kinds(kinds) => kind == "Namespace" || kinds.contains(kind),
+            Self::Everything => true,
+        }
+    }
+}
+
+/// A template that looks at the inventory says by an annotation which kinds have to be in it.
+fn compared(documents: &[Value]) -> Compared {
+    let templates = documents.iter().filter(|document| family(document) == Some(Family::Gatekeeper));
+    let mut kinds = HashSet::new();
+    for template in templates.filter(|template| template.to_string().contains("data.inventory")) {
+        let annotation = template.pointer("/metadata/annotations").and_then(|annotations| annotations.get(NEEDS));
+        // The text is a list of alternatives, in quotes.
+        let text = annotation.and_then(Value::as_str).map(|text| text.trim().trim_matches('"'));
+        let Some(Ok(alternatives)) = text.map(serde_json::from_str::<Vec<Vec<Value>>>) else {
+            return Compared::Everything;
+        };
+        let named = alternatives.iter().flatten().filter_map(|object| object.get("kinds")?.as_array()).flatten();
+        kinds.extend(named.filter_map(Value::as_str).map(str::to_owned));
+    }
+    if kinds.is_empty() { Compared::Nothing } else { Compared::Kinds(kinds) }
 }
 
 /// Whose policies a document belongs to.
@@ -213,5 +256,28 @@ mod engines {
             Some(Engined { engine: name, policy: Box::new(policy) as Box<dyn Policy> })
         });
         Ok(found.collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::{Compared, compared};
+
+    #[test]
+    fn templates_say_what_they_look_at() {
+        let template = |code: &str, needs: &str| {
+            let annotations = json!({"metadata.gatekeeper.sh/requires-sync-data": needs});
+            json!({"apiVersion": "templates.gatekeeper.sh/v1", "kind": "ConstraintTemplate",
+                   "metadata": {"annotations": annotations}, "spec": {"targets": [{"rego": code}]}})
+        };
+        let check = |documents: &[Value], expected: Compared| assert_eq!(compared(documents), expected);
+        let services = "\"[[{\"groups\": [\"\"], \"versions\": [\"v1\"], \"kinds\": [\"Service\"]}]]\"\n";
+        let kinds = || Compared::Kinds(std::iter::once("Service".to_owned()).collect());
+        check(&[template("input.review", services)], Compared::Nothing);
+        check(&[template("data.inventory.cluster", services)], kinds());
+        check(&[template("data.inventory.cluster", services), template("data.inventory", "")], Compared::Everything);
+        assert!(kinds().holds("Namespace") && kinds().holds("Service") && !kinds().holds("Pod"));
     }
 }

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::format::{Case, Suite, Test};
 use super::{Line, Outcome};
 use crate::EngineChoice;
-use crate::check::bytes;
+use crate::input::bytes;
 use crate::object::{Texts, contents};
 use crate::policies::{Engined, engines_of, review};
 

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use rampart_content::Catalogue;
 use serde_json::Value;
 
-use crate::check::bytes;
+use crate::input::bytes;
 use crate::{Exit, PolicyTestArgs, Terminal, document, find, parallel};
 
 /// The groups of the score, which controls name.
