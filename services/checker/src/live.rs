@@ -27,9 +27,9 @@ pub(crate) fn read(kubeconfig: &Path, context: Option<&str>, kinds: Vec<Kind>, k
         return Ok(Live::default());
     }
     let text = std::fs::read_to_string(kubeconfig);
-    let text = text.with_context(|| format!("could not read {}", kubeconfig.display()))?;
+    let text = text.context("could not be read")?;
     let access = parse_kubeconfig(&text, context);
-    let access = access.with_context(|| format!("{} cannot be used", kubeconfig.display()))?;
+    let access = access.context("cannot be used as a kubeconfig")?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let cancel = CancellationToken::new();

@@ -90,11 +90,6 @@ impl Counts {
         }
     }
 
-    /// Verdicts of a status.
-    pub fn of(&self, status: Status) -> usize {
-        self.statuses.get(&status).copied().unwrap_or_default()
-    }
-
     /// Unhealthy verdicts at or above a severity.
     pub fn failed(&self, from: Severity) -> usize {
         self.severities.range(from..).map(|(_, count)| count).sum()
