@@ -172,6 +172,7 @@ fn decisive(variant: &Variant) -> Value {
 fn read<T: DeserializeOwned>(path: &str, text: &str, problems: &mut Vec<Problem>) -> Option<T> {
     let options = serde_saphyr::options! {
         budget: serde_saphyr::budget! { max_depth: 64, max_nodes: 20_000, max_aliases: 0, max_anchors: 0 },
+        emit_comments: false,
     };
     match serde_saphyr::from_str_with_options(text, options) {
         Ok(value) => Some(value),

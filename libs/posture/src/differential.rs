@@ -12,7 +12,8 @@ use crate::cel::{Program, Run, Text, Variables};
 use crate::element::Element;
 use crate::engine::{CompiledVariant, Engine};
 use crate::evaluate::{Subject, fetch};
-use crate::example::{check_of, sources, with_input};
+use crate::example::sources;
+use crate::examples::{check_of, with_input};
 use crate::input::{Facts, Input};
 use crate::oracle::{describe, describe_cel, environment, of_json, reference};
 
@@ -38,13 +39,14 @@ fn content_runs_as_the_reference_runs_it() {
             let compiled = compiled.variant(kind);
             let mut object = example.object.clone();
             strip_nulls(&mut object);
-            let check = check_of(&engine, control, example);
+            let check = check_of(&engine, control, example).unwrap();
             with_input(control, example, &object, |input| {
                 let mut comparison =
                     Comparison { env: &env, id: &control.id, compiled, differences: &mut differences, compared: 0 };
                 comparison.example(&engine, input, &check.params, &example.name);
                 compared += comparison.compared;
-            });
+            })
+            .unwrap();
         }
     }
     assert!(compared > 2000, "only {compared} comparisons");

@@ -26,6 +26,7 @@ mod evidence;
 #[cfg(test)]
 #[path = "../tests/example/mod.rs"]
 mod example;
+pub mod examples;
 mod input;
 pub mod live;
 #[cfg(test)]

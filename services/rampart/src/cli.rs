@@ -1,6 +1,8 @@
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::{admin, collect, migrate, serve};
+use rampart_checker::CheckArgs;
+
+use crate::{admin, check, collect, migrate, serve};
 
 /// Rampart: container security across clouds and clusters.
 #[derive(Debug, Parser)]
@@ -18,6 +20,10 @@ pub(crate) enum Command {
     Serve(Box<serve::ServeArgs>),
     /// Read one cluster from beside it, and push what was read or write it to a file
     Collect(Box<collect::CollectArgs>),
+    /// Judge manifests as a cluster's objects are judged, without a server; for build pipelines
+    Check(Box<CheckArgs>),
+    /// Policies that are code: their tests
+    Policy(check::PolicyArgs),
     /// Bring the database schema up to date, then exit
     Migrate(migrate::MigrateArgs),
     /// Print the OpenAPI document of the REST API; needs no database and no configuration
@@ -53,10 +59,12 @@ mod tests {
 
     #[test]
     fn help_is_the_documentation() {
-        let commands: [&[&str]; 8] = [
+        let commands: [&[&str]; 10] = [
             &[],
             &["serve"],
             &["collect"],
+            &["check"],
+            &["policy", "test"],
             &["migrate"],
             &["admin", "create-tenant"],
             &["admin", "create-token"],

@@ -2,6 +2,7 @@
 //! do is in their own crates.
 
 mod admin;
+mod check;
 mod cli;
 mod collect;
 mod database;
@@ -36,15 +37,20 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         return openapi::print().map(|()| ExitCode::SUCCESS);
     }
     rampart_chassis::install_crypto_provider();
-    if let Command::Collect(args) = cli.command {
-        return collect::collect(&args);
+    match cli.command {
+        Command::Collect(args) => return collect::collect(&args),
+        Command::Check(args) => return Ok(check::run(|terminal| rampart_checker::check(&args, terminal))),
+        Command::Policy(check::PolicyArgs { command: check::PolicyCommand::Test(args) }) => {
+            return Ok(check::run(|terminal| rampart_checker::policy_test(&args, terminal)));
+        }
+        Command::Serve(_) | Command::Migrate(_) | Command::Openapi | Command::Admin(_) => {}
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let outcome = runtime.block_on(async {
         match cli.command {
             Command::Serve(args) => serve::serve(*args).await,
             Command::Migrate(args) => migrate::migrate(args).await,
-            Command::Openapi | Command::Collect(_) => Ok(()),
+            Command::Openapi | Command::Collect(_) | Command::Check(_) | Command::Policy(_) => Ok(()),
             Command::Admin(args) => admin::admin(args).await,
         }
     });
