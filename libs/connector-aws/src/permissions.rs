@@ -76,7 +76,10 @@ mod tests {
         for kind in KINDS {
             assert!(ACTIONS[1..].iter().any(|(_, kinds)| kinds.contains(&kind)), "{kind}");
         }
-        assert_eq!((EKS_KINDS.first(), EKS_KINDS.last()), (Some(&Kind::AwsEksCluster), Some(&Kind::AwsEksPodIdentityAssociation)));
+        assert_eq!(
+            (EKS_KINDS.first(), EKS_KINDS.last()),
+            (Some(&Kind::AwsEksCluster), Some(&Kind::AwsEksPodIdentityAssociation))
+        );
     }
 
     #[test]

@@ -84,8 +84,7 @@ impl Harness for Aws {
 
     fn expected(&self) -> Vec<Expected> {
         let of_account = [(Kind::AwsAccount, 1), (Kind::AwsIamRole, 2)];
-        let of_account =
-            of_account.map(|(kind, resources)| Expected { listing: listing("global", kind), resources });
+        let of_account = of_account.map(|(kind, resources)| Expected { listing: listing("global", kind), resources });
         let regional = REGIONS.iter().flat_map(|region| {
             PER_REGION.map(|(kind, resources)| Expected { listing: listing(region, kind), resources })
         });

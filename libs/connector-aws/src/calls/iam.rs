@@ -80,9 +80,7 @@ fn spelled(part: Part, answer: GetAccountAuthorizationDetailsOutput) -> Result<V
 }
 
 fn policy(policy: ManagedPolicyDetail) -> Value {
-    let version = |version: PolicyVersion| {
-        json!({ "Document": version.document, "VersionId": version.version_id, "IsDefaultVersion": version.is_default_version })
-    };
+    let version = |version: PolicyVersion| json!({ "Document": version.document, "VersionId": version.version_id, "IsDefaultVersion": version.is_default_version });
     json!({ "Arn": policy.arn, "PolicyVersionList": each(policy.policy_version_list, version) })
 }
 

@@ -93,7 +93,9 @@ pub(crate) fn answer(call: &Call) -> Reply {
         "sts:GetCallerIdentity" => return identity(),
         "sts:AssumeRole" if call.body.as_str().is_some_and(|form| form.contains(EXTERNAL_ID)) => return credentials(),
         "sts:AssumeRole" => return error(call, 403, "AccessDenied"),
-        "iam:GetAccountAuthorizationDetails" => return iam::answer(call.body.as_str().unwrap_or_default(), call.offset),
+        "iam:GetAccountAuthorizationDetails" => {
+            return iam::answer(call.body.as_str().unwrap_or_default(), call.offset);
+        }
         "account:ListRegions" => {
             let all = REGIONS.map(|name| json!({"RegionName": name, "RegionOptStatus": "ENABLED_BY_DEFAULT"}));
             page(call, "Regions", "NextToken", &all)
@@ -217,7 +219,9 @@ pub(crate) fn error(call: &Call, status: u16, code: &str) -> Reply {
             let error = format!("<Error><Type>Sender</Type><Code>{code}</Code><Message>m</Message></Error>");
             Reply::new(status, &format!("<ErrorResponse>{error}</ErrorResponse>"))
         }
-        Some(("ecr" | "logs" | "organizations", _)) => Reply::new(status, &json!({"__type": code, "message": "m"}).to_string()),
+        Some(("ecr" | "logs" | "organizations", _)) => {
+            Reply::new(status, &json!({"__type": code, "message": "m"}).to_string())
+        }
         _ => Reply::new(status, "{\"message\":\"m\"}").header("x-amzn-errortype", code),
     }
 }

@@ -6,8 +6,7 @@ use super::answers::ACCOUNT;
 pub(crate) const VERSION: &str = "2010-05-08";
 
 /// `{"Statement":{"Effect":"Allow","Action":"ecr:*"}}`
-const DOCUMENT: &str =
-    "%7B%22Statement%22%3A%7B%22Effect%22%3A%22Allow%22%2C%22Action%22%3A%22ecr%3A%2A%22%7D%7D";
+const DOCUMENT: &str = "%7B%22Statement%22%3A%7B%22Effect%22%3A%22Allow%22%2C%22Action%22%3A%22ecr%3A%2A%22%7D%7D";
 
 /// Two policies and three roles, one of which belongs to a service of AWS; one of them per page.
 pub(crate) fn answer(form: &str, offset: usize) -> Reply {
@@ -45,9 +44,7 @@ fn policy(name: &str) -> String {
 }
 
 fn role(name: &str, path: &str) -> String {
-    let attached = |arn: &str| {
-        format!("<member><PolicyName>p</PolicyName><PolicyArn>{arn}</PolicyArn></member>")
-    };
+    let attached = |arn: &str| format!("<member><PolicyName>p</PolicyName><PolicyArn>{arn}</PolicyArn></member>");
     let attached = [
         attached("arn:aws:iam::aws:policy/AmazonEKSWorkerNodePolicy"),
         attached(&format!("arn:aws:iam::{ACCOUNT}:policy/push")),

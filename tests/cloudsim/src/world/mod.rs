@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::Value;
 
-pub use aws::{Account, EksCluster, Organization, OrganizationAccount, OrganizationUnit, Registry, Repository};
+pub use aws::{Account, EksCluster, Iam, Organization, OrganizationAccount, OrganizationUnit, Registry, Repository};
 pub use azure::{AksCluster, Application, AzureRegistry, AzureRepository, Subscription};
 pub use expected::{Expected, Status, Subject};
 pub use gcp::{GcpProject, GcpRepository};
@@ -183,6 +183,13 @@ impl World {
     /// What EKS knows of a cluster, by the cluster's ARN.
     pub fn eks(&self, arn: &str) -> Option<&EksCluster> {
         self.eks.get(arn)
+    }
+
+    /// IAM of an account: roles of its clusters, its people and its services.
+    pub fn iam(&self, account: &str) -> Option<Iam> {
+        let account = self.accounts.iter().find(|one| one.id == account)?;
+        let clusters = self.clusters().filter(|cluster| cluster.account() == Some(&account.id));
+        Some(aws::iam_of(Seed::new(self.spec.seed), account, clusters))
     }
 
     /// The registry of an account and region.

@@ -1,7 +1,9 @@
-//! AWS accounts with their EKS clusters and ECR registries, in the shapes of the services' own APIs.
+//! AWS accounts with their roles, EKS clusters, log groups and ECR registries, in the shapes of the services' own APIs.
 
 mod ecr;
 mod eks;
+mod iam;
+mod logs;
 pub(crate) mod organization;
 
 use std::collections::BTreeMap;
@@ -14,6 +16,8 @@ use super::seed::Seed;
 
 pub(crate) use ecr::{registry, repository};
 pub(crate) use eks::cluster;
+pub use iam::Iam;
+pub(crate) use iam::of as iam_of;
 pub use organization::{Organization, OrganizationAccount, OrganizationUnit};
 
 /// Role that Rampart is given in every account; it demands an external id.
@@ -76,6 +80,8 @@ pub struct EksCluster {
     pub identity_providers: BTreeMap<String, Value>,
     /// Pod identity associations by id.
     pub pod_identities: BTreeMap<String, Value>,
+    /// Log groups that are named after it, as `DescribeLogGroups` returns them.
+    pub log_groups: Vec<Value>,
 }
 
 /// What ECR knows of a repository.

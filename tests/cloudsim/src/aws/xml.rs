@@ -1,0 +1,45 @@
+//! From JSON to the XML of the query protocol.
+
+use chrono::DateTime;
+use serde_json::Value;
+
+/// The members of an object as elements. Lists hold `member` elements; epoch seconds in members that end in `Date` become
+/// dates.
+pub(crate) fn members(object: &Value) -> String {
+    let fields = object.as_object().into_iter().flatten();
+    fields.map(|(name, value)| format!("<{name}>{}</{name}>", content(name, value))).collect()
+}
+
+fn content(name: &str, value: &Value) -> String {
+    match value {
+        Value::Object(_) => members(value),
+        Value::Array(items) => items.iter().map(|item| format!("<member>{}</member>", content(name, item))).collect(),
+        Value::String(text) => escaped(text),
+        Value::Number(seconds) if name.ends_with("Date") => {
+            let date = DateTime::from_timestamp(seconds.as_f64().unwrap_or_default() as i64, 0);
+            date.unwrap_or_default().format("%Y-%m-%dT%H:%M:%SZ").to_string()
+        }
+        other => other.to_string(),
+    }
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn objects_lists_and_dates_have_their_form() {
+        let answer = json!({ "CreateDate": 86_400.25, "Count": 3, "IsDefault": true, "List": [{ "Name": "a&b" }, "c"], "None": [] });
+        assert_eq!(
+            members(&answer),
+            "<CreateDate>1970-01-02T00:00:00Z</CreateDate><Count>3</Count><IsDefault>true</IsDefault>\
+             <List><member><Name>a&amp;b</Name></member><member>c</member></List><None></None>"
+        );
+    }
+}
