@@ -308,7 +308,12 @@ impl World {
                     .filter(|cluster| cluster.access != Access::Unreachable)
                     .flat_map(|cluster| aws::expected_cluster(cluster, cluster.care)),
             )
+            .chain(self.accounts.iter().flat_map(aws::expected_roles))
             .collect();
+        for cluster in self.clusters().filter(|cluster| cluster.access != Access::Unreachable) {
+            let around = cluster.arn().and_then(|arn| self.eks(arn));
+            expected.extend(around.into_iter().flat_map(|around| aws::expected_around(around, cluster.care)));
+        }
         for (account, region, name, care) in &self.planted {
             let arn = format!("arn:aws:ecr:{region}:{account}:repository/{name}");
             let status = if *care == Care::Weak { Status::Unhealthy } else { Status::Healthy };

@@ -1,5 +1,6 @@
 //! AWS as clients see it: models, paging, accounts, roles, faults.
 
+use crate::iam_logs::{details_have_the_shape_of_the_model, read_logs};
 use crate::support::{Aws, element, simulator};
 use chrono::{TimeDelta, Utc};
 use cloudsim::models::Model;
@@ -29,7 +30,7 @@ async fn ecr(aws: &Aws, operation: &str, members: Value) -> Option<Value> {
     Some(answer)
 }
 
-fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
 }
 
@@ -105,22 +106,6 @@ async fn read_ecr(aws: &Aws) {
     }
 }
 
-/// The log groups of EKS in a region.
-async fn read_logs(aws: &Aws) -> Vec<Value> {
-    let (mut groups, mut request) = (Vec::new(), json!({ "logGroupNamePrefix": "/aws/eks/", "limit": 50 }));
-    loop {
-        assert_eq!(Model::Logs.check_input("DescribeLogGroups", &request), [] as [String; 0]);
-        let (status, mut answer) = aws.log_groups(&request).await;
-        assert_eq!(status, 200, "{answer}");
-        assert_eq!(Model::Logs.check_output("DescribeLogGroups", &answer), [] as [String; 0]);
-        groups.append(answer["logGroups"].as_array_mut().unwrap());
-        match answer["nextToken"].take() {
-            Value::Null => return groups,
-            next => request["nextToken"] = next,
-        }
-    }
-}
-
 async fn every_answer_has_the_shape_of_the_model(preset: Preset) {
     let simulator = simulator(preset).await;
     let mut clusters = 0;
@@ -131,9 +116,7 @@ async fn every_answer_has_the_shape_of_the_model(preset: Preset) {
             read_ecr(&aws).await;
             read_logs(&aws).await;
         }
-        let iam = simulator.world().iam(&simulator.accounts()[account].id).unwrap();
-        let answer = json!({ "RoleDetailList": iam.roles, "Policies": iam.policies, "IsTruncated": false });
-        assert_eq!(Model::Iam.check_output("GetAccountAuthorizationDetails", &answer), [] as [String; 0]);
+        details_have_the_shape_of_the_model(&simulator, account);
     }
     assert_eq!(clusters, simulator.world().clusters().filter(|cluster| cluster.arn().is_some()).count());
     let called = simulator.calls();
@@ -204,51 +187,6 @@ async fn small_pages_cover_everything_once() {
 }
 
 #[tokio::test]
-async fn log_groups_are_found_by_their_prefix() {
-    let simulator = simulator(Preset::Clusters500).await;
-    let aws = Aws::new(&simulator, 0, REGIONS[0]);
-    let clusters = simulator.world().clusters().filter(|cluster| cluster.region() == Some(REGIONS[0])).count();
-    let groups = read_logs(&aws).await;
-    let of_control_planes = groups.iter().filter(|group| group["logGroupName"].as_str().unwrap().ends_with("/cluster"));
-    assert_eq!((groups.len(), of_control_planes.count()), (clusters * 2, clusters));
-    assert_eq!(aws.log_groups(&json!({ "logGroupNamePrefix": "/aws/lambda/" })).await.1, json!({ "logGroups": [] }));
-    assert_eq!(aws.log_groups(&json!({ "limit": 51 })).await.0, 400);
-}
-
-#[tokio::test]
-async fn details_of_iam_come_in_pages_of_what_was_asked_for() {
-    let simulator = simulator(Preset::Clusters500).await;
-    let aws = Aws::new(&simulator, 0, "us-east-1");
-    let iam = simulator.world().iam(&simulator.accounts()[0].id).unwrap();
-    let (mut names, mut marker) = (Vec::new(), String::new());
-    loop {
-        let (status, xml) = aws.iam(&format!("&Filter.member.1=Role&MaxItems=100{marker}")).await;
-        assert_eq!(status, 200, "{xml}");
-        let page: Vec<&str> = xml.split("<RoleName>").skip(1).map(|rest| rest.split('<').next().unwrap()).collect();
-        assert!(page.len() <= 100 && !xml.contains("<PolicyVersionList>"));
-        names.extend(page.into_iter().map(str::to_owned));
-        if element(&xml, "IsTruncated") == "false" {
-            break;
-        }
-        marker = format!("&Marker={}", escaped(&element(&xml, "Marker")));
-    }
-    let all: Vec<_> = iam.roles.iter().map(|role| role["RoleName"].as_str().unwrap()).collect();
-    assert!(all.len() > 1_000, "{}", all.len());
-    assert_eq!(names, all);
-
-    let (_, xml) = aws.iam("&Filter.member.1=LocalManagedPolicy").await;
-    assert!(xml.contains("<IsTruncated>false</IsTruncated>") && !xml.contains("<RoleName>"), "{xml}");
-    assert!(
-        xml.contains("<Document>%7B%22Statement%22%3A%5B%7B%22Action%22%3A%5B%22ecr%3AInitiateLayerUpload"),
-        "{xml}"
-    );
-    let target = Target::aws("iam", "GetAccountAuthorizationDetails");
-    simulator.faults().inject(Fault { target, kind: FaultKind::Forbidden, times: Some(1) });
-    let (status, xml) = aws.iam("").await;
-    assert_eq!((status, element(&xml, "Code").as_str()), (403, "AccessDenied"));
-}
-
-#[tokio::test]
 async fn roles_want_their_external_id() {
     let simulator = simulator(Preset::Demo).await;
     let operator = Aws::with_keys(&simulator, simulator.operator_keys(), "eu-west-1");
@@ -263,7 +201,7 @@ async fn roles_want_their_external_id() {
 
     let assumed = Aws::with_keys(&simulator, keys.clone(), "eu-west-1");
     let (_, identity) = assumed.sts("Action=GetCallerIdentity&Version=2011-06-15").await;
-    assert_eq!(crate::support::element(&identity, "Account"), account.id);
+    assert_eq!(element(&identity, "Account"), account.id);
     assert_eq!(assumed.eks("/clusters").await.1, json!({ "clusters": ["partner-exchange"] }));
     let first = Aws::new(&simulator, 0, "eu-west-1").eks("/clusters").await.1;
     assert_eq!(first, json!({ "clusters": ["data-staging", "storefront-prod"] }));

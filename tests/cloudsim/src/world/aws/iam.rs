@@ -6,6 +6,10 @@ use super::{Account, Care, OPEN_ROLE, READER_ROLE, epoch};
 use crate::world::plan::Cluster;
 use crate::world::seed::Seed;
 
+/// A role that may push to every repository, and one that may not.
+pub(crate) const PIPELINE: &str = "ImageBuilder";
+pub(crate) const DEVELOPERS: &str = "Developers";
+
 /// IAM of an account, as far as `GetAccountAuthorizationDetails` tells it.
 #[derive(Debug, Clone, Default)]
 pub struct Iam {
@@ -26,8 +30,8 @@ pub(crate) fn of<'a>(world: Seed, account: &Account, clusters: impl Iterator<Ite
         site.of_cluster(cluster).into_iter().for_each(&mut add);
     }
     add(site.role("PlatformAdmin", &site.people(), &["AdministratorAccess"]));
-    add(site.role("Developers", &site.people(), &["AmazonEC2ContainerRegistryReadOnly"]));
-    add(site.role("ImageBuilder", &service("codebuild.amazonaws.com"), &["AmazonEC2ContainerRegistryPowerUser"]));
+    add(site.role(DEVELOPERS, &site.people(), &["AmazonEC2ContainerRegistryReadOnly"]));
+    add(site.role(PIPELINE, &service("codebuild.amazonaws.com"), &["AmazonEC2ContainerRegistryPowerUser"]));
     for reader in [READER_ROLE, OPEN_ROLE] {
         add(site.role(reader, &site.people(), &["SecurityAudit"]));
     }
