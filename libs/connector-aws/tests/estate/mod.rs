@@ -35,7 +35,7 @@ pub(crate) async fn build(sdk: &SdkConfig, clusters: &[&str]) {
     logs.create_log_group().log_group_name("/aws/eks/other").send().await.unwrap();
 }
 
-/// A role with an inline policy, one of AWS's and one of the customer's own, which has two versions.
+/// A role with an inline policy and one that is attached, which has two versions.
 pub(crate) async fn build_role(sdk: &SdkConfig) {
     let iam = aws_sdk_iam::Client::new(sdk);
     let role = || "nodes".to_owned();
@@ -48,10 +48,7 @@ pub(crate) async fn build_role(sdk: &SdkConfig) {
     let own = own.send().await.unwrap().policy.unwrap().arn.unwrap();
     let next = iam.create_policy_version().policy_arn(&own).policy_document(document("ecr:Put*"));
     next.set_as_default(true).send().await.unwrap();
-    let of_aws = "arn:aws:iam::aws:policy/AmazonEKSWorkerNodePolicy";
-    for arn in [own.as_str(), of_aws] {
-        iam.attach_role_policy().role_name(role()).policy_arn(arn).send().await.unwrap();
-    }
+    iam.attach_role_policy().role_name(role()).policy_arn(own).send().await.unwrap();
 }
 
 fn document(action: &str) -> String {
