@@ -3,8 +3,8 @@
 use aws_config::SdkConfig;
 use aws_sdk_iam::operation::get_account_authorization_details::GetAccountAuthorizationDetailsOutput;
 use aws_sdk_iam::types::{
-    AttachedPermissionsBoundary, AttachedPolicy, EntityType, InstanceProfile, ManagedPolicyDetail, PolicyDetail,
-    PolicyVersion, RoleDetail, Tag,
+    AttachedPermissionsBoundary, AttachedPolicy, EntityType, InstanceProfile, ManagedPolicyDetail,
+    PermissionsBoundaryAttachmentType, PolicyDetail, PolicyVersion, RoleDetail, Tag,
 };
 use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
@@ -61,68 +61,71 @@ impl IamCalls {
         let answer = self.line.caller.call(&self.line.bucket, api, || async {
             request().send().await.map_err(|error| errors::from_sdk(api, &error))
         });
-        spelled(part, answer.await?)
+        spelled(part, &answer.await?)
     }
 }
 
 /// The answer in JSON, with a marker only where there is more.
-fn spelled(part: Part, answer: GetAccountAuthorizationDetailsOutput) -> Result<Value, ConnectorError> {
+fn spelled(part: Part, answer: &GetAccountAuthorizationDetailsOutput) -> Result<Value, ConnectorError> {
     if answer.is_truncated && answer.marker.is_none() {
         let message = "the answer is cut and does not say where it goes on";
         return Err(ConnectorError::new(ErrorKind::Permanent, GET_ACCOUNT_AUTHORIZATION_DETAILS, message));
     }
-    let items: Vec<Value> = match part {
-        Part::Policies => answer.policies.into_iter().flatten().map(policy).collect(),
-        Part::Roles => answer.role_detail_list.into_iter().flatten().map(role).collect(),
+    let items = match part {
+        Part::Policies => each(answer.policies.as_deref(), policy),
+        Part::Roles => each(answer.role_detail_list.as_deref(), role),
     };
-    let marker = answer.marker.filter(|_| answer.is_truncated);
-    Ok(json!({ part.field(): items, "Marker": marker }))
+    let marker = answer.marker.as_ref().filter(|_| answer.is_truncated);
+    Ok(json!({ part.field(): items.unwrap_or_default(), "Marker": marker }))
 }
 
-fn policy(policy: ManagedPolicyDetail) -> Value {
-    let version = |version: PolicyVersion| json!({ "Document": version.document, "VersionId": version.version_id, "IsDefaultVersion": version.is_default_version });
-    json!({ "Arn": policy.arn, "PolicyVersionList": each(policy.policy_version_list, version) })
+fn policy(policy: &ManagedPolicyDetail) -> Value {
+    let version = |version: &PolicyVersion| {
+        json!({ "Document": version.document, "VersionId": version.version_id,
+            "IsDefaultVersion": version.is_default_version })
+    };
+    json!({ "Arn": policy.arn, "PolicyVersionList": each(policy.policy_version_list.as_deref(), version) })
 }
 
 /// Without `RoleLastUsed`, which changes without a change of configuration.
-fn role(role: RoleDetail) -> Value {
-    let inline = |one: PolicyDetail| json!({ "PolicyName": one.policy_name, "PolicyDocument": one.policy_document });
-    let attached = |one: AttachedPolicy| json!({ "PolicyName": one.policy_name, "PolicyArn": one.policy_arn });
-    let boundary = |one: AttachedPermissionsBoundary| {
-        json!({ "PermissionsBoundaryType": one.permissions_boundary_type.as_ref().map(|it| it.as_str()),
-            "PermissionsBoundaryArn": one.permissions_boundary_arn })
+fn role(role: &RoleDetail) -> Value {
+    let inline = |one: &PolicyDetail| json!({ "PolicyName": one.policy_name, "PolicyDocument": one.policy_document });
+    let attached = |one: &AttachedPolicy| json!({ "PolicyName": one.policy_name, "PolicyArn": one.policy_arn });
+    let boundary = |one: &AttachedPermissionsBoundary| {
+        let of_type = one.permissions_boundary_type.as_ref().map(PermissionsBoundaryAttachmentType::as_str);
+        json!({ "PermissionsBoundaryType": of_type, "PermissionsBoundaryArn": one.permissions_boundary_arn })
     };
-    let tag = |one: Tag| json!({ "Key": one.key, "Value": one.value });
+    let tag = |one: &Tag| json!({ "Key": one.key, "Value": one.value });
     json!({
         "Path": role.path,
         "RoleName": role.role_name,
         "RoleId": role.role_id,
         "Arn": role.arn,
-        "CreateDate": role.create_date.and_then(date),
+        "CreateDate": role.create_date.as_ref().and_then(date),
         "AssumeRolePolicyDocument": role.assume_role_policy_document,
-        "InstanceProfileList": each(role.instance_profile_list, instance_profile),
-        "RolePolicyList": each(role.role_policy_list, inline),
-        "AttachedManagedPolicies": each(role.attached_managed_policies, attached),
-        "PermissionsBoundary": role.permissions_boundary.map(boundary),
-        "Tags": each(role.tags, tag),
+        "InstanceProfileList": each(role.instance_profile_list.as_deref(), instance_profile),
+        "RolePolicyList": each(role.role_policy_list.as_deref(), inline),
+        "AttachedManagedPolicies": each(role.attached_managed_policies.as_deref(), attached),
+        "PermissionsBoundary": role.permissions_boundary.as_ref().map(boundary),
+        "Tags": each(role.tags.as_deref(), tag),
     })
 }
 
 /// Without `Roles`, which repeats the role that it is part of.
-fn instance_profile(profile: InstanceProfile) -> Value {
+fn instance_profile(profile: &InstanceProfile) -> Value {
     json!({
         "Path": profile.path,
         "InstanceProfileName": profile.instance_profile_name,
         "InstanceProfileId": profile.instance_profile_id,
         "Arn": profile.arn,
-        "CreateDate": date(profile.create_date),
+        "CreateDate": date(&profile.create_date),
     })
 }
 
-fn each<T>(items: Option<Vec<T>>, spell: impl Fn(T) -> Value) -> Option<Vec<Value>> {
-    Some(items?.into_iter().map(spell).collect())
+fn each<T>(items: Option<&[T]>, spell: impl Fn(&T) -> Value) -> Option<Vec<Value>> {
+    Some(items?.iter().map(spell).collect())
 }
 
-fn date(date: DateTime) -> Option<String> {
+fn date(date: &DateTime) -> Option<String> {
     date.fmt(Format::DateTime).ok()
 }

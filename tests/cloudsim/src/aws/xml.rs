@@ -7,13 +7,15 @@ use serde_json::Value;
 /// dates.
 pub(crate) fn members(object: &Value) -> String {
     let fields = object.as_object().into_iter().flatten();
-    fields.map(|(name, value)| format!("<{name}>{}</{name}>", content(name, value))).collect()
+    fields.map(|(name, value)| element(name, &content(name, value))).collect::<Vec<_>>().concat()
 }
 
 fn content(name: &str, value: &Value) -> String {
     match value {
         Value::Object(_) => members(value),
-        Value::Array(items) => items.iter().map(|item| format!("<member>{}</member>", content(name, item))).collect(),
+        Value::Array(items) => {
+            items.iter().map(|item| element("member", &content(name, item))).collect::<Vec<_>>().concat()
+        }
         Value::String(text) => escaped(text),
         Value::Number(seconds) if name.ends_with("Date") => {
             let date = DateTime::from_timestamp(seconds.as_f64().unwrap_or_default() as i64, 0);
@@ -21,6 +23,10 @@ fn content(name: &str, value: &Value) -> String {
         }
         other => other.to_string(),
     }
+}
+
+fn element(name: &str, content: &str) -> String {
+    format!("<{name}>{content}</{name}>")
 }
 
 fn escaped(text: &str) -> String {
