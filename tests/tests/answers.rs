@@ -18,6 +18,8 @@ const OWN: &[(Kind, &str)] = &[
     (Kind::AwsEcrRepository, "/lifecyclePolicy"),
     (Kind::AwsEksAccessEntry, "/associatedAccessPolicies"),
     (Kind::AwsEksAddon, "/configuration"),
+    (Kind::AwsIamRole, "/AttachedManagedPolicies/*/PolicyDocument"),
+    (Kind::AwsIamRole, "/PermissionsBoundary/PolicyDocument"),
     (Kind::GcpArtifactRegistryRepository, "/iamPolicy"),
 ];
 
@@ -67,6 +69,10 @@ fn unknown(kind: Kind, pointer: &str) -> Vec<String> {
         Kind::AwsEcrRegistry => Model::Ecr.check_output("GetRegistryScanningConfiguration", &one),
         Kind::AwsEcrRepository => Model::Ecr.check_output("DescribeRepositories", &json!({ "repositories": [one] })),
         Kind::AwsEcrImage => Model::Ecr.check_output("DescribeImages", &json!({ "imageDetails": [one] })),
+        Kind::AwsIamRole => {
+            Model::Iam.check_output("GetAccountAuthorizationDetails", &json!({ "RoleDetailList": [one] }))
+        }
+        Kind::AwsLogsLogGroup => Model::Logs.check_output("DescribeLogGroups", &json!({ "logGroups": [one] })),
         Kind::AzureAksCluster | Kind::AzureAcrRegistry if NEWER.iter().any(|below| pointer.starts_with(below)) => {
             Vec::new()
         }
@@ -130,6 +136,8 @@ fn a_field_that_no_model_has_is_noticed() {
     for (kind, at) in [
         (Kind::AwsEksCluster, "/deletionProtected"),
         (Kind::AwsEcrRepository, "/imageScanningConfiguration/scan"),
+        (Kind::AwsIamRole, "/RolePolicyList/*/Document"),
+        (Kind::AwsLogsLogGroup, "/retention"),
         (Kind::GcpGkeCluster, "/shieldedNodes/on"),
         (Kind::AzureAksCluster, "/properties/enableRbac"),
     ] {

@@ -119,6 +119,8 @@ data "aws_iam_policy_document" "read" {
       "eks:ListIdentityProviderConfigs",
       "eks:ListNodegroups",
       "eks:ListPodIdentityAssociations",
+      "iam:GetAccountAuthorizationDetails",
+      "logs:DescribeLogGroups",
       "sts:GetCallerIdentity",
     ]
   }

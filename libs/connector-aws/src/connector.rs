@@ -11,15 +11,15 @@ use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
 use crate::calls::account::AccountCalls;
-use crate::calls::{EcrCalls, EksCalls, Line};
+use crate::calls::{EcrCalls, EksCalls, IamCalls, Line, LogsCalls};
 use crate::config::{AwsConfig, AwsConfigError};
 use crate::normalize::{GLOBAL, Place, account};
 use crate::partition::Partition;
-use crate::permissions::{KINDS, permissions};
+use crate::permissions::{REACHES, permissions};
 use crate::preflight;
 use crate::regions::{Reach, reach};
 use crate::session::Session;
-use crate::{ecr, eks};
+use crate::{ecr, eks, iam, logs};
 
 /// Regions that are read side by side.
 pub(crate) const REGIONS_AT_ONCE: usize = 4;
@@ -40,6 +40,7 @@ pub(crate) struct Run {
     pub(crate) caller: Caller,
     pub(crate) calls: AccountCalls,
     pub(crate) line: Line,
+    home: String,
 }
 
 impl AwsConnector {
@@ -65,7 +66,7 @@ impl AwsConnector {
         let bucket = Bucket::new(self.config.identity(), home, "account");
         let line = Line { caller: caller.clone(), bucket };
         let calls = AccountCalls::new(&session.region(home), line.clone());
-        Ok(Run { session, caller, calls, line })
+        Ok(Run { session, caller, calls, line, home: home.to_owned() })
     }
 }
 
@@ -76,6 +77,15 @@ impl Run {
 
     pub(crate) fn ecr(&self, place: &Place) -> EcrCalls {
         EcrCalls::new(&self.session.region(&place.region), self.line_of(place, "ecr"))
+    }
+
+    pub(crate) fn logs(&self, place: &Place) -> LogsCalls {
+        LogsCalls::new(&self.session.region(&place.region), self.line_of(place, "logs"))
+    }
+
+    /// IAM answers for a whole partition; the SDK knows where, from any of its regions.
+    pub(crate) fn iam(&self, of_account: &Place) -> IamCalls {
+        IamCalls::new(&self.session.region(&self.home), self.line_of(of_account, "iam"))
     }
 
     fn line_of(&self, place: &Place, family: &'static str) -> Line {
@@ -111,9 +121,11 @@ impl Connector for AwsConnector {
         if sink.send(Event::Planned { listings }).await.is_err() {
             return Ok(());
         }
-        read_account(&of_account, reach, &cx.kinds, sink, cancel).await;
+        read_account(&of_account, reach, &cx.kinds, sink, cancel.clone()).await;
+        let roles = iam::read(run.iam(&of_account), &of_account, &cx.kinds, sink, cancel);
         let regions = places.into_iter().map(|place| read_region(&run, place, &cx.kinds, sink));
-        stream::iter(regions).buffer_unordered(REGIONS_AT_ONCE).collect::<()>().await;
+        let regions = stream::iter(regions).buffer_unordered(REGIONS_AT_ONCE).collect::<()>();
+        tokio::join!(roles, regions);
         Ok(())
     }
 
@@ -137,7 +149,8 @@ async fn read_region(run: &Run, place: Place, kinds: &[Kind], sink: &Sink) {
     let cancel = run.caller.cancel();
     let eks = eks::read(run.eks(&place), &place, &run.session, kinds, sink, cancel);
     let ecr = ecr::read(run.ecr(&place), &place, kinds, sink, cancel);
-    tokio::join!(eks, ecr);
+    let logs = logs::read(run.logs(&place), &place, kinds, sink, cancel);
+    tokio::join!(eks, ecr, logs);
 }
 
 async fn read_account(place: &Place, reach: Reach, kinds: &[Kind], sink: &Sink, cancel: CancellationToken) {
@@ -153,7 +166,7 @@ async fn read_account(place: &Place, reach: Reach, kinds: &[Kind], sink: &Sink, 
 
 fn plan(of_account: &Place, places: &[Place], kinds: &[Kind]) -> Vec<Listing> {
     let wanted = |kind: &Kind| kinds.is_empty() || kinds.contains(kind);
-    let (global, regional) = KINDS.split_at(1);
+    let (global, regional) = REACHES;
     let of = |place: &Place, kinds: &[Kind]| -> Vec<Listing> {
         let kinds = kinds.iter().copied().filter(wanted);
         kinds.map(|kind| Listing { scope: place.scope(), kind }).collect()

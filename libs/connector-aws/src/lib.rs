@@ -1,4 +1,4 @@
-//! Reads one AWS account: EKS and ECR in its regions.
+//! Reads one AWS account: its IAM roles, and EKS, ECR and the logs of control planes in its regions.
 //!
 //! ```text
 //! AwsConfig ─▶ Session (role or keys, one HTTP client) ─▶ calls (SDK signs and sends, `Caller` paces and repeats)
@@ -17,6 +17,8 @@ mod ecr;
 mod eks;
 mod errors;
 mod http;
+mod iam;
+mod logs;
 mod normalize;
 mod organization;
 mod partition;

@@ -1,12 +1,13 @@
 use rampart_connector::Permission;
 use rampart_domain::Kind;
 
-use crate::calls::{account, ecr, eks};
+use crate::calls::{account, ecr, eks, iam, logs};
 use crate::config::Regions;
 
-/// Every kind that an AWS account yields.
-pub(crate) const KINDS: [Kind; 11] = [
+/// Every kind that an AWS account yields; those of the whole account come first.
+pub(crate) const KINDS: [Kind; 13] = [
     Kind::AwsAccount,
+    Kind::AwsIamRole,
     Kind::AwsEksCluster,
     Kind::AwsEksNodegroup,
     Kind::AwsEksFargateProfile,
@@ -17,15 +18,20 @@ pub(crate) const KINDS: [Kind; 11] = [
     Kind::AwsEcrRegistry,
     Kind::AwsEcrRepository,
     Kind::AwsEcrImage,
+    Kind::AwsLogsLogGroup,
 ];
 
+/// Kinds of the whole account, and those of each region.
+pub(crate) const REACHES: (&[Kind], &[Kind]) = KINDS.split_at(2);
+
 /// Kinds that are listed per cluster, and the cluster itself.
-const EKS_KINDS: &[Kind] = KINDS.split_at(1).1.split_at(7).0;
+const EKS_KINDS: &[Kind] = REACHES.1.split_at(7).0;
 
 /// Every action of a scan with the kinds that are lost without it. Identity comes first: nothing works without.
 const ACTIONS: &[(&str, &[Kind])] = &[
     (account::GET_CALLER_IDENTITY, &KINDS),
     (account::LIST_REGIONS, &[Kind::AwsAccount]),
+    (iam::GET_ACCOUNT_AUTHORIZATION_DETAILS, &[Kind::AwsIamRole]),
     (eks::LIST_CLUSTERS, EKS_KINDS),
     (eks::DESCRIBE_CLUSTER, &[Kind::AwsEksCluster]),
     (eks::LIST_NODEGROUPS, &[Kind::AwsEksNodegroup]),
@@ -46,6 +52,7 @@ const ACTIONS: &[(&str, &[Kind])] = &[
     (ecr::GET_REPOSITORY_POLICY, &[Kind::AwsEcrRepository]),
     (ecr::GET_LIFECYCLE_POLICY, &[Kind::AwsEcrRepository]),
     (ecr::DESCRIBE_IMAGES, &[Kind::AwsEcrImage]),
+    (logs::DESCRIBE_LOG_GROUPS, &[Kind::AwsLogsLogGroup]),
 ];
 
 /// The actions that a scan of these regions uses.
@@ -69,7 +76,10 @@ mod tests {
         for kind in KINDS {
             assert!(ACTIONS[1..].iter().any(|(_, kinds)| kinds.contains(&kind)), "{kind}");
         }
-        assert_eq!((EKS_KINDS.first(), EKS_KINDS.last()), (Some(&KINDS[1]), Some(&KINDS[7])));
+        assert_eq!(
+            (EKS_KINDS.first(), EKS_KINDS.last()),
+            (Some(&Kind::AwsEksCluster), Some(&Kind::AwsEksPodIdentityAssociation))
+        );
     }
 
     #[test]

@@ -6,6 +6,8 @@ use rampart_domain::{CoverageState, Gap};
 use serde_json::Value;
 
 use crate::calls::account::{GET_CALLER_IDENTITY, LIST_REGIONS};
+use crate::calls::iam::{GET_ACCOUNT_AUTHORIZATION_DETAILS, Part};
+use crate::calls::logs::DESCRIBE_LOG_GROUPS;
 use crate::calls::{EcrCalls, EksCalls, PageOf, ecr, eks};
 use crate::config::Regions;
 use crate::connector::{REGIONS_AT_ONCE, Run};
@@ -53,6 +55,9 @@ pub(crate) async fn run(
     if *regions == Regions::Enabled {
         report.tried(LIST_REGIONS, &reach.doubt.map_or(Ok(()), Err));
     }
+    let of_account = Place { partition, account: identity.account.clone(), region: GLOBAL.to_owned() };
+    let roles = run.iam(&of_account).details(Part::Roles, one()).await;
+    report.tried(GET_ACCOUNT_AUTHORIZATION_DETAILS, &roles);
     let mut checks = report.checks;
     let regional = reach.regions.into_iter().map(|region| {
         let place = Place { partition, account: identity.account.clone(), region };
@@ -61,6 +66,7 @@ pub(crate) async fn run(
             let mut report = Report { permissions, region: &place.region, checks: Vec::new() };
             try_eks(&run.eks(&place), &mut report).await;
             try_ecr(&run.ecr(&place), &mut report).await;
+            report.tried(DESCRIBE_LOG_GROUPS, &run.logs(&place).log_groups(one()).await);
             report.checks
         }
     });
@@ -170,7 +176,6 @@ const OF_CLUSTER: [&str; 14] = [
 ];
 
 async fn try_eks(calls: &EksCalls, report: &mut Report<'_>) {
-    let one = || PageOf { token: None, size: Some(1) };
     let clusters = calls.clusters(one()).await;
     let Some(cluster) = report.listed(eks::LIST_CLUSTERS, "clusters", &OF_CLUSTER, clusters) else { return };
     let cluster = cluster.as_str().unwrap_or_default();
@@ -213,7 +218,6 @@ async fn try_eks(calls: &EksCalls, report: &mut Report<'_>) {
 }
 
 async fn try_ecr(calls: &EcrCalls, report: &mut Report<'_>) {
-    let one = || PageOf { token: None, size: Some(1) };
     report.tried(ecr::GET_REGISTRY_SCANNING_CONFIGURATION, &calls.scanning_configuration().await);
     let needing = [ecr::GET_REPOSITORY_POLICY, ecr::GET_LIFECYCLE_POLICY, ecr::DESCRIBE_IMAGES];
     let answer = calls.repositories(one()).await;
@@ -222,6 +226,11 @@ async fn try_ecr(calls: &EcrCalls, report: &mut Report<'_>) {
     report.tried_maybe(needing[0], calls.repository_policy(name).await);
     report.tried_maybe(needing[1], calls.lifecycle_policy(name).await);
     report.tried_maybe(needing[2], calls.images(name, one()).await);
+}
+
+/// The shortest page.
+const fn one() -> PageOf {
+    PageOf { token: None, size: Some(1) }
 }
 
 fn text(value: &Value) -> &str {

@@ -16,11 +16,12 @@ use rampart_connector::{
 };
 use rampart_connector_aws::{AwsAuth, AwsConfig, AwsConnector, Regions, StaticKeys};
 use rampart_domain::{Cloud, Kind, Scope};
+use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use world::{ACCOUNT, EXTERNAL_ID, REGIONS, World};
 
 /// Resources per region; children are only in one of the two clusters, images in both repositories.
-const PER_REGION: [(Kind, usize); 10] = [
+const PER_REGION: [(Kind, usize); 11] = [
     (Kind::AwsEksCluster, 2),
     (Kind::AwsEksNodegroup, 2),
     (Kind::AwsEksFargateProfile, 2),
@@ -31,6 +32,7 @@ const PER_REGION: [(Kind, usize); 10] = [
     (Kind::AwsEcrRegistry, 1),
     (Kind::AwsEcrRepository, 2),
     (Kind::AwsEcrImage, 4),
+    (Kind::AwsLogsLogGroup, 2),
 ];
 
 fn keys() -> StaticKeys {
@@ -81,11 +83,12 @@ impl Harness for Aws {
     }
 
     fn expected(&self) -> Vec<Expected> {
-        let account = Expected { listing: listing("global", Kind::AwsAccount), resources: 1 };
+        let of_account = [(Kind::AwsAccount, 1), (Kind::AwsIamRole, 2)];
+        let of_account = of_account.map(|(kind, resources)| Expected { listing: listing("global", kind), resources });
         let regional = REGIONS.iter().flat_map(|region| {
             PER_REGION.map(|(kind, resources)| Expected { listing: listing(region, kind), resources })
         });
-        std::iter::once(account).chain(regional).collect()
+        of_account.into_iter().chain(regional).collect()
     }
 }
 
@@ -126,6 +129,30 @@ async fn configuration_keeps_what_the_sdk_does_not_know() {
 }
 
 #[tokio::test]
+async fn roles_come_with_the_documents_of_their_policies() {
+    let world = World::start(None).await;
+    let connector = connector(&world.url, Regions::Chosen(vec![REGIONS[0].into()]));
+    let (roles, _) = collect(&connector, vec![Kind::AwsIamRole]).await;
+    assert_eq!(world.calls("iam:GetAccountAuthorizationDetails"), 5, "two pages of policies, three of roles");
+    assert_eq!(world.calls("logs:DescribeLogGroups"), 0, "a kind that is not wanted costs nothing");
+    let role = roles.iter().find(|role| role.name == "two").unwrap();
+    let own = format!("arn:aws:iam::{ACCOUNT}");
+    let document = json!({"Statement": [{"Effect": "Allow", "Action": "ecr:*"}]});
+    let want = json!({
+        "Path": "/team/", "RoleName": "two", "Arn": format!("{own}:role/team/two"), "CreateDate": "2026-01-01T00:00:00Z",
+        "AssumeRolePolicyDocument": document,
+        "InstanceProfileList": [{"Path": "/team/", "InstanceProfileName": "two", "InstanceProfileId": "AIPAtwo",
+            "Arn": format!("{own}:instance-profile/team/two"), "CreateDate": "2026-01-01T00:00:00Z"}],
+        "RolePolicyList": [{"PolicyName": "inline", "PolicyDocument": document}],
+        "AttachedManagedPolicies": [
+            {"PolicyName": "p", "PolicyArn": format!("{own}:policy/push"), "PolicyDocument": document},
+            {"PolicyName": "p", "PolicyArn": "arn:aws:iam::aws:policy/AmazonEKSWorkerNodePolicy"}],
+        "Tags": [{"Key": "team", "Value": "payments"}],
+    });
+    assert_eq!((&role.config, role.labels["team"].as_str()), (&want, "payments"));
+}
+
+#[tokio::test]
 async fn without_the_region_list_the_default_regions_are_read_and_the_account_says_so() {
     let world = World::start(Some(("account:ListRegions", Fault::Forbidden))).await;
     let seen = record(&connector(&world.url, Regions::Enabled), None).await;
@@ -146,7 +173,7 @@ async fn the_preflight_tries_every_permission_once_per_region_and_names_the_miss
     let checks = connector.preflight(&context(Vec::new())).await.unwrap();
     for region in REGIONS {
         let regional: Vec<_> = checks.iter().filter(|check| check.scope == region).collect();
-        assert_eq!(regional.len() + 1, connector.permissions().len(), "all but the account-wide one");
+        assert_eq!(regional.len() + 2, connector.permissions().len(), "all but the account-wide ones");
         for check in regional {
             match (&check.state, check.permission.name.as_str()) {
                 (PermissionState::Missing(gap), "eks:DescribeAddon") => {

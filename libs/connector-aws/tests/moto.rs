@@ -176,12 +176,14 @@ async fn two_accounts_and_three_regions() {
         estate::build(&moto.sdk(region, &first_keys()), &["blue", "green"]).await;
     }
     estate::build(&moto.sdk(REGIONS[1], &second_keys), &["other"]).await;
+    estate::build_role(&moto.sdk(REGIONS[0], &first_keys())).await;
 
     let first = Found::by(&moto.connector(AwsAuth::Static(first_keys())), FIRST).await;
     for region in REGIONS {
         everything_moto_has(&first, region, &["blue", "green"]);
     }
     assert_eq!(first.clusters.len(), 6);
+    the_role_is_whole(&first);
 
     let role = AwsAuth::Role { role_arn, external_id: "rampart-4711".into(), session_name: "rampart".into() };
     let connector = moto.connector(role);
@@ -205,6 +207,7 @@ fn everything_moto_has(found: &Found, region: &str, clusters: &[&str]) {
         Kind::AwsEcrRegistry,
         Kind::AwsEcrRepository,
         Kind::AwsEcrImage,
+        Kind::AwsLogsLogGroup,
     ] {
         assert_eq!(outcome(kind), &Outcome::Complete, "{kind} in {region}");
     }
@@ -229,6 +232,10 @@ fn everything_moto_has(found: &Found, region: &str, clusters: &[&str]) {
     let nodegroup = found.one(region, Kind::AwsEksNodegroup, &format!("{}-nodes", clusters[0]));
     assert_eq!(nodegroup.cluster.as_ref(), Some(&cluster.native_id));
 
+    let groups: Vec<_> = clusters.iter().map(|cluster| format!("/aws/eks/{cluster}/cluster")).collect();
+    assert_eq!(found.names(region, Kind::AwsLogsLogGroup), groups);
+    assert_eq!(found.one(region, Kind::AwsLogsLogGroup, &groups[0]).config["retentionInDays"], 30);
+
     let public = found.one(region, Kind::AwsEcrRepository, "team/public");
     assert_eq!(public.config["policy"]["Statement"][0]["Principal"], "*");
     assert_eq!(public.config["imageTagMutability"], "IMMUTABLE");
@@ -244,6 +251,19 @@ fn everything_moto_has(found: &Found, region: &str, clusters: &[&str]) {
         found.resources.values().find(|r| r.kind == Kind::AwsEcrRegistry && r.region.as_deref() == Some(region));
     let scanning = &registry.unwrap().config["scanningConfiguration"];
     assert_eq!((&scanning["scanType"], scanning["rules"].as_array().unwrap().len()), (&"ENHANCED".into(), 1));
+}
+
+fn the_role_is_whole(found: &Found) {
+    assert_eq!(found.outcomes[&("global".to_owned(), Kind::AwsIamRole)], Outcome::Complete);
+    let roles: Vec<_> = found.resources.values().filter(|resource| resource.kind == Kind::AwsIamRole).collect();
+    assert_eq!(roles.len(), 1, "{roles:?}");
+    let (role, config) = (roles[0], &roles[0].config);
+    assert_eq!((role.native_id.as_str(), role.region.as_ref()), ("arn:aws:iam::123456789012:role/eks/nodes", None));
+    assert_eq!(config["AssumeRolePolicyDocument"]["Statement"][0]["Principal"]["Service"], "ec2.amazonaws.com");
+    assert_eq!(config["RolePolicyList"][0]["PolicyDocument"]["Statement"][0]["Action"], "s3:GetObject");
+    let attached = &config["AttachedManagedPolicies"];
+    assert_eq!(attached[0]["PolicyArn"], "arn:aws:iam::123456789012:policy/push");
+    assert_eq!(attached[0]["PolicyDocument"]["Statement"][0]["Action"], "ecr:Put*", "the default version");
 }
 
 /// Moto lets anybody assume any role: just what the preflight must not let pass.

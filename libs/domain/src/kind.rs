@@ -6,6 +6,8 @@ text_enum! {
     pub enum Kind as "kind" {
         /// An AWS account: identity, partition, regions.
         AwsAccount = "aws.account",
+        /// An IAM role: trust, inline and attached policies, boundary, instance profiles.
+        AwsIamRole = "aws.iam.role",
         /// An EKS cluster as `DescribeCluster` returns it.
         AwsEksCluster = "aws.eks.cluster",
         /// A managed node group.
@@ -26,6 +28,8 @@ text_enum! {
         AwsEcrRepository = "aws.ecr.repository",
         /// An image in a repository: digest, tags, push and pull times.
         AwsEcrImage = "aws.ecr.image",
+        /// The log group that the control plane of an EKS cluster writes to.
+        AwsLogsLogGroup = "aws.logs.log_group",
         /// An organisation of AWS accounts.
         AwsOrganization = "aws.organization",
         /// An Azure tenant or management group with what lies below it.

@@ -15,6 +15,12 @@ def references(shape):
             yield shape[part]["shape"]
 
 
+def without_texts(part):
+    if isinstance(part, dict):
+        return {key: without_texts(value) for key, value in part.items() if not (key == "documentation" and isinstance(value, str))}
+    return [without_texts(item) for item in part] if isinstance(part, list) else part
+
+
 def main():
     with open(sys.argv[1], encoding="utf-8") as file:
         model = json.load(file)
@@ -28,7 +34,7 @@ def main():
             shapes[name] = model["shapes"][name]
             waiting.extend(references(shapes[name]))
     trimmed = {"metadata": model["metadata"], "operations": operations, "shapes": dict(sorted(shapes.items()))}
-    json.dump(trimmed, sys.stdout, indent=1, sort_keys=True)
+    json.dump(without_texts(trimmed), sys.stdout, indent=1, sort_keys=True)
     print()
 
 

@@ -11,10 +11,16 @@ pub enum Model {
     Eks,
     /// Amazon ECR.
     Ecr,
+    /// AWS Identity and Access Management.
+    Iam,
+    /// Amazon CloudWatch Logs.
+    Logs,
 }
 
 static EKS: LazyLock<Value> = LazyLock::new(|| parse(include_str!("../models/eks.json")));
 static ECR: LazyLock<Value> = LazyLock::new(|| parse(include_str!("../models/ecr.json")));
+static IAM: LazyLock<Value> = LazyLock::new(|| parse(include_str!("../models/iam.json")));
+static LOGS: LazyLock<Value> = LazyLock::new(|| parse(include_str!("../models/logs.json")));
 
 fn parse(text: &str) -> Value {
     serde_json::from_str(text).expect("the models beside this source are JSON")
@@ -25,6 +31,8 @@ impl Model {
         match self {
             Self::Eks => &EKS,
             Self::Ecr => &ECR,
+            Self::Iam => &IAM,
+            Self::Logs => &LOGS,
         }
     }
 

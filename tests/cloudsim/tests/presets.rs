@@ -167,6 +167,12 @@ fn what_verdicts_are_known_of_exists() {
     let mut present: HashSet<Subject> = HashSet::new();
     for cluster in world.clusters() {
         present.extend(cluster.arn().map(|arn| Subject::Native(arn.to_owned())));
+        let around = cluster.arn().and_then(|arn| world.eks(arn)).into_iter();
+        let around = around.flat_map(|eks| {
+            let nodes = eks.nodegroups.values().map(|group| &group["nodegroupArn"]);
+            nodes.chain(eks.log_groups.iter().map(|group| &group["logGroupArn"]))
+        });
+        present.extend(around.map(|arn| Subject::Native(arn.as_str().unwrap().to_owned())));
         present.extend(world.kube_objects(cluster).map(|(kind, object)| Subject::Kube {
             cluster: cluster.name.clone(),
             kind,
@@ -175,6 +181,8 @@ fn what_verdicts_are_known_of_exists() {
         }));
     }
     for account in world.accounts() {
+        let roles = world.iam(&account.id).unwrap().roles;
+        present.extend(roles.iter().map(|role| Subject::Native(role["Arn"].as_str().unwrap().to_owned())));
         for region in &account.regions {
             for repository in world.registry(&account.id, region).unwrap().repositories.values() {
                 present.insert(Subject::Native(repository.repository["repositoryArn"].as_str().unwrap().to_owned()));

@@ -3,6 +3,8 @@
 pub(crate) mod account;
 pub(crate) mod ecr;
 pub(crate) mod eks;
+pub(crate) mod iam;
+pub(crate) mod logs;
 pub(crate) mod organizations;
 
 use std::future::Future;
@@ -13,6 +15,8 @@ use serde_json::Value;
 
 pub(crate) use ecr::EcrCalls;
 pub(crate) use eks::EksCalls;
+pub(crate) use iam::IamCalls;
+pub(crate) use logs::LogsCalls;
 
 /// Which page of a listing is asked for.
 #[derive(Debug, Clone, Default)]
@@ -62,8 +66,8 @@ where
         let answer = fetch(PageOf { token, size: Some(size) });
         async move {
             let mut answer = answer.await?;
-            // Services differ in the case of the first letter.
-            let next = ["nextToken", "NextToken"].into_iter().find_map(|field| answer[field].as_str());
+            // Services differ in the case of the first letter, and IAM has a word of its own.
+            let next = ["nextToken", "NextToken", "Marker"].into_iter().find_map(|field| answer[field].as_str());
             let next = next.map(str::to_owned);
             Ok(Page { items: items(api, &mut answer, field)?, next })
         }

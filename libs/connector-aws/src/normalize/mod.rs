@@ -7,6 +7,8 @@
 mod account;
 mod ecr;
 mod eks;
+mod iam;
+mod logs;
 pub(crate) mod organization;
 
 use std::collections::BTreeMap;
@@ -21,6 +23,8 @@ pub(crate) use ecr::{image, registry, repository};
 pub(crate) use eks::{
     access_entry, addon, cluster, fargate_profile, identity_provider_config, nodegroup, pod_identity_association,
 };
+pub(crate) use iam::{default_document, is_service_linked, role};
+pub(crate) use logs::{is_of_control_plane, log_group};
 
 /// Region of the listings that belong to a whole account.
 pub(crate) const GLOBAL: &str = "global";

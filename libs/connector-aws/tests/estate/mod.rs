@@ -10,7 +10,7 @@ const POLICY: &str =
     r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":"*","Action":"ecr:GetDownloadUrlForLayer"}}"#;
 const LIFECYCLE: &str = r#"{"rules":[{"rulePriority":1,"selection":{"tagStatus":"untagged","countType":"imageCountMoreThan","countNumber":5},"action":{"type":"expire"}}]}"#;
 
-/// Clusters with a node group and a Fargate profile each, two repositories, two images, enhanced scanning.
+/// Clusters with a node group, a Fargate profile and a log group each, two repositories, two images, enhanced scanning.
 pub(crate) async fn build(sdk: &SdkConfig, clusters: &[&str]) {
     let eks = aws_sdk_eks::Client::new(sdk);
     for name in clusters {
@@ -26,6 +26,33 @@ pub(crate) async fn build(sdk: &SdkConfig, clusters: &[&str]) {
         profile.pod_execution_role_arn(ROLE).selectors(selector).subnets("subnet-1").send().await.unwrap();
     }
     registry(&aws_sdk_ecr::Client::new(sdk)).await;
+    let logs = aws_sdk_cloudwatchlogs::Client::new(sdk);
+    for name in clusters {
+        let group = format!("/aws/eks/{name}/cluster");
+        logs.create_log_group().log_group_name(&group).send().await.unwrap();
+        logs.put_retention_policy().log_group_name(&group).retention_in_days(30).send().await.unwrap();
+    }
+    logs.create_log_group().log_group_name("/aws/eks/other").send().await.unwrap();
+}
+
+/// A role with an inline policy and one that is attached, which has two versions.
+pub(crate) async fn build_role(sdk: &SdkConfig) {
+    let iam = aws_sdk_iam::Client::new(sdk);
+    let role = || "nodes".to_owned();
+    let trust =
+        r#"{"Statement":{"Effect":"Allow","Principal":{"Service":"ec2.amazonaws.com"},"Action":"sts:AssumeRole"}}"#;
+    iam.create_role().role_name(role()).path("/eks/").assume_role_policy_document(trust).send().await.unwrap();
+    let inline = iam.put_role_policy().role_name(role()).policy_name("inline");
+    inline.policy_document(document("s3:GetObject")).send().await.unwrap();
+    let own = iam.create_policy().policy_name("push").policy_document(document("ecr:PutImage"));
+    let own = own.send().await.unwrap().policy.unwrap().arn.unwrap();
+    let next = iam.create_policy_version().policy_arn(&own).policy_document(document("ecr:Put*"));
+    next.set_as_default(true).send().await.unwrap();
+    iam.attach_role_policy().role_name(role()).policy_arn(own).send().await.unwrap();
+}
+
+fn document(action: &str) -> String {
+    format!(r#"{{"Version":"2012-10-17","Statement":[{{"Effect":"Allow","Action":"{action}","Resource":"*"}}]}}"#)
 }
 
 async fn registry(ecr: &aws_sdk_ecr::Client) {

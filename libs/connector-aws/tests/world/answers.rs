@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use serde_json::{Value, json};
 use url::Url;
 
-use super::organizations;
+use super::{iam, organizations};
 use rampart_connector::conformance::server::{Reply, Request};
 
 pub(crate) const ACCOUNT: &str = "111122223333";
@@ -32,19 +32,24 @@ pub(crate) fn route(request: &Request) -> Option<Call> {
     let region = request.headers.get("authorization")?.split('/').nth(2)?.to_owned();
     let query: HashMap<_, _> = url.query_pairs().collect();
     let path: Vec<String> = url.path_segments()?.map(decoded).collect();
-    // A form, as STS has it, stays a text.
+    // A form, as STS and IAM have it, stays a text.
     let body = serde_json::from_str(&request.body).unwrap_or_else(|_| Value::from(request.body.as_str()));
     let token = query.get("nextToken").cloned();
     let token = token.or_else(|| body["nextToken"].as_str().map(Cow::from));
     let token = token.or_else(|| body["NextToken"].as_str().map(Cow::from));
+    let form: HashMap<String, String> = url::form_urlencoded::parse(request.body.as_bytes()).into_owned().collect();
+    let token = token.or_else(|| form.get("Marker").map(Cow::from));
     let offset = token.map_or(0, |token| token.parse().unwrap());
     let api = match request.headers.get("x-amz-target") {
         Some(target) if target.starts_with(organizations::TARGET) => {
             format!("organizations:{}", target.rsplit_once('.')?.1)
         }
+        Some(target) if target.starts_with("Logs_") => format!("logs:{}", target.rsplit_once('.')?.1),
         Some(target) => format!("ecr:{}", target.rsplit_once('.')?.1),
-        None if request.body.contains("Action=GetCallerIdentity") => "sts:GetCallerIdentity".to_owned(),
-        None if request.body.contains("Action=AssumeRole") => "sts:AssumeRole".to_owned(),
+        None if let Some(action) = form.get("Action") => {
+            let service = if form["Version"] == iam::VERSION { "iam" } else { "sts" };
+            format!("{service}:{action}")
+        }
         None => rest_api(&path.iter().map(String::as_str).collect::<Vec<_>>())?.to_owned(),
     };
     Some(Call { api, region, path, body, offset })
@@ -88,6 +93,9 @@ pub(crate) fn answer(call: &Call) -> Reply {
         "sts:GetCallerIdentity" => return identity(),
         "sts:AssumeRole" if call.body.as_str().is_some_and(|form| form.contains(EXTERNAL_ID)) => return credentials(),
         "sts:AssumeRole" => return error(call, 403, "AccessDenied"),
+        "iam:GetAccountAuthorizationDetails" => {
+            return iam::answer(call.body.as_str().unwrap_or_default(), call.offset);
+        }
         "account:ListRegions" => {
             let all = REGIONS.map(|name| json!({"RegionName": name, "RegionOptStatus": "ENABLED_BY_DEFAULT"}));
             page(call, "Regions", "NextToken", &all)
@@ -153,6 +161,15 @@ pub(crate) fn answer(call: &Call) -> Reply {
                 |name| json!({"repositoryName": call.body["repositoryName"], "imageDigest": format!("sha256:{name}")});
             page(call, "imageDetails", "nextToken", &PAIR.map(of))
         }
+        "logs:DescribeLogGroups" => {
+            let group = |name: &str| {
+                let arn = arn("logs", &format!("log-group:{name}"));
+                json!({"logGroupName": name, "logGroupArn": arn, "arn": format!("{arn}:*"), "retentionInDays": 30, "newerThanTheSdk": {"kept": true}})
+            };
+            // What a customer called alike is not a control plane's.
+            let groups = ["/aws/eks/alpha/cluster", "/aws/eks/alpha/application", "/aws/eks/beta/cluster"];
+            page(call, "logGroups", "nextToken", &groups.map(group))
+        }
         api if api.starts_with("organizations:") => {
             let Some((token, items)) = organizations::answer(api, call.body["ParentId"].as_str()) else {
                 return unknown(call);
@@ -198,23 +215,23 @@ fn credentials() -> Reply {
 /// The error in the form of the call's protocol.
 pub(crate) fn error(call: &Call, status: u16, code: &str) -> Reply {
     match call.api.split_once(':') {
-        Some(("sts", _)) => {
+        Some(("sts" | "iam", _)) => {
             let error = format!("<Error><Type>Sender</Type><Code>{code}</Code><Message>m</Message></Error>");
             Reply::new(status, &format!("<ErrorResponse>{error}</ErrorResponse>"))
         }
-        Some(("ecr" | "organizations", _)) => Reply::new(status, &json!({"__type": code, "message": "m"}).to_string()),
+        Some(("ecr" | "logs" | "organizations", _)) => {
+            Reply::new(status, &json!({"__type": code, "message": "m"}).to_string())
+        }
         _ => Reply::new(status, "{\"message\":\"m\"}").header("x-amzn-errortype", code),
     }
 }
 
 /// What a service says that does not have this API.
 pub(crate) fn unknown(call: &Call) -> Reply {
-    if call.api.starts_with("ecr:") || call.api.starts_with("organizations:") {
-        error(call, 400, "UnknownOperationException")
-    } else if call.api.starts_with("sts:") {
-        error(call, 400, "InvalidAction")
-    } else {
-        Reply::new(404, "<html>not found</html>")
+    match call.api.split_once(':') {
+        Some(("ecr" | "logs" | "organizations", _)) => error(call, 400, "UnknownOperationException"),
+        Some(("sts" | "iam", _)) => error(call, 400, "InvalidAction"),
+        _ => Reply::new(404, "<html>not found</html>"),
     }
 }
 

@@ -1,6 +1,7 @@
 //! A small AWS over real HTTP with one fault at a time: two regions, paged by one, every kind twice.
 
 mod answers;
+mod iam;
 mod organizations;
 
 use std::collections::{BTreeSet, HashMap};

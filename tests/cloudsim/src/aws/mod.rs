@@ -5,13 +5,16 @@ mod account;
 mod ecr;
 mod eks;
 mod error;
+mod iam;
 pub(crate) mod identity;
+mod logs;
 mod operation;
 mod organizations;
 mod paging;
 pub(crate) mod sigv4;
 mod sts;
 mod web_identity;
+mod xml;
 
 use std::sync::Arc;
 
@@ -75,7 +78,7 @@ async fn handle(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Re
     shared.calls.count(format!("{service}:{}", operation.name));
     let members = members(&operation, query, &body);
     let region = claim.as_ref().map_or("", |claim| claim.region.as_str());
-    let continues = members["nextToken"].is_string() || members["NextToken"].is_string();
+    let continues = ["nextToken", "NextToken", "Marker"].iter().any(|token| members[*token].is_string());
     let faults = shared.faults.hit(Call::Aws { service, operation: &operation.name, region, continues });
     for fault in &faults {
         if let FaultKind::Delay(time) = fault {
@@ -128,9 +131,14 @@ fn answer(shared: &Shared, received: &Received<'_>) -> Result<Answer, AwsError> 
         Service::Eks => eks::answer(&cx, operation, received.members)?,
         Service::Ecr => ecr::answer(&cx, operation, received.members)?,
         Service::Organizations => organizations::answer(&cx, operation, received.members)?,
+        Service::Logs => logs::answer(&cx, operation, received.members)?,
+        Service::Iam => iam::answer(&cx, operation, received.members)?,
         Service::Account | Service::Sts => account::answer(&cx, operation, received.members)?,
     };
     distort(&mut value, received.members, faults);
+    if operation.service == Service::Iam {
+        return Ok(Answer::new(StatusCode::OK, "text/xml", iam::wrapped(&operation.name, &value)));
+    }
     let content_type = match operation.service.protocol() {
         Protocol::Json => "application/x-amz-json-1.1",
         Protocol::RestJson | Protocol::Query => "application/json",
@@ -169,7 +177,10 @@ fn members(operation: &Operation, query: &str, body: &Bytes) -> Value {
             if name == "maxResults" { value.parse::<u64>().map_or(value.into(), Value::from) } else { value.into() };
         members.insert(name, value);
     }
-    if operation.service != Service::Sts
+    if operation.service == Service::Iam {
+        let form = pairs(std::str::from_utf8(body).unwrap_or_default());
+        members.extend(form.into_iter().map(|(name, value)| (name, value.into())));
+    } else if operation.service != Service::Sts
         && let Ok(Value::Object(fields)) = serde_json::from_slice(body)
     {
         members.extend(fields);
@@ -181,6 +192,10 @@ fn members(operation: &Operation, query: &str, body: &Bytes) -> Value {
 fn distort(value: &mut Value, request: &Value, faults: &[FaultKind]) {
     for fault in faults {
         match fault {
+            FaultKind::RepeatToken if value["IsTruncated"].is_boolean() => {
+                value["IsTruncated"] = true.into();
+                value["Marker"] = request["Marker"].as_str().unwrap_or("b2Zmc2V0OjA=").into();
+            }
             FaultKind::RepeatToken => {
                 value["nextToken"] = request["nextToken"].as_str().unwrap_or("b2Zmc2V0OjA=").into();
             }

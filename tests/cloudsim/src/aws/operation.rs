@@ -7,9 +7,9 @@ use super::sigv4::pairs;
 pub(crate) enum Protocol {
     /// EKS, Account.
     RestJson,
-    /// ECR, Organizations.
+    /// ECR, CloudWatch Logs, Organizations.
     Json,
-    /// STS.
+    /// STS, IAM.
     Query,
 }
 
@@ -21,6 +21,8 @@ pub(crate) enum Service {
     Sts,
     Account,
     Organizations,
+    Iam,
+    Logs,
 }
 
 impl Service {
@@ -31,14 +33,16 @@ impl Service {
             Self::Sts => "sts",
             Self::Account => "account",
             Self::Organizations => "organizations",
+            Self::Iam => "iam",
+            Self::Logs => "logs",
         }
     }
 
     pub(crate) const fn protocol(self) -> Protocol {
         match self {
             Self::Eks | Self::Account => Protocol::RestJson,
-            Self::Ecr | Self::Organizations => Protocol::Json,
-            Self::Sts => Protocol::Query,
+            Self::Ecr | Self::Organizations | Self::Logs => Protocol::Json,
+            Self::Sts | Self::Iam => Protocol::Query,
         }
     }
 }
@@ -54,8 +58,11 @@ pub(crate) struct Operation {
 }
 
 /// Services that name the operation in a header, by how it begins.
-const TARGETS: [(&str, Service); 2] =
-    [("AmazonEC2ContainerRegistry_V20150921.", Service::Ecr), ("AWSOrganizationsV20161128.", Service::Organizations)];
+const TARGETS: [(&str, Service); 3] = [
+    ("AmazonEC2ContainerRegistry_V20150921.", Service::Ecr),
+    ("AWSOrganizationsV20161128.", Service::Organizations),
+    ("Logs_20140328.", Service::Logs),
+];
 
 /// EKS routes: method, path with `*` for its variable parts, operation.
 const EKS: &[(&str, &str, &str)] = &[
@@ -97,7 +104,8 @@ impl Operation {
         if segments.is_empty() {
             let form = std::str::from_utf8(body).unwrap_or_default();
             let (_, name) = pairs(query).into_iter().chain(pairs(form)).find(|(key, _)| key == "Action")?;
-            return Some(Self { service: Service::Sts, name, path: Vec::new() });
+            let service = if scope == Some("iam") { Service::Iam } else { Service::Sts };
+            return Some(Self { service, name, path: Vec::new() });
         }
         if segments == ["listRegions"] || scope == Some("account") {
             let name = segments[0];

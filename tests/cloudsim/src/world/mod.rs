@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::Value;
 
-pub use aws::{Account, EksCluster, Organization, OrganizationAccount, OrganizationUnit, Registry, Repository};
+pub use aws::{Account, EksCluster, Iam, Organization, OrganizationAccount, OrganizationUnit, Registry, Repository};
 pub use azure::{AksCluster, Application, AzureRegistry, AzureRepository, Subscription};
 pub use expected::{Expected, Status, Subject};
 pub use gcp::{GcpProject, GcpRepository};
@@ -185,6 +185,13 @@ impl World {
         self.eks.get(arn)
     }
 
+    /// IAM of an account: roles of its clusters, its people and its services.
+    pub fn iam(&self, account: &str) -> Option<Iam> {
+        let account = self.accounts.iter().find(|one| one.id == account)?;
+        let clusters = self.clusters().filter(|cluster| cluster.account() == Some(&account.id));
+        Some(aws::iam_of(Seed::new(self.spec.seed), account, clusters))
+    }
+
     /// The registry of an account and region.
     pub fn registry(&self, account: &str, region: &str) -> Option<&Registry> {
         self.registries.get(&(account.to_owned(), region.to_owned()))
@@ -301,7 +308,12 @@ impl World {
                     .filter(|cluster| cluster.access != Access::Unreachable)
                     .flat_map(|cluster| aws::expected_cluster(cluster, cluster.care)),
             )
+            .chain(self.accounts.iter().flat_map(aws::expected_roles))
             .collect();
+        for cluster in self.clusters().filter(|cluster| cluster.access != Access::Unreachable) {
+            let around = cluster.arn().and_then(|arn| self.eks(arn));
+            expected.extend(around.into_iter().flat_map(|around| aws::expected_around(around, cluster.care)));
+        }
         for (account, region, name, care) in &self.planted {
             let arn = format!("arn:aws:ecr:{region}:{account}:repository/{name}");
             let status = if *care == Care::Weak { Status::Unhealthy } else { Status::Healthy };

@@ -1,6 +1,7 @@
 //! AWS as clients see it: models, paging, accounts, roles, faults.
 
-use crate::support::{Aws, simulator};
+use crate::iam_logs::{details_have_the_shape_of_the_model, read_logs};
+use crate::support::{Aws, element, simulator};
 use chrono::{TimeDelta, Utc};
 use cloudsim::models::Model;
 use cloudsim::world::{Preset, Subject};
@@ -29,7 +30,7 @@ async fn ecr(aws: &Aws, operation: &str, members: Value) -> Option<Value> {
     Some(answer)
 }
 
-fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
 }
 
@@ -113,7 +114,9 @@ async fn every_answer_has_the_shape_of_the_model(preset: Preset) {
             let aws = Aws::new(&simulator, account, region);
             clusters += read_eks(&aws).await;
             read_ecr(&aws).await;
+            read_logs(&aws).await;
         }
+        details_have_the_shape_of_the_model(&simulator, account);
     }
     assert_eq!(clusters, simulator.world().clusters().filter(|cluster| cluster.arn().is_some()).count());
     let called = simulator.calls();
@@ -198,7 +201,7 @@ async fn roles_want_their_external_id() {
 
     let assumed = Aws::with_keys(&simulator, keys.clone(), "eu-west-1");
     let (_, identity) = assumed.sts("Action=GetCallerIdentity&Version=2011-06-15").await;
-    assert_eq!(crate::support::element(&identity, "Account"), account.id);
+    assert_eq!(element(&identity, "Account"), account.id);
     assert_eq!(assumed.eks("/clusters").await.1, json!({ "clusters": ["partner-exchange"] }));
     let first = Aws::new(&simulator, 0, "eu-west-1").eks("/clusters").await.1;
     assert_eq!(first, json!({ "clusters": ["data-staging", "storefront-prod"] }));

@@ -4,6 +4,7 @@
 mod aws;
 mod azure;
 mod gcp;
+mod iam_logs;
 mod kube;
 mod organizations;
 mod support;

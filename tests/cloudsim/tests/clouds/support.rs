@@ -72,6 +72,21 @@ impl Aws {
         (response.status().as_u16(), response.json().await.unwrap_or_default())
     }
 
+    pub(crate) async fn log_groups(&self, members: &Value) -> (u16, Value) {
+        let headers =
+            [("x-amz-target", "Logs_20140328.DescribeLogGroups"), ("content-type", "application/x-amz-json-1.1")];
+        let response = self.send("logs", "POST", "/", &headers, &members.to_string()).await;
+        (response.status().as_u16(), response.json().await.unwrap_or_default())
+    }
+
+    /// A page of `GetAccountAuthorizationDetails`.
+    pub(crate) async fn iam(&self, form: &str) -> (u16, String) {
+        let form = format!("Action=GetAccountAuthorizationDetails&Version=2010-05-08{form}");
+        let headers = [("content-type", "application/x-www-form-urlencoded")];
+        let response = self.send("iam", "POST", "/", &headers, &form).await;
+        (response.status().as_u16(), response.text().await.unwrap())
+    }
+
     pub(crate) async fn sts(&self, form: &str) -> (u16, String) {
         let headers = [("content-type", "application/x-www-form-urlencoded")];
         let response = self.send("sts", "POST", "/", &headers, form).await;

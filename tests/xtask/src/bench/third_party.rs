@@ -20,8 +20,9 @@ const REPOSITORIES: usize = 1_000;
 /// Any key: moto believes what it is told.
 const KEY: &str = "AKIAIOSFODNN7EXAMPLE";
 /// Everything that the AWS connector reads; the Kubernetes APIs of moto's clusters do not exist.
-const KINDS: [&str; 11] = [
+const KINDS: [&str; 13] = [
     "aws.account",
+    "aws.iam.role",
     "aws.eks.cluster",
     "aws.eks.nodegroup",
     "aws.eks.fargate_profile",
@@ -32,6 +33,7 @@ const KINDS: [&str; 11] = [
     "aws.ecr.registry",
     "aws.ecr.repository",
     "aws.ecr.image",
+    "aws.logs.log_group",
 ];
 
 /// Fills moto and measures one scan of it.

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::{Care, EksCluster, READER_ROLE, READER_USER, epoch};
+use super::{Care, EksCluster, READER_ROLE, READER_USER, epoch, logs};
 use crate::world::plan::{Access, Cluster};
 
 /// The EKS side of a cluster.
@@ -17,6 +17,7 @@ pub(crate) fn cluster(cluster: &Cluster, care: Care) -> Option<EksCluster> {
         access_entries: site.access_entries(),
         identity_providers: site.identity_providers(),
         pod_identities: site.pod_identities(),
+        log_groups: logs::groups(cluster, account, region, care),
     })
 }
 

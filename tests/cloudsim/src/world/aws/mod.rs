@@ -1,7 +1,9 @@
-//! AWS accounts with their EKS clusters and ECR registries, in the shapes of the services' own APIs.
+//! AWS accounts with their roles, EKS clusters, log groups and ECR registries, in the shapes of the services' own APIs.
 
 mod ecr;
 mod eks;
+mod iam;
+mod logs;
 pub(crate) mod organization;
 
 use std::collections::BTreeMap;
@@ -14,6 +16,8 @@ use super::seed::Seed;
 
 pub(crate) use ecr::{registry, repository};
 pub(crate) use eks::cluster;
+pub use iam::Iam;
+pub(crate) use iam::of as iam_of;
 pub use organization::{Organization, OrganizationAccount, OrganizationUnit};
 
 /// Role that Rampart is given in every account; it demands an external id.
@@ -76,6 +80,8 @@ pub struct EksCluster {
     pub identity_providers: BTreeMap<String, Value>,
     /// Pod identity associations by id.
     pub pod_identities: BTreeMap<String, Value>,
+    /// Log groups that are named after it, as `DescribeLogGroups` returns them.
+    pub log_groups: Vec<Value>,
 }
 
 /// What ECR knows of a repository.
@@ -133,6 +139,33 @@ pub(crate) fn expected_cluster(cluster: &Cluster, care: Care) -> Vec<Expected> {
     .into()
 }
 
+/// Expected verdicts of what lies around a planted EKS cluster: its nodes and the log group of its control plane.
+pub(crate) fn expected_around(cluster: &EksCluster, care: Care) -> Vec<Expected> {
+    let status = match care {
+        Care::Sound => Status::Healthy,
+        Care::Weak => Status::Unhealthy,
+        Care::Mixed => return Vec::new(),
+    };
+    let nodes = cluster.nodegroups.values().map(|group| (&group["nodegroupArn"], NODES_PUSH));
+    let of_control_plane =
+        |group: &&Value| group["logGroupName"].as_str().is_some_and(|name| name.ends_with("/cluster"));
+    let logs = cluster.log_groups.iter().filter(of_control_plane).map(|group| (&group["logGroupArn"], SHORT_LOGS));
+    let known = nodes.chain(logs).filter_map(|(id, control)| Some((id.as_str()?.to_owned(), control)));
+    known.map(|(id, control)| Expected::new(Subject::Native(id), control, status)).collect()
+}
+
+/// Expected verdicts of two roles that every account has.
+pub(crate) fn expected_roles(account: &Account) -> [Expected; 2] {
+    [(iam::PIPELINE, Status::Unhealthy), (iam::DEVELOPERS, Status::Healthy)].map(|(name, status)| {
+        let arn = format!("arn:aws:iam::{}:role/{name}", account.id);
+        Expected::new(Subject::Native(arn), "ecr.role_changes_every_image", status)
+    })
+}
+
+/// Control on nodes whose role may push.
+const NODES_PUSH: &str = "eks.node_role_registry_write";
+/// Control on log groups that drop their events early.
+const SHORT_LOGS: &str = "eks.log_retention";
 /// Control on clusters whose identities come from the config map alone.
 pub(crate) const CONFIG_MAP_AUTH: &str = "eks.authentication_mode";
 /// Control on clusters whose version is out of standard support.
