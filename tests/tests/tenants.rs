@@ -142,11 +142,13 @@ fn operations() -> (Vec<String>, Vec<String>) {
 async fn lists_are_disjoint(acme: &Client, globex: &Client) {
     let (plain, _) = operations();
     assert!(plain.len() > 10, "{plain:?}");
-    let of_tenants = |path: &&String| *path != "/v1/controls" && !path.starts_with("/.well-known/");
+    let of_tenants = |path: &&String| {
+        !matches!(path.as_str(), "/v1/controls" | "/v1/frameworks") && !path.starts_with("/.well-known/")
+    };
     for path in plain.iter().filter(of_tenants) {
         let mut seen = Vec::new();
         for client in [acme, globex] {
-            let answers = if matches!(path.as_str(), "/v1/tenant" | "/v1/secure-score") {
+            let answers = if matches!(path.as_str(), "/v1/tenant" | "/v1/secure-score" | "/v1/compliance") {
                 vec![client.get(path).await]
             } else {
                 client.list(path).await
@@ -168,9 +170,9 @@ async fn the_other_is_not_found(acme: &Client, globex: &Client, values: &BTreeMa
     let digest = first(&images(globex).await, "digest");
     let mut tried = 0;
     for path in single {
-        // Controls and templates are the product's; both tenants run the same images, so their digests are no secret of
-        // either.
-        if ["{control_id}", "{cloud}", "{digest}"].iter().any(|shared| path.contains(shared)) {
+        // Controls, frameworks and templates are the product's; both tenants run the same images, so their digests are no
+        // secret of either.
+        if ["{control_id}", "{framework}", "{cloud}", "{digest}"].iter().any(|shared| path.contains(shared)) {
             continue;
         }
         let of_organization = ["/accounts", "/previews"].iter().any(|noun| path.contains(noun));

@@ -13,6 +13,7 @@ pub mod assignment;
 pub mod batch;
 pub mod cluster;
 pub mod collector;
+pub mod compliance;
 pub mod connector;
 pub mod coverage;
 pub mod edge;

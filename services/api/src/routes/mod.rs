@@ -8,11 +8,16 @@ mod azure_source;
 mod batches;
 mod clusters;
 mod collectors;
+mod compliance;
+mod compliance_export;
+mod compliance_report;
+mod compliance_status;
 mod connector_source;
 mod connectors;
 mod controls;
 mod coverage;
 mod findings;
+mod frameworks;
 mod gcp_source;
 mod images;
 mod initiatives;
@@ -58,9 +63,12 @@ pub(crate) fn all() -> OpenApiRouter<App> {
         .merge(findings::router())
         .merge(recommendations::router())
         .merge(controls::router())
+        .merge(frameworks::router())
         .merge(initiatives::router())
         .merge(assignments::router())
         .merge(secure_score::router())
+        .merge(compliance::router())
+        .merge(compliance_report::router())
         .merge(coverage::router())
         .merge(tenant::router())
         .merge(tokens::router())

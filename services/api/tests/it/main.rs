@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on ends where it stands")]
 
 mod authorisation;
+mod compliance;
 mod conditional;
 mod document;
 mod federation;

@@ -56,6 +56,7 @@ async fn pages_of_any_size_make_up_the_whole_list() {
         "/v1/scans?",
         "/v1/clusters?",
         "/v1/controls?",
+        "/v1/frameworks?",
         "/v1/initiatives?",
         "/v1/assignments?",
         "/v1/connectors?",
