@@ -144,20 +144,38 @@ impl Estate {
         }
     }
 
+    /// Puts a resource of the cloud into the cluster, or beside it into its account.
+    pub async fn put(&self, resource: Resource, unit: UnitId) {
+        let cluster = (unit == UnitId::from(self.cluster.id)).then_some(self.cluster.id);
+        let page = [prepare(self.tenant, Placed { resource, unit, cluster })];
+        let mut tx = self.store.tenant(self.tenant).await.expect("a transaction");
+        apply(&mut tx, &self.source, Utc::now(), &page).await.expect("applies");
+        tx.commit().await.expect("commits");
+    }
+
     /// Asks for the assessment of the cluster and takes the lease.
     pub async fn lease(&self) -> Lease {
+        self.lease_of(self.cluster.id.into()).await
+    }
+
+    async fn lease_of(&self, unit: UnitId) -> Lease {
         let mut tx = self.store.tenant(self.tenant).await.expect("a transaction");
-        work::request(&mut tx, WorkKind::Assess, self.cluster.id.0).await.expect("requests");
+        work::request(&mut tx, WorkKind::Assess, unit.0).await.expect("requests");
         tx.commit().await.expect("commits");
         let mut tx = self.store.worker().await.expect("a transaction");
         let leases = work::claim(&mut tx, &[WorkKind::Assess], 100, 100).await.expect("claims");
         tx.commit().await.expect("commits");
-        leases.into_iter().find(|lease| lease.subject == self.cluster.id.0).expect("the cluster is due")
+        leases.into_iter().find(|lease| lease.subject == unit.0).expect("the unit is due")
     }
 
     /// Assesses the cluster.
     pub async fn assess(&self) -> Summary {
-        let lease = self.lease().await;
+        self.assess_unit(self.cluster.id.into()).await
+    }
+
+    /// Assesses any unit.
+    pub async fn assess_unit(&self, unit: UnitId) -> Summary {
+        let lease = self.lease_of(unit).await;
         let summary = assess(&self.store, &self.knowledge, &lease, &CancellationToken::new()).await.expect("assesses");
         let mut tx = self.store.worker().await.expect("a transaction");
         work::finish(&mut tx, &lease).await.expect("finishes");

@@ -2,8 +2,9 @@
 
 use chrono::{TimeDelta, Utc};
 use platform_tests::Estate;
-use rampart_domain::{Kind, Resource};
+use rampart_domain::{Cloud, Kind, NativeId, Resource, UnitId};
 use rampart_store::inventory;
+use rampart_store::verdict::{self, News};
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use serde_json::{Value, json};
@@ -256,6 +257,43 @@ async fn an_unchanged_estate_costs_no_judgement() {
     let again = estate.list(Kind::K8sDeployment, vec![deployment(&estate, "a", "d", true)]).await;
     assert_eq!((again.added, again.changed, again.unchanged), (0, 0, 1));
     assert_eq!(estate.assess().await.judged, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_changes_in_an_account_is_told_to_the_clusters_that_are_judged_by_it() {
+    const ACCOUNT: &str = "111122223333";
+    let estate = Estate::new().await;
+    estate.database.run(&format!("update clusters set cloud = 'aws', account = '{ACCOUNT}'")).await;
+    let role_arn = format!("arn:aws:iam::{ACCOUNT}:role/nodes");
+    let resource = |kind: Kind, native_id: &str, config: Value| Resource {
+        native_id: NativeId::new(native_id),
+        kind,
+        cloud: Cloud::Aws,
+        account: Some(ACCOUNT.into()),
+        cluster: None,
+        ..estate.object(kind, json!({"metadata": {"name": "nodes"}, "config": config}))
+    };
+    let (cluster, account) = (estate.cluster.id.into(), UnitId::account(estate.tenant, Cloud::Aws, ACCOUNT));
+    let news = async || {
+        let mut tx = estate.store.tenant(estate.tenant).await.expect("reads");
+        let rows = verdict::dirty(&mut tx, cluster, 100).await.expect("reads");
+        rows.iter().filter(|row| row.news() == News::Account).map(|row| row.kind).collect::<Vec<_>>()
+    };
+    let role = |policy: &str| resource(Kind::AwsIamRole, &role_arn, json!({"policy": policy}));
+    estate.put(role("read"), account).await;
+    estate.assess_unit(account).await;
+    assert!(news().await.is_empty(), "the cluster has nothing that is judged by roles");
+
+    estate.put(resource(Kind::AwsEksNodegroup, "arn:aws:eks:nodes", json!({"nodeRole": role_arn})), cluster).await;
+    estate.assess().await;
+    estate.put(role("write"), account).await;
+    estate.assess_unit(account).await;
+    assert_eq!(news().await, [Kind::AwsIamRole]);
+    assert!(estate.assess().await.judged >= 1, "the node group is judged again");
+    assert!(news().await.is_empty());
+    estate.put(resource(Kind::AwsEcrImage, "arn:aws:ecr:image", json!({})), account).await;
+    estate.assess_unit(account).await;
+    assert!(news().await.is_empty(), "no cluster is judged by images of the account");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -121,7 +121,11 @@ async fn get_secure_score(
 }
 
 /// How much of what was tried to be read is whole.
-pub(super) async fn wholeness(tx: &mut TenantTx, visible: &Visible, scope: &AccessScope) -> Result<Wholeness, ApiError> {
+pub(super) async fn wholeness(
+    tx: &mut TenantTx,
+    visible: &Visible,
+    scope: &AccessScope,
+) -> Result<Wholeness, ApiError> {
     let (account, cluster) = match scope {
         AccessScope::Tenant => (None, None),
         AccessScope::Account(account) => (Some(account.as_str()), None),
