@@ -165,7 +165,7 @@ fn initiatives_of_azure_have_the_members_that_azure_gives_them() {
         let of = |control: &str| &catalogue.control(control).unwrap().references.azure_policy;
         let referred: BTreeSet<&str> =
             initiative.controls.iter().flat_map(|it| of(&it.id)).map(String::as_str).collect();
-        assert_eq!(referred, BTreeSet::from_iter(members.iter().copied()), "{id}");
+        assert_eq!(referred, members.iter().copied().collect::<BTreeSet<_>>(), "{id}");
     }
 }
 

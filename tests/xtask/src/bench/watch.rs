@@ -53,17 +53,17 @@ pub(super) async fn measure(binary: &Path) -> anyhow::Result<()> {
     // A task of its own: the simulator works for a while on a change, and what is looked for must not wait for that.
     let look = tokio::spawn(found(client.clone(), Utc::now().to_rfc3339(), wanted));
     let mut tick = tokio::time::interval(EVERY);
-    let mut changed = Vec::new();
+    let mut begun_at = Vec::new();
     for Change { native_id, cluster, kind, object } in changes {
         tick.tick().await;
-        changed.push((native_id, Instant::now()));
+        begun_at.push((native_id, Instant::now()));
         tokio::task::block_in_place(|| simulator.put(&cluster, kind, object)).context("the cluster is gone")?;
     }
     let found = look.await.context("looking for findings panicked")??;
     let cost = meter.stop()?;
 
     let mut took: Vec<Duration> = Vec::new();
-    for (native_id, at) in &changed {
+    for (native_id, at) in &begun_at {
         let seen = found.get(native_id).with_context(|| format!("{native_id} got no finding"))?;
         took.push(seen.saturating_duration_since(*at));
     }

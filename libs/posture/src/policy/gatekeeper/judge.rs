@@ -32,7 +32,7 @@ impl Engine {
 /// A template's code, compiled for one engine.
 #[derive(Debug)]
 pub(super) enum Judge {
-    Rego(Program),
+    Rego(Box<Program>),
     Cel(Validation),
 }
 
@@ -75,7 +75,7 @@ impl Judge {
             }
         };
         let sources = Sources { main, libraries: &libraries, declared_v1 };
-        Program::compile(&sources).map(Self::Rego).map_err(|problem| {
+        Program::compile(&sources).map(|program| Self::Rego(Box::new(program))).map_err(|problem| {
             let part = match problem.module {
                 0 => format!("{field}.rego"),
                 library => format!("{field}.libs[{}]", library - 1),
