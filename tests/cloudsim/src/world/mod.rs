@@ -14,6 +14,7 @@ mod presets;
 pub(crate) mod seed;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::Value;
@@ -40,16 +41,16 @@ pub struct WorldSpec {
     pub preset: Preset,
 }
 
-/// An estate.
+/// An estate. Every change makes a copy of it: what is large and seldom changes is shared.
 #[derive(Debug)]
 pub struct World {
     spec: WorldSpec,
     accounts: Vec<Account>,
     organization: Option<Organization>,
     subscriptions: Vec<Subscription>,
-    clusters: Vec<Cluster>,
-    eks: BTreeMap<String, EksCluster>,
-    registries: BTreeMap<(String, String), Registry>,
+    clusters: Arc<Vec<Cluster>>,
+    eks: Arc<BTreeMap<String, EksCluster>>,
+    registries: Arc<BTreeMap<(String, String), Registry>>,
     planted: Vec<(String, String, String, Care)>,
     projects: Vec<GcpProject>,
     rounds: Vec<Round>,
@@ -69,9 +70,9 @@ impl Clone for World {
             accounts: self.accounts.clone(),
             organization: self.organization.clone(),
             subscriptions: self.subscriptions.clone(),
-            clusters: self.clusters.clone(),
-            eks: self.eks.clone(),
-            registries: self.registries.clone(),
+            clusters: Arc::clone(&self.clusters),
+            eks: Arc::clone(&self.eks),
+            registries: Arc::clone(&self.registries),
             planted: self.planted.clone(),
             projects: self.projects.clone(),
             rounds: self.rounds.clone(),
@@ -113,9 +114,9 @@ impl World {
             organization: Organization::of(spec.preset, &accounts),
             accounts,
             subscriptions,
-            clusters,
-            eks,
-            registries,
+            clusters: Arc::new(clusters),
+            eks: Arc::new(eks),
+            registries: Arc::new(registries),
             planted,
             projects,
             rounds: Vec::new(),
@@ -274,10 +275,10 @@ impl World {
     /// Takes a thing out of the world: an object of a cluster, or a cluster or repository of a cloud by its native id.
     pub fn delete(&mut self, subject: &Subject) {
         if let Subject::Native(arn) = subject {
-            for registry in self.registries.values_mut() {
+            for registry in Arc::make_mut(&mut self.registries).values_mut() {
                 registry.repositories.retain(|_, repository| repository.repository["repositoryArn"] != arn.as_str());
             }
-            self.eks.remove(arn);
+            Arc::make_mut(&mut self.eks).remove(arn);
             for subscription in &mut self.subscriptions {
                 let is_it =
                     |one: &AksCluster| one.cluster["id"].as_str().is_some_and(|id| id.eq_ignore_ascii_case(arn));

@@ -314,7 +314,7 @@ fn fleet(seed: Seed) -> Layout {
     let accounts: Vec<_> = (0..500).map(|i| Account::new(seed, &format!("3333{i:08}"), &[region])).collect();
     let cluster = |account: &Account, i: usize| Cluster {
         spaces: spaces(6, 9, &["prod", "dev"]),
-        ..eks(seed, &account.id, region, &format!("fleet-{i}"))
+        ..eks(seed, &account.id, region, &format!("fleet-{}-{i}", account.id))
     };
     let clusters = accounts.iter().flat_map(|account| (0..4).map(|i| cluster(account, i))).collect();
     let mut registries = registries(&accounts);
