@@ -12,10 +12,10 @@ use crate::cel::{Program, Run, Text, Variables};
 use crate::element::Element;
 use crate::engine::{CompiledVariant, Engine};
 use crate::evaluate::{Subject, fetch};
-use crate::example::sources;
 use crate::examples::{check_of, with_input};
 use crate::input::{Facts, Input};
 use crate::oracle::{describe, describe_cel, environment, of_json, reference};
+use crate::sources::sources;
 
 /// The reference has no such functions.
 const OURS_ALONE: [&str; 2] = ["selects(", "cidrContains("];

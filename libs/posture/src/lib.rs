@@ -23,9 +23,6 @@ mod element;
 mod engine;
 mod evaluate;
 mod evidence;
-#[cfg(test)]
-#[path = "../tests/example/mod.rs"]
-mod example;
 pub mod examples;
 mod input;
 pub mod live;
@@ -34,6 +31,9 @@ mod oracle;
 mod pointer;
 pub mod policy;
 pub mod score;
+#[cfg(test)]
+#[path = "../tests/it/sources.rs"]
+mod sources;
 
 pub use check::{Check, CheckSet, Selection, SelectionError, resolve};
 pub use engine::{CompileError, CompileProblem, Dependent, Engine};

@@ -1,6 +1,6 @@
 //! What loads, what is refused, and how that is said.
 
-use crate::{judge, messages, yaml};
+use super::{judge, messages, yaml};
 use rampart_posture::policy::gatekeeper::{Engine, Template, load};
 use rampart_posture::policy::{Decision, Inventory, LoadError};
 use serde_json::{Value, json};
@@ -149,7 +149,7 @@ fn templates_must_be_whole() {
 /// Whatever is left of a source, it loads or is refused.
 #[test]
 fn broken_sources_are_refused_in_peace() {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/gatekeeper/policies");
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/gatekeeper/policies");
     let mut tried = 0;
     for entry in std::fs::read_dir(folder).unwrap() {
         let policy = yaml(&std::fs::read_to_string(entry.unwrap().path()).unwrap());

@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
-use crate::{judge, messages, yaml};
+use super::{judge, messages, yaml};
 use rampart_posture::policy::gatekeeper::{Mode, Template};
 use rampart_posture::policy::{Decision, Inventory};
 
 #[test]
 fn policies_find_what_they_must() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/gatekeeper/policies");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/gatekeeper/policies");
     let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
     assert!(files.len() >= 6);

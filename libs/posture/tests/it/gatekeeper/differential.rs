@@ -6,11 +6,11 @@ use rampart_posture::policy::Inventory;
 use rampart_posture::policy::gatekeeper::{Mode, Template};
 use serde_json::{Value, json};
 
-use crate::{judge, yaml};
+use super::{judge, yaml};
 
 #[test]
 fn engines_agree_on_damaged_objects() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/gatekeeper/policies");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/gatekeeper/policies");
     let (mut judged, mut slow) = (0, Vec::new());
     for entry in std::fs::read_dir(folder).unwrap() {
         let policy = yaml(&std::fs::read_to_string(entry.unwrap().path()).unwrap());

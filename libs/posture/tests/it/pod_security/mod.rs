@@ -1,6 +1,4 @@
 //! The initiatives of the Pod Security Standards, judged at every version as Kubernetes' own admission judges.
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 mod judge;
 
 use judge::Level::{Baseline, Restricted};

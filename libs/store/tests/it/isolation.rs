@@ -1,7 +1,5 @@
 //! Row-level security holds on every table, and the check that says so notices when it does not.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on ends where it stands")]
-
 use rampart_domain::TenantId;
 use rampart_store::testing::{TestDatabase, database};
 use rampart_store::{AccessScope, Role, StoreError, admin};

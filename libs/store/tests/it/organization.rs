@@ -1,7 +1,5 @@
 //! Organisations in the store: credentials from above, retention of what was retired.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on ends where it stands")]
-
 use std::collections::BTreeMap;
 
 use chrono::{Duration, Utc};

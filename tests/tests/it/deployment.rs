@@ -1,6 +1,4 @@
 //! What is shipped beside the binary, read as files: there may be no Docker engine where the tests run.
-#![expect(clippy::unwrap_used, reason = "what a test cannot read fails it")]
-
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};

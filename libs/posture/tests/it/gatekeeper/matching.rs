@@ -1,6 +1,6 @@
 //! What a constraint looks at, as Gatekeeper matches it.
 
-use crate::{judge, yaml};
+use super::{judge, yaml};
 use rampart_posture::policy::gatekeeper::{Action, Constraint, Template};
 use rampart_posture::policy::{Decision, Inventory, Policy, Review};
 use serde_json::{Value, json};

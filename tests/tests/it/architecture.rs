@@ -1,7 +1,5 @@
 //! The rules that keep the workspace's shape: who may depend on whom, what the pure crates may not know, how large a
 //! file may grow, what lies at the top.
-#![expect(clippy::unwrap_used, reason = "what a test cannot read fails it")]
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};

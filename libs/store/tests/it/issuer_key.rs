@@ -1,7 +1,5 @@
 //! The issuer's keys: one for all replicas, published before they sign and after, never in the clear.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on ends where it stands")]
-
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, TimeDelta, Utc};

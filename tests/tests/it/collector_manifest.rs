@@ -1,6 +1,4 @@
 //! The manifest of the collector gives it what its calls need and nothing else.
-#![expect(clippy::unwrap_used, reason = "what a test cannot read fails it")]
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;

@@ -1,7 +1,5 @@
 //! Every list query is served by an index, under row-level security, for a tenant among others.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on ends where it stands")]
-
 use chrono::Utc;
 use rampart_domain::TenantId;
 use rampart_store::page::Page;

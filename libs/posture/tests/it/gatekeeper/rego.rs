@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::{judge, messages};
+use super::{judge, messages};
 use rampart_posture::policy::gatekeeper::{Mode, Template};
 use rampart_posture::policy::{Decision, Inventory};
 use serde_json::{Value, json};

@@ -1,6 +1,4 @@
 //! What the engine makes of controls, parameters, elements, neighbours and errors.
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 use std::collections::BTreeMap;
 
 use rampart_content::{Catalogue, Within};

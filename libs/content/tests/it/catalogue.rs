@@ -1,6 +1,4 @@
 //! Loading: what is built in is sound, overrides take its place, and every mistake is named with file and field.
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 use std::fs;
 
 use rampart_content::{Catalogue, ContentError};

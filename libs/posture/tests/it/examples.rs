@@ -1,11 +1,10 @@
 //! Every example of every content file gets the verdict and the evidence that it states, and every remediation patch
 //! makes its violating examples healthy. Reads the files from the source tree, so that an edit needs no rebuild.
 
-mod example;
-
-use example::sources;
 use rampart_content::{Control, Example};
 use rampart_posture::{Engine, examples};
+
+use crate::sources::sources;
 
 /// Runs `check` on every example and reports all failures together.
 fn for_each_example(check: impl Fn(&Engine, &Control, &Example) -> Result<(), String>) {

@@ -1,6 +1,4 @@
 //! Gatekeeper templates and constraints: loading, matching, Rego, and whole policies.
-#![expect(clippy::unwrap_used, reason = "a test ends where it cannot go on")]
-
 mod differential;
 mod loading;
 mod matching;

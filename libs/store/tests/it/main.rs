@@ -1,0 +1,7 @@
+//! The store on a real Postgres.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on ends where it stands")]
+
+mod isolation;
+mod issuer_key;
+mod organization;
+mod plans;

@@ -1,0 +1,25 @@
+//! The whole platform, driven from outside: one program, so that it links once.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on ends where it stands")]
+
+mod answers;
+mod architecture;
+mod assessment;
+mod azure;
+mod batches;
+mod cloud_watch;
+mod clusters;
+mod collect;
+mod collector_manifest;
+mod crash;
+mod deployment;
+mod egress;
+mod federation;
+mod google_cloud;
+mod lost_access;
+mod ordering;
+mod organizations;
+mod other_organizations;
+mod rescan;
+mod tenants;
+mod verdicts;
+mod watch;
