@@ -42,6 +42,8 @@ uuid_id! {
     PreflightId,
     /// One preview of what a choice of an organisation's accounts would do.
     PreviewId,
+    /// One job that a caller asked for.
+    JobId,
     /// One Kubernetes cluster, whichever source it was seen through.
     ClusterId,
     /// What is assessed at once: a cluster, or a cloud account without its clusters.

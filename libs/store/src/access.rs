@@ -1,6 +1,7 @@
 //! Who asks, what they may do, and what they may see.
 
 use rampart_domain::{ClusterId, ConnectorId, TenantId, TokenId};
+use serde::{Deserialize, Serialize};
 use sqlx::{Postgres, QueryBuilder};
 use uuid::Uuid;
 
@@ -136,7 +137,7 @@ impl Access {
 }
 
 /// The part of a tenant that a caller may see. Filters every read in SQL.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Visible {
     /// The whole tenant.
     pub all: bool,

@@ -25,6 +25,7 @@ pub mod image;
 pub mod initiative;
 pub mod inventory;
 pub mod issuer_key;
+pub mod job;
 pub mod keyring;
 mod migrate;
 pub mod organization;

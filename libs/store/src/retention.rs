@@ -6,7 +6,7 @@ use rampart_domain::TenantId;
 use crate::{Store, StoreError, organization, tenant};
 
 /// Makes the partitions of the next two months and drops those that lie wholly before the retention time; removes old
-/// scans, permission checks, previews, answered idempotency keys, findings of resources that are gone, and accounts that were
+/// scans, permission checks, previews, jobs, answered idempotency keys, findings of resources that are gone, and accounts that were
 /// retired with their data.
 pub async fn sweep(store: &Store, now: DateTime<Utc>, keep_days: u32) -> Result<(), StoreError> {
     let before = now.checked_sub_days(Days::new(keep_days.into())).unwrap_or(now);
@@ -54,6 +54,9 @@ async fn sweep_tenant(store: &Store, tenant: TenantId, before: DateTime<Utc>) ->
     .execute(tx.conn())
     .await?;
     sqlx::query!("delete from previews where tenant_id = $1 and finished_at < $2", tenant.0, before)
+        .execute(tx.conn())
+        .await?;
+    sqlx::query!("delete from jobs where tenant_id = $1 and finished_at < $2", tenant.0, before)
         .execute(tx.conn())
         .await?;
     organization::retire_expired(&mut tx, before).await?;

@@ -31,6 +31,8 @@ pub enum WorkKind {
     Delete,
     /// Assess a unit.
     Assess,
+    /// Run a job, whose id the subject is.
+    Job,
     /// Watch a cluster: held for as long as it is watched, see [`crate::hold`].
     Watch,
 }
@@ -44,12 +46,13 @@ impl WorkKind {
             Self::Preview => "preview",
             Self::Delete => "delete",
             Self::Assess => "assess",
+            Self::Job => "job",
             Self::Watch => "watch",
         }
     }
 
     fn parse(text: &str) -> Result<Self, StoreError> {
-        [Self::Scan, Self::Preflight, Self::Preview, Self::Delete, Self::Assess, Self::Watch]
+        [Self::Scan, Self::Preflight, Self::Preview, Self::Delete, Self::Assess, Self::Job, Self::Watch]
             .into_iter()
             .find(|kind| kind.as_str() == text)
             .ok_or_else(|| StoreError::Corrupt(format!("work kind `{text}`")))

@@ -3,6 +3,7 @@
 //! ```text
 //! work(assess, unit) ─▶ policy: which checks apply ─▶ targets: what must be judged again
 //!                      ─▶ judge: engine over batches ─▶ diff against what is stored ─▶ store::verdict (fenced)
+//! work(job, id) ─▶ what a caller asked: it reads what that caller may see, and writes a result, never a verdict
 //! ```
 //! A run is idempotent and takes no input but the unit: what changed stands in `dirty`, what applies in assignments.
 
@@ -10,6 +11,7 @@ mod assess;
 mod counting;
 mod diff;
 mod edges;
+mod job;
 mod judge;
 mod policy;
 mod targets;
@@ -29,6 +31,7 @@ use rampart_store::worker;
 use tokio_util::sync::CancellationToken;
 
 pub use crate::assess::{Summary, assess};
+pub use crate::job::run as run_job;
 
 /// Options of the assessor role.
 #[derive(Debug, Clone, clap::Args)]
@@ -40,6 +43,9 @@ pub struct Config {
     /// Clusters and accounts of one tenant assessed at once, over all processes.
     #[arg(long, env = "RAMPART_ASSESSMENTS_PER_TENANT", default_value_t = 8)]
     pub assessments_per_tenant: usize,
+    /// Jobs that callers asked for, such as what-if questions, at once in this process.
+    #[arg(long, env = "RAMPART_ASSESSOR_JOBS", default_value_t = 1)]
+    pub jobs: usize,
     /// Folder with controls and initiatives that override or add to the built-in ones.
     #[arg(long = "content-dir", env = "RAMPART_CONTENT_DIR", id = "assessor_content_dir")]
     pub content_dir: Option<PathBuf>,
@@ -81,9 +87,9 @@ pub async fn run(config: Config, ctx: Ctx, store: Store) -> anyhow::Result<()> {
         per_tenant: config.assessments_per_tenant,
         grace: Duration::from_secs(15),
     };
-    let db = store.clone();
+    let (db, shared) = (store.clone(), knowledge.clone());
     let handler = move |lease: Lease, cancel: CancellationToken| {
-        let (db, knowledge) = (db.clone(), knowledge.clone());
+        let (db, knowledge) = (db.clone(), shared.clone());
         async move {
             let started = std::time::Instant::now();
             let summary = assess(&db, &knowledge, &lease, &cancel).await?;
@@ -94,6 +100,9 @@ pub async fn run(config: Config, ctx: Ctx, store: Store) -> anyhow::Result<()> {
             Ok(())
         }
     };
-    worker::run(&store, &options, &ctx.cancel, handler).await?;
+    tokio::try_join!(
+        worker::run(&store, &options, &ctx.cancel, handler),
+        job::work(&store, &knowledge, config.jobs, &ctx.cancel)
+    )?;
     Ok(())
 }

@@ -22,6 +22,7 @@ mod gcp_source;
 mod images;
 mod initiatives;
 mod issuer;
+mod jobs;
 mod kubernetes_source;
 mod onboarding;
 mod preflights;

@@ -1,0 +1,2 @@
+drop table jobs;
+delete from work where kind = 'job';
