@@ -34,7 +34,7 @@ fn pod() -> Value {
 }
 
 /// What both engines find in the pod.
-fn check(rego: &str, expected: &[&str]) {
+pub(super) fn check(rego: &str, expected: &[&str]) {
     for mode in [Mode::Fast, Mode::Reference] {
         let decision = decide(rego, mode, &pod(), &Inventory::default());
         assert_eq!(messages(&decision), expected, "{rego} ({mode:?})");
@@ -42,7 +42,7 @@ fn check(rego: &str, expected: &[&str]) {
 }
 
 /// Whether a body holds, by both engines.
-fn holds(body: &str, expected: bool) {
+pub(super) fn holds(body: &str, expected: bool) {
     let expected: &[&str] = if expected { &["m"] } else { &[] };
     check(
         &format!("violation[{{\"msg\": \"m\"}}] {{ {body} }}\nyes(_) {{ true }}\nname = input.parameters.nothing"),
@@ -188,32 +188,6 @@ fn members_without_a_message_are_no_violations() {
         panic!("it violates")
     };
     assert_eq!(found[0].details, Some(json!({"names": ["a", "b"]})));
-}
-
-#[test]
-fn entries_that_are_true_are_violations_by_their_keys() {
-    check("import rego.v1\nviolation[{\"msg\": msg}] if { some msg in [\"m\", \"n\"] }", &["m", "n"]);
-    check("import future.keywords\nviolation[{\"msg\": msg}] if some msg in [\"m\"]", &["m"]);
-    check("import rego.v1\nviolation[{\"msg\": msg}] if { some msg in [] }", &[]);
-}
-
-#[test]
-fn keywords_are_imported_one_by_one() {
-    let imports = |last: &str| format!("import future.keywords.contains\nimport future.keywords.{last}\n");
-    check(&format!("{}violation[{{\"msg\": m}}] {{ some m in [\"m\"] }}", imports("in")), &["m"]);
-    check(&format!("{}violation contains {{\"msg\": \"m\"}} if {{ 1 == 1 }}", imports("if")), &["m"]);
-    check("import future.keywords.if\nviolation[{\"msg\": \"m\"}] if { ok }\nok if { 1 == 1 }", &["m"]);
-}
-
-#[test]
-fn patterns_are_those_of_re2() {
-    holds("regex.match(\"{a}\", \"x{a}\")", true);
-    holds("regex.match(\"^[^[]+$\", \"ab\")", true);
-    holds("regex.match(`^\\w$`, \"\u{fc}\")", false);
-    holds("not re_match(`^\\d$`, \"\u{663}\")", true);
-    holds("regex.match(`^[\\w.-]{1,253}$`, \"a.b\")", true);
-    holds("regex.match(concat(\"\", [`\\d`, \"$\"]), \"\u{663}\")", false);
-    holds("not regex.match(\"(\", \"a\")", true);
 }
 
 #[test]
