@@ -1,4 +1,4 @@
-//! Rego of several ages: keywords that are imported, and patterns.
+//! Rego of several ages: keywords that are imported, patterns, and functions for URLs.
 
 use super::rego::{check, holds};
 
@@ -26,4 +26,9 @@ fn patterns_are_those_of_re2() {
     holds("regex.match(`^[\\w.-]{1,253}$`, \"a.b\")", true);
     holds("regex.match(concat(\"\", [`\\d`, \"$\"]), \"\u{663}\")", false);
     holds("not regex.match(\"(\", \"a\")", true);
+}
+
+#[test]
+fn urls_are_put_together() {
+    holds("base64url.encode(\"a?\") == \"YT8=\"; urlquery.encode(\"a b\") == \"a+b\"", true);
 }
