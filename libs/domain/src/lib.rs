@@ -12,6 +12,7 @@ mod resource;
 mod scope;
 mod selector;
 mod severity;
+mod source;
 mod text_enum;
 mod verdict;
 
@@ -19,7 +20,7 @@ pub use cloud::Cloud;
 pub use coverage::{CoverageState, Gap};
 pub use hash::{ConfigHash, canonical_json, hash_json};
 pub use id::{
-    AssignmentId, ClusterId, ConnectorId, InitiativeId, NativeId, PreflightId, PreviewId, ResourceId, ScanId, TenantId,
+    AssignmentId, ClusterId, ConnectorId, FixUnitId, InitiativeId, NativeId, PreflightId, PreviewId, ResourceId, ScanId, TenantId,
     TokenId, UnitId,
 };
 pub use image::image_digest;
@@ -28,5 +29,6 @@ pub use resource::{ManagedBy, Resource, strip_nulls};
 pub use scope::Scope;
 pub use selector::{selects, selects_pairs};
 pub use severity::Severity;
+pub use source::{Deliverer, SourceType};
 pub use text_enum::UnknownWord;
 pub use verdict::{Cause, Evidence, Fact, Status, UnknownReason, Verdict};
