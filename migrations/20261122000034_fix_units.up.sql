@@ -7,7 +7,7 @@ create table resource_sources (
     source_type text collate "C" not null,
     -- Chart, application, add-on, kind of custom resource, or the object itself.
     source_name text collate "C" not null,
-    -- What applies it there: helm, argo_cd or flux; null where none of them does.
+    -- What applies it there: helm, argo_cd, flux_helm_release, flux_kustomization; null where none of them does.
     deliverer text collate "C",
     -- Release, application or custom resource through which it came, and its namespace.
     instance text collate "C",

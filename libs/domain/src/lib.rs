@@ -20,8 +20,8 @@ pub use cloud::Cloud;
 pub use coverage::{CoverageState, Gap};
 pub use hash::{ConfigHash, canonical_json, hash_json};
 pub use id::{
-    AssignmentId, ClusterId, ConnectorId, FixUnitId, InitiativeId, NativeId, PreflightId, PreviewId, ResourceId, ScanId, TenantId,
-    TokenId, UnitId,
+    AssignmentId, ClusterId, ConnectorId, FixUnitId, InitiativeId, NativeId, PreflightId, PreviewId, ResourceId,
+    ScanId, TenantId, TokenId, UnitId,
 };
 pub use image::image_digest;
 pub use kind::{Family, Kind};

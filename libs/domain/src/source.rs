@@ -25,7 +25,9 @@ text_enum! {
         Helm = "helm",
         /// Argo CD.
         ArgoCd = "argo_cd",
-        /// Flux.
-        Flux = "flux",
+        /// A `HelmRelease` of Flux.
+        FluxHelmRelease = "flux_helm_release",
+        /// A `Kustomization` of Flux.
+        FluxKustomization = "flux_kustomization",
     }
 }

@@ -89,8 +89,7 @@ impl<'a> Marks<'a> {
 
     /// Chart and version, from the label that charts have by convention; the older one counts beside `heritage` only.
     pub(crate) fn chart(&self) -> Option<(&'a str, Option<String>)> {
-        let label =
-            self.label("helm.sh/chart").or_else(|| self.label("chart").filter(|_| self.is_of_old_helm()))?;
+        let label = self.label("helm.sh/chart").or_else(|| self.label("chart").filter(|_| self.is_of_old_helm()))?;
         Some(chart_and_version(label))
     }
 
@@ -105,7 +104,9 @@ impl<'a> Marks<'a> {
 
     /// Whether an add-on manager keeps the object.
     pub(crate) fn is_kept_by_addon_manager(&self) -> bool {
-        ["addonmanager.kubernetes.io/mode", "kubernetes.azure.com/managedby"].iter().any(|key| self.label(key).is_some())
+        ["addonmanager.kubernetes.io/mode", "kubernetes.azure.com/managedby"]
+            .iter()
+            .any(|key| self.label(key).is_some())
     }
 
     /// What the object calls itself.

@@ -1,6 +1,6 @@
 //! What delivers a resource, and so where one change reaches it in every cluster.
 
-use rampart_domain::{Cloud, ConfigHash, Deliverer, Family, Kind, ManagedBy, NativeId, SourceType, hash_json};
+use rampart_domain::{Cloud, ConfigHash, Deliverer, Family, Kind, ManagedBy, SourceType, hash_json};
 use serde_json::Value;
 
 use crate::Node;
@@ -161,22 +161,24 @@ fn addon(delivered: &Delivered<'_>, marks: &Marks<'_>) -> Source {
     source
 }
 
-/// Group, kind, namespace and name of an object, from its id.
-fn object_of(id: &NativeId) -> Option<[&str; 4]> {
-    let mut parts = id.as_str().strip_prefix("k8s://")?.splitn(5, '/').skip(1);
-    Some([parts.next()?, parts.next()?, parts.next()?, parts.next()?])
-}
-
 fn made_by_operator(delivered: &Delivered<'_>) -> Option<Source> {
     let node = &delivered.node;
     if delivered.managed_by != ManagedBy::Operator {
         return None;
     }
-    let own = (node.kind == Kind::K8sWorkload).then_some(node.native_id);
-    let [group, kind, namespace, name] = object_of(node.owner.or(own)?)?;
+    let references = node.config.pointer("/metadata/ownerReferences").and_then(Value::as_array);
+    let controls = |reference: &&Value| reference.get("controller").and_then(Value::as_bool) == Some(true);
+    // A workload that is known from its pods alone is the custom resource itself.
+    let (object, name) = match references.into_iter().flatten().find(controls) {
+        Some(reference) => (reference, reference.get("name")?.as_str()?),
+        None if node.kind == Kind::K8sWorkload => (node.config, delivered.name),
+        None => return None,
+    };
+    let (version, kind) = (object.get("apiVersion")?.as_str()?, object.get("kind")?.as_str()?);
+    let group = version.split_once('/').map_or("", |(group, _)| group);
     let part = without(delivered.name, &[name]);
     let part = part.strip_suffix(name).and_then(|part| part.strip_suffix('-')).unwrap_or(part);
-    let instance = Instance { name, namespace: Some(namespace).filter(|namespace| !namespace.is_empty()) };
+    let instance = Instance { name, namespace: node.namespace };
     let mut source = Source::new(SourceType::Operator, format!("{group}/{kind}"), part).through(None, Some(instance));
     source.version = image_version(node);
     Some(source)
@@ -187,7 +189,8 @@ fn chart(delivered: &Delivered<'_>, marks: &Marks<'_>) -> Option<Source> {
     let (chart, version) = marks.chart().or_else(|| Some((release?.name, None)))?;
     let (deliverer, instance) = match (marks.argo(delivered), marks.flux_release(), marks.flux_kustomization()) {
         (Some(app), ..) => (Deliverer::ArgoCd, Some(app)),
-        (None, Some(release), _) | (None, None, Some(release)) => (Deliverer::Flux, Some(release)),
+        (None, Some(release), _) => (Deliverer::FluxHelmRelease, Some(release)),
+        (None, None, Some(kustomization)) => (Deliverer::FluxKustomization, Some(kustomization)),
         (None, None, None) => (Deliverer::Helm, release),
     };
     let named = release.or(instance).map_or("", |it| it.name);
@@ -199,7 +202,7 @@ fn chart(delivered: &Delivered<'_>, marks: &Marks<'_>) -> Option<Source> {
 fn application(delivered: &Delivered<'_>, marks: &Marks<'_>) -> Option<Source> {
     let (source_type, deliverer, instance) = match marks.argo(delivered) {
         Some(app) => (SourceType::ArgoApplication, Deliverer::ArgoCd, app),
-        None => (SourceType::FluxKustomization, Deliverer::Flux, marks.flux_kustomization()?),
+        None => (SourceType::FluxKustomization, Deliverer::FluxKustomization, marks.flux_kustomization()?),
     };
     let part = without(delivered.name, &[instance.name]);
     let source = Source::new(source_type, instance.name, part).through(Some(deliverer), Some(instance));

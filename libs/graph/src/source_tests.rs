@@ -89,7 +89,8 @@ fn helm_annotations(release: &str, namespace: &str) -> Value {
 fn a_release_of_helm_is_known_by_its_chart() {
     let case = ingress("ingress", "edge-ingress-nginx-controller", json!({}), helm_annotations("edge", "ingress"));
     let chart = SourceType::HelmChart;
-    let told = (chart, "ingress-nginx", Some(Deliverer::Helm), Some("edge"), Some("ingress"), "controller", Some("4.11.3"));
+    let told =
+        (chart, "ingress-nginx", Some(Deliverer::Helm), Some("edge"), Some("ingress"), "controller", Some("4.11.3"));
     check(&case, told);
     // Without the annotations, as `helm template` prints it, the release is what charts call the instance.
     check(&ingress("ingress", "edge-ingress-nginx-controller", json!({}), json!({})), told);
@@ -122,7 +123,15 @@ fn a_chart_stays_one_unit_whoever_applies_it() {
 
     let marks = json!({"helm.toolkit.fluxcd.io/name": "edge", "helm.toolkit.fluxcd.io/namespace": "flux-system"});
     let flux = ingress("ingress", "edge-ingress-nginx-controller", marks, helm_annotations("edge", "ingress"));
-    let told = (chart, "ingress-nginx", Some(Deliverer::Flux), Some("edge"), Some("flux-system"), "controller", version);
+    let told = (
+        chart,
+        "ingress-nginx",
+        Some(Deliverer::FluxHelmRelease),
+        Some("edge"),
+        Some("flux-system"),
+        "controller",
+        version,
+    );
     check(&flux, told);
     assert_eq!(argo.source().unwrap().key, flux.source().unwrap().key);
     assert_eq!(argo.source().unwrap().fingerprint, flux.source().unwrap().fingerprint);
@@ -158,7 +167,7 @@ fn kustomizations_of_flux() {
     let labels = json!({"kustomize.toolkit.fluxcd.io/name": "apps", "kustomize.toolkit.fluxcd.io/namespace": "flux-system",
         "app.kubernetes.io/version": "7.1.0"});
     let case = Case::new(Kind::K8sDeployment, deployment("podinfo", "podinfo", labels, json!({})));
-    let (flux, version) = (Some(Deliverer::Flux), Some("7.1.0"));
+    let (flux, version) = (Some(Deliverer::FluxKustomization), Some("7.1.0"));
     check(&case, (SourceType::FluxKustomization, "apps", flux, Some("apps"), Some("flux-system"), "podinfo", version));
 }
 
@@ -190,11 +199,17 @@ fn what_the_cloud_manages_is_its_addon_though_it_is_a_chart() {
 #[test]
 fn what_an_operator_made_is_its_though_the_marks_of_the_custom_resource_were_copied() {
     let labels = json!({"helm.sh/chart": "kube-prometheus-stack-65.1.0", "app.kubernetes.io/managed-by": "Helm"});
-    let object = deployment("monitoring", "prometheus-main", labels, helm_annotations("kps", "monitoring"));
-    let owner = NativeId::kubernetes("c1", "monitoring.coreos.com", "Prometheus", "monitoring", "main");
-    let case = Case { owner: Some(owner), ..Case::new(Kind::K8sStatefulSet, object).by(ManagedBy::Operator) };
+    let mut object = deployment("monitoring", "prometheus-main", labels, helm_annotations("kps", "monitoring"));
+    object["metadata"]["ownerReferences"] = json!([{"apiVersion": "monitoring.coreos.com/v1", "kind": "Prometheus",
+        "name": "main", "uid": "u", "controller": true}]);
+    let case = Case::new(Kind::K8sStatefulSet, object).by(ManagedBy::Operator);
     let (name, version) = ("monitoring.coreos.com/Prometheus", Some("v1.11.3"));
     check(&case, (SourceType::Operator, name, None, Some("main"), Some("monitoring"), "prometheus", version));
+    let mut object = deployment("kafka", "brokers", json!({}), json!({}));
+    (object["apiVersion"], object["kind"]) = ("core.strimzi.io/v1beta2".into(), "StrimziPodSet".into());
+    let case = Case::new(Kind::K8sWorkload, object).by(ManagedBy::Operator);
+    let name = "core.strimzi.io/StrimziPodSet";
+    check(&case, (SourceType::Operator, name, None, Some("brokers"), Some("kafka"), "brokers", version));
 
     let labels = json!({"olm.owner": "etcdoperator.v0.9.4", "olm.owner.kind": "ClusterServiceVersion",
         "olm.owner.namespace": "operators"});
@@ -239,7 +254,8 @@ fn a_manifest_is_the_same_in_every_cluster_that_it_was_applied_to() {
 
 #[test]
 fn objects_without_a_template_are_known_by_their_place() {
-    let object = |namespace: &str| json!({"kind": "ServiceAccount", "metadata": {"name": "default", "namespace": namespace}});
+    let object =
+        |namespace: &str| json!({"kind": "ServiceAccount", "metadata": {"name": "default", "namespace": namespace}});
     let of = |namespace: &str| Case::new(Kind::K8sServiceAccount, object(namespace)).source().unwrap();
     assert_eq!(of("shop").name, "ServiceAccount shop/default");
     assert_ne!(of("shop").key, of("pay").key);

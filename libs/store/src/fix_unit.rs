@@ -8,7 +8,7 @@ mod list;
 mod outlier;
 
 pub use detail::{ControlCount, Instance, Known, controls, instances, known};
-pub use list::{Filter, FixUnit, Sort, VersionCount, list, of_unit, versions};
+pub use list::{Filter, FixUnit, Sort, VersionCount, control_ids, list, of_unit, versions};
 pub use outlier::{Outlier, OutlierCount, facts, outliers, outliers_count};
 
 use rampart_domain::{Deliverer, FixUnitId, Kind, SourceType, UnitId};
@@ -120,12 +120,7 @@ pub async fn set_rules(tx: &mut TenantTx, unit: UnitId, rules: i16) -> Result<()
 }
 
 /// Ids of a unit's resources of some kinds; only those of which no source is stored when `missing`.
-pub async fn of_kinds(
-    tx: &mut TenantTx,
-    unit: UnitId,
-    kinds: &[Kind],
-    missing: bool,
-) -> Result<Vec<Uuid>, StoreError> {
+pub async fn of_kinds(tx: &mut TenantTx, unit: UnitId, kinds: &[Kind], missing: bool) -> Result<Vec<Uuid>, StoreError> {
     let tenant = tx.tenant_uuid();
     let kinds: Vec<&str> = kinds.iter().map(|kind| kind.as_str()).collect();
     Ok(sqlx::query_scalar!(

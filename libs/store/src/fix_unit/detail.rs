@@ -49,18 +49,13 @@ pub struct ControlCount {
 }
 
 /// The controls that are unhealthy within a fix unit, the worst first.
-pub async fn controls(
-    tx: &mut TenantTx,
-    visible: &Visible,
-    unit: FixUnitId,
-) -> Result<Vec<ControlCount>, StoreError> {
-    let filter = Filter { fix_unit: Some(unit), ..Filter::default() };
+pub async fn controls(tx: &mut TenantTx, visible: &Visible, unit: FixUnitId) -> Result<Vec<ControlCount>, StoreError> {
     let mut query = QueryBuilder::new(
         "select f.control_id, max(f.severity) as severity, count(*) as findings,
                 count(distinct f.resource_id) as resources, count(distinct f.cluster_id) as clusters,
                 mode() within group (order by f.kind) as kind",
     );
-    filter.push(&mut query, tx.tenant_uuid(), visible);
+    Filter::default().of([unit.0]).push(&mut query, tx.tenant_uuid(), visible);
     query.push(" group by f.control_id order by severity desc, findings desc, f.control_id");
     Ok(query.build_query_as::<ControlCount>().fetch_all(tx.conn()).await?)
 }
@@ -74,9 +69,11 @@ pub struct Instance {
     pub cluster_name: Option<String>,
     /// Its id in the cloud.
     pub cluster_native_id: Option<String>,
+    /// Its account.
+    pub account: Option<String>,
     /// Its region.
     pub region: Option<String>,
-    /// What applies it: `helm`, `argo_cd`, `flux`.
+    /// What applies it, `rampart_domain::Deliverer` as text.
     pub deliverer: Option<String>,
     /// Name of the release, application or custom resource.
     pub instance: Option<String>,
@@ -115,7 +112,7 @@ pub async fn instances(
     visible.push(&mut query, "r");
     query.push(
         " group by r.cluster_id, s.deliverer, s.instance, s.instance_namespace)
-         select i.*, c.name as cluster_name, c.native_id as cluster_native_id, c.region, count(*) over () as total
+         select i.*, c.name as cluster_name, c.native_id as cluster_native_id, c.account, c.region, count(*) over () as total
          from i left join clusters c on c.cluster_id = i.cluster_id and c.tenant_id = ",
     );
     query.push_bind(tenant);

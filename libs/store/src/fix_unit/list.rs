@@ -1,7 +1,10 @@
+use std::collections::HashMap;
+
 use rampart_domain::{FixUnitId, SourceType};
 use sqlx::{FromRow, Postgres, QueryBuilder};
 use uuid::Uuid;
 
+use super::Known;
 use crate::page::{Listed, Page};
 use crate::{StoreError, TenantTx, Visible};
 
@@ -24,8 +27,22 @@ pub struct FixUnit {
     pub resources: i64,
     /// Clusters with such findings.
     pub clusters: i64,
-    /// Ids of the controls in question.
-    pub controls: Vec<String>,
+}
+
+impl FixUnit {
+    /// A fix unit of which nothing is unhealthy.
+    pub fn healthy(id: FixUnitId, known: &Known) -> Self {
+        Self {
+            fix_unit_id: id.0,
+            source_type: known.source_type.clone(),
+            source_name: known.source_name.clone(),
+            findings: 0,
+            by_severity: vec![0; 5],
+            severity: 0,
+            resources: 0,
+            clusters: 0,
+        }
+    }
 }
 
 /// What fix units are sorted by; ties by findings, then by id.
@@ -63,8 +80,8 @@ impl Sort {
 pub struct Filter {
     /// Of sources of one of these types; empty means any.
     pub types: Vec<SourceType>,
-    /// Of this fix unit.
-    pub fix_unit: Option<FixUnitId>,
+    /// Of one of these fix units; empty means any.
+    pub fix_units: Vec<Uuid>,
     /// In this cluster.
     pub cluster: Option<Uuid>,
     /// In this account.
@@ -78,20 +95,16 @@ pub struct Filter {
 }
 
 impl Filter {
-    /// Appends the findings that count, `f`, with their sources, `s`.
+    /// Appends ` from … where …`: the findings that count, `f`, with their sources, `s`.
     pub(super) fn push(&self, query: &mut QueryBuilder<Postgres>, tenant: Uuid, visible: &Visible) {
-        query.push(
-            " from findings f join resource_sources s on s.tenant_id = f.tenant_id and s.resource_id = f.resource_id
-              where f.status = 'unhealthy' and f.tenant_id = ",
-        );
-        query.push_bind(tenant).push(" and s.tenant_id = ").push_bind(tenant);
-        if !self.types.is_empty() {
-            let types: Vec<&str> = self.types.iter().map(|word| word.as_str()).collect();
-            query.push(" and s.source_type = any(").push_bind(types).push(")");
-        }
-        if let Some(unit) = self.fix_unit {
-            query.push(" and s.fix_unit_id = ").push_bind(unit.0);
-        }
+        query.push(" from findings f join resource_sources s on s.resource_id = f.resource_id and s.tenant_id = ");
+        query.push_bind(tenant);
+        self.push_findings(query, tenant, visible);
+        self.push_sources(query);
+    }
+
+    fn push_findings(&self, query: &mut QueryBuilder<Postgres>, tenant: Uuid, visible: &Visible) {
+        query.push(" where f.status = 'unhealthy' and f.tenant_id = ").push_bind(tenant);
         if let Some(cluster) = self.cluster {
             // The unit of what belongs to a cluster is the cluster; the index is on the unit.
             query.push(" and f.unit_id = ").push_bind(cluster);
@@ -107,40 +120,59 @@ impl Filter {
         if let Some(severity) = self.severity {
             query.push(" and f.severity >= ").push_bind(severity);
         }
+        if !self.fix_units.is_empty() {
+            query.push(" and f.resource_id in (select resource_id from resource_sources where tenant_id = ");
+            query.push_bind(tenant).push(" and fix_unit_id = any(").push_bind(self.fix_units.clone()).push("))");
+        }
         visible.push(query, "f");
     }
 
-    /// Appends the common table `u`: one row of [`FixUnit`] for each unit with findings that count.
+    fn push_sources(&self, query: &mut QueryBuilder<Postgres>) {
+        if !self.types.is_empty() {
+            let types: Vec<&str> = self.types.iter().map(|word| word.as_str()).collect();
+            query.push(" and s.source_type = any(").push_bind(types).push(")");
+        }
+    }
+
+    /// Appends `select … from u where true`, where `u` has a row of [`FixUnit`] for each unit with findings that count.
     ///
-    /// Findings are first counted per unit, cluster, control and severity, which is far fewer rows, and needs no sort.
+    /// Findings are counted per resource before anything is joined, then per unit and cluster: nothing is sorted but the
+    /// few rows that are left.
     fn push_units(&self, query: &mut QueryBuilder<Postgres>, tenant: Uuid, visible: &Visible) {
         query.push(
-            "with per_resource as materialized (
-                 select s.fix_unit_id, f.resource_id, f.cluster_id, s.source_type, s.source_name, f.severity,
-                        f.control_id",
+            "with per_resource as (
+                 select f.resource_id, f.cluster_id, count(*) as findings, max(f.severity) as severity,
+                        count(*) filter (where f.severity = 1) as n1, count(*) filter (where f.severity = 2) as n2,
+                        count(*) filter (where f.severity = 3) as n3, count(*) filter (where f.severity = 4) as n4,
+                        count(*) filter (where f.severity = 5) as n5
+                 from findings f",
         );
-        self.push(query, tenant, visible);
+        self.push_findings(query, tenant, visible);
         query.push(
-            "), counted as (
-                 select fix_unit_id, min(source_type) as source_type, min(source_name) as source_name,
-                        count(*) as findings, max(severity) as severity,
-                        array[count(*) filter (where severity = 1), count(*) filter (where severity = 2),
-                              count(*) filter (where severity = 3), count(*) filter (where severity = 4),
-                              count(*) filter (where severity = 5)] as by_severity
-                 from per_resource group by fix_unit_id
-             ), u as (
-                 select c.*, r.resources, k.clusters, n.controls from counted c
-                 join (select fix_unit_id, count(*) as resources
-                       from (select distinct fix_unit_id, resource_id from per_resource) d group by fix_unit_id) r
-                     using (fix_unit_id)
-                 join (select fix_unit_id, count(cluster_id) as clusters
-                       from (select distinct fix_unit_id, cluster_id from per_resource) d group by fix_unit_id) k
-                     using (fix_unit_id)
-                 join (select fix_unit_id, array_agg(control_id order by control_id) as controls
-                       from (select distinct fix_unit_id, control_id from per_resource) d group by fix_unit_id) n
-                     using (fix_unit_id)
-             ) select u.* from u where true",
+            " group by f.resource_id, f.cluster_id), per_cluster as (
+                 select s.fix_unit_id, p.cluster_id, min(s.source_type) as source_type,
+                        min(s.source_name) as source_name, count(*) as resources, sum(p.findings) as findings,
+                        max(p.severity) as severity, sum(p.n1) as n1, sum(p.n2) as n2, sum(p.n3) as n3, sum(p.n4) as n4,
+                        sum(p.n5) as n5
+                 from per_resource p join resource_sources s on s.resource_id = p.resource_id
+                 where s.tenant_id = ",
         );
+        query.push_bind(tenant);
+        self.push_sources(query);
+        query.push(
+            " group by s.fix_unit_id, p.cluster_id), u as (
+                 select fix_unit_id, min(source_type) as source_type, min(source_name) as source_name,
+                        sum(findings)::bigint as findings, max(severity) as severity, sum(resources)::bigint as resources,
+                        count(cluster_id) as clusters,
+                        array[sum(n1), sum(n2), sum(n3), sum(n4), sum(n5)]::bigint[] as by_severity
+                 from per_cluster group by fix_unit_id)
+             select u.* from u where true",
+        );
+    }
+
+    /// The same findings, of some fix units only.
+    pub fn of(&self, fix_units: impl IntoIterator<Item = Uuid>) -> Self {
+        Self { fix_units: fix_units.into_iter().collect(), ..self.clone() }
     }
 }
 
@@ -165,15 +197,26 @@ pub async fn list(
 }
 
 /// One fix unit as the list shows it; `None` when nothing of it is unhealthy.
-pub async fn of_unit(
+pub async fn of_unit(tx: &mut TenantTx, visible: &Visible, unit: FixUnitId) -> Result<Option<FixUnit>, StoreError> {
+    let mut query = QueryBuilder::new("");
+    Filter::default().of([unit.0]).push_units(&mut query, tx.tenant_uuid(), visible);
+    Ok(query.build_query_as::<FixUnit>().fetch_optional(tx.conn()).await?)
+}
+
+/// Ids of the controls of the findings that count, by fix unit, in order.
+pub async fn control_ids(
     tx: &mut TenantTx,
     visible: &Visible,
-    unit: FixUnitId,
-) -> Result<Option<FixUnit>, StoreError> {
-    let filter = Filter { fix_unit: Some(unit), ..Filter::default() };
-    let mut query = QueryBuilder::new("");
-    filter.push_units(&mut query, tx.tenant_uuid(), visible);
-    Ok(query.build_query_as::<FixUnit>().fetch_optional(tx.conn()).await?)
+    filter: &Filter,
+) -> Result<HashMap<Uuid, Vec<String>>, StoreError> {
+    let mut query = QueryBuilder::new(
+        "select fix_unit_id, array_agg(control_id order by control_id) from (
+        select distinct s.fix_unit_id, f.control_id",
+    );
+    filter.push(&mut query, tx.tenant_uuid(), visible);
+    query.push(") d group by fix_unit_id");
+    let rows: Vec<(Uuid, Vec<String>)> = query.build_query_as().fetch_all(tx.conn()).await?;
+    Ok(rows.into_iter().collect())
 }
 
 /// In how many clusters a version of a fix unit is.

@@ -119,11 +119,7 @@ pub struct OutlierCount {
 }
 
 /// In how many clusters anything of a fix unit differs from what most places have.
-pub async fn outliers_count(
-    tx: &mut TenantTx,
-    visible: &Visible,
-    unit: FixUnitId,
-) -> Result<OutlierCount, StoreError> {
+pub async fn outliers_count(tx: &mut TenantTx, visible: &Visible, unit: FixUnitId) -> Result<OutlierCount, StoreError> {
     let mut query = QueryBuilder::new("");
     push_outliers(&mut query, tx.tenant_uuid(), visible, unit);
     query.push(
