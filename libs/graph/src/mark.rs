@@ -102,11 +102,10 @@ impl<'a> Marks<'a> {
         ["eks.amazonaws.com/component", "components.gke.io/component-name"].iter().find_map(|key| self.label(key))
     }
 
-    /// Whether an add-on manager keeps the object.
-    pub(crate) fn is_kept_by_addon_manager(&self) -> bool {
-        ["addonmanager.kubernetes.io/mode", "kubernetes.azure.com/managedby"]
-            .iter()
-            .any(|key| self.label(key).is_some())
+    /// Whether the object says that it is such a component, or that an add-on manager keeps it.
+    pub(crate) fn is_of_addon(&self) -> bool {
+        let managers = ["addonmanager.kubernetes.io/mode", "kubernetes.azure.com/managedby"];
+        self.component().is_some() || managers.iter().any(|key| self.label(key).is_some())
     }
 
     /// What the object calls itself.

@@ -93,11 +93,7 @@ pub fn source(delivered: &Delivered<'_>) -> Option<Source> {
             .or_else(|| chart(delivered, &marks))
             .or_else(|| application(delivered, &marks))
             .or_else(|| installed_operator(delivered, &marks))
-            .unwrap_or_else(|| match marks.component() {
-                Some(_) => addon(delivered, &marks),
-                None if marks.is_kept_by_addon_manager() => addon(delivered, &marks),
-                None => manifest(delivered),
-            })
+            .unwrap_or_else(|| if marks.is_of_addon() { addon(delivered, &marks) } else { manifest(delivered) })
     };
     found.fingerprint = fingerprint(node);
     Some(found)

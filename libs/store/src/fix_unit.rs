@@ -60,23 +60,23 @@ pub async fn replace(tx: &mut TenantTx, ids: &[Uuid], sources: &[SourceWrite]) -
     }
     let unit = |source: &&SourceWrite| FixUnitId::derive(tenant_id, source.source_type, &source.key).0;
     sqlx::query!(
-        "insert into resource_sources as s (tenant_id, resource_id, fix_unit_id, source_type, source_name, deliverer,
-             instance, instance_namespace, part, version, fingerprint)
+        "insert into resource_sources (tenant_id, resource_id, fix_unit_id, source_type, source_name, deliverer, instance,
+             instance_namespace, part, version, fingerprint)
          select $1, i.id, i.fix_unit, i.source_type, i.name, i.deliverer, i.instance, i.namespace, i.part, i.version,
              i.fingerprint
          from unnest($2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[],
              $10::text[], $11::bytea[])
            as i(id, fix_unit, source_type, name, deliverer, instance, namespace, part, version, fingerprint)
          join resources r on r.tenant_id = $1 and r.resource_id = i.id
+         left join resource_sources s on s.tenant_id = $1 and s.resource_id = i.id
+         where (s.fix_unit_id, s.source_name, s.deliverer, s.instance, s.instance_namespace, s.part, s.version,
+                s.fingerprint)
+             is distinct from (i.fix_unit, i.name, i.deliverer, i.instance, i.namespace, i.part, i.version, i.fingerprint)
          on conflict (tenant_id, resource_id) do update set
              fix_unit_id = excluded.fix_unit_id, source_type = excluded.source_type, source_name = excluded.source_name,
              deliverer = excluded.deliverer, instance = excluded.instance,
              instance_namespace = excluded.instance_namespace, part = excluded.part, version = excluded.version,
-             fingerprint = excluded.fingerprint
-         where (s.fix_unit_id, s.source_name, s.deliverer, s.instance, s.instance_namespace, s.part, s.version,
-                s.fingerprint)
-             is distinct from (excluded.fix_unit_id, excluded.source_name, excluded.deliverer, excluded.instance,
-                excluded.instance_namespace, excluded.part, excluded.version, excluded.fingerprint)",
+             fingerprint = excluded.fingerprint",
         tenant,
         &written,
         &sources.iter().map(unit).collect::<Vec<_>>(),

@@ -1,8 +1,8 @@
 //! The same chart in several clusters is one unit, however its releases are called, and follows what happens to them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use platform_tests::Estate;
+use platform_tests::{Estate, Platform};
 use rampart_domain::{FixUnitId, Kind, Resource, SourceType};
 use rampart_store::Visible;
 use rampart_store::fix_unit::{self, Filter, FixUnit, Sort};
@@ -135,4 +135,33 @@ async fn what_was_there_before_the_rules_gets_its_source_with_the_next_assessmen
     let mut tx = estate.store.tenant(estate.tenant).await.unwrap();
     let gone = fix_unit::known(&mut tx, &everything(), chart).await;
     assert!(matches!(gone, Err(rampart_store::StoreError::NotFound { .. })), "{gone:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_estate_shows_sources_of_every_type() {
+    let platform = Platform::start().await;
+    let client = platform.tenant("demo").await;
+    client.onboard_cluster(&platform.simulator, "factory-floor", "factory-floor").await;
+    client.onboard_account(&platform.simulator, "main", &platform.simulator.accounts()[0].id).await;
+    platform.scan(&client, &["factory-floor", "main"]).await;
+    let units = client.list("/v1/fix-units").await;
+    for source_type in SourceType::ALL.iter().filter(|word| **word != SourceType::Operator) {
+        assert!(units.iter().any(|unit| unit["type"] == source_type.as_str()), "{source_type}");
+    }
+    for unit in &units {
+        eprintln!("{} {} {} {}", unit["type"], unit["summary"], unit["versions"], unit["controls"]);
+    }
+    let of = |name: &str| units.iter().find(|unit| unit["name"] == name).unwrap_or_else(|| panic!("no unit {name}"));
+    // Every cluster has its own application of Argo CD; the chart is one.
+    let rollouts = client.get(&format!("/v1/fix-units/{}", of("argo-rollouts")["id"].as_str().unwrap())).await;
+    let applications: BTreeSet<&str> =
+        rollouts["instances"].as_array().unwrap().iter().map(|it| it["name"].as_str().unwrap()).collect();
+    assert!(applications.len() > 1, "{applications:?}");
+    let id = of("ingress-nginx")["id"].as_str().unwrap();
+    for id in units.iter().map(|u| u["id"].as_str().unwrap()) {
+        let outliers = client.get(&format!("/v1/fix-units/{id}/outliers?limit=100")).await;
+        eprintln!("{id} {} {}", outliers["summary"], outliers["items"][0]);
+    }
+    let findings = client.list(&format!("/v1/findings?fix_unit={id}")).await;
+    assert_eq!(json!(findings.len()), of("ingress-nginx")["findings"]);
 }
