@@ -148,20 +148,13 @@ async fn an_estate_shows_sources_of_every_type() {
     for source_type in SourceType::ALL.iter().filter(|word| **word != SourceType::Operator) {
         assert!(units.iter().any(|unit| unit["type"] == source_type.as_str()), "{source_type}");
     }
-    for unit in &units {
-        eprintln!("{} {} {} {}", unit["type"], unit["summary"], unit["versions"], unit["controls"]);
-    }
     let of = |name: &str| units.iter().find(|unit| unit["name"] == name).unwrap_or_else(|| panic!("no unit {name}"));
-    // Every cluster has its own application of Argo CD; the chart is one.
+    // Every cluster has an application of Argo CD of its own; the chart is one.
     let rollouts = client.get(&format!("/v1/fix-units/{}", of("argo-rollouts")["id"].as_str().unwrap())).await;
     let applications: BTreeSet<&str> =
         rollouts["instances"].as_array().unwrap().iter().map(|it| it["name"].as_str().unwrap()).collect();
     assert!(applications.len() > 1, "{applications:?}");
     let id = of("ingress-nginx")["id"].as_str().unwrap();
-    for id in units.iter().map(|u| u["id"].as_str().unwrap()) {
-        let outliers = client.get(&format!("/v1/fix-units/{id}/outliers?limit=100")).await;
-        eprintln!("{id} {} {}", outliers["summary"], outliers["items"][0]);
-    }
     let findings = client.list(&format!("/v1/findings?fix_unit={id}")).await;
     assert_eq!(json!(findings.len()), of("ingress-nginx")["findings"]);
 }
