@@ -81,6 +81,19 @@ impl Estate {
         Self { database, store, tenant, source, cluster, uid, knowledge }
     }
 
+    /// Another empty cluster of the same tenant.
+    pub async fn another_cluster(&self, name: &str) -> Self {
+        let uid = Uuid::new_v4().to_string();
+        let seen = ClusterSeen { kube_uid: Some(uid.clone()), name: name.into(), ..ClusterSeen::default() };
+        let mut tx = self.store.tenant(self.tenant).await.expect("a transaction");
+        let cluster = resolve_cluster(&mut tx, &seen, Utc::now()).await.expect("a cluster");
+        tx.commit().await.expect("commits");
+        let scope = Scope::Cluster { native_id: format!("k8s://{uid}"), uid: Some(uid.clone()) };
+        let source = Source { connector: self.source.connector, scope: scope.to_string() };
+        let (database, store, knowledge) = (self.database.clone(), self.store.clone(), self.knowledge.clone());
+        Self { database, store, tenant: self.tenant, source, cluster, uid, knowledge }
+    }
+
     /// A Kubernetes object as the connector would normalise it.
     pub fn object(&self, kind: Kind, object: Value) -> Resource {
         let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).map(str::to_owned);

@@ -50,6 +50,8 @@ uuid_id! {
     UnitId,
     /// One thing in the inventory; derived from tenant and native id.
     ResourceId,
+    /// What one change of one source reaches; derived from tenant and source.
+    FixUnitId,
     /// A set of controls.
     InitiativeId,
     /// An initiative applied to a scope.
@@ -69,6 +71,13 @@ impl UnitId {
     /// The unit of a cloud account: everything in it that belongs to no cluster.
     pub fn account(tenant: TenantId, cloud: crate::Cloud, account: &str) -> Self {
         Self(Uuid::new_v5(&tenant.0, format!("account:{cloud}:{account}").as_bytes()))
+    }
+}
+
+impl FixUnitId {
+    /// The unit of a source: the same in every cluster, and for every replica.
+    pub fn derive(tenant: TenantId, source: crate::SourceType, key: &str) -> Self {
+        Self(Uuid::new_v5(&tenant.0, format!("fix-unit:{source}:{key}").as_bytes()))
     }
 }
 

@@ -12,6 +12,7 @@ mod resource;
 mod scope;
 mod selector;
 mod severity;
+mod source;
 mod text_enum;
 mod verdict;
 
@@ -19,8 +20,8 @@ pub use cloud::Cloud;
 pub use coverage::{CoverageState, Gap};
 pub use hash::{ConfigHash, canonical_json, hash_json};
 pub use id::{
-    AssignmentId, ClusterId, ConnectorId, InitiativeId, JobId, NativeId, PreflightId, PreviewId, ResourceId, ScanId,
-    TenantId, TokenId, UnitId,
+    AssignmentId, ClusterId, ConnectorId, FixUnitId, InitiativeId, JobId, NativeId, PreflightId, PreviewId,
+    ResourceId, ScanId, TenantId, TokenId, UnitId,
 };
 pub use image::image_digest;
 pub use kind::{Family, Kind};
@@ -28,5 +29,6 @@ pub use resource::{ManagedBy, Resource, strip_nulls};
 pub use scope::Scope;
 pub use selector::{selects, selects_pairs};
 pub use severity::Severity;
+pub use source::{Deliverer, SourceType};
 pub use text_enum::UnknownWord;
 pub use verdict::{Cause, Evidence, Fact, Status, UnknownReason, Verdict};

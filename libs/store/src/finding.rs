@@ -57,6 +57,12 @@ pub struct Finding {
     pub observed_at: Option<DateTime<Utc>>,
     /// Effective parameters of the control.
     pub params: Value,
+    /// What one change of its source closes it with; `None` for what nothing delivers.
+    pub fix_unit_id: Option<Uuid>,
+    /// Type of the source.
+    pub source_type: Option<String>,
+    /// Name of the source.
+    pub source_name: Option<String>,
 }
 
 /// Kinds that are made from pods are as fresh as the pods are.
@@ -77,10 +83,11 @@ fn with_resource() -> String {
                 r.resource_id is not null and not exists ({FRESH}{COVERED_BY}) as stale,
                 (select v.whole_at from coverage v where v.tenant_id = r.tenant_id and v.connector_id = r.connector_id
                     and v.scope = r.scope and v.kind = {COVERED_BY}) as observed_at,
-                coalesce(c.params, '{{}}') as params
+                coalesce(c.params, '{{}}') as params, s.fix_unit_id, s.source_type, s.source_name
          from f
          left join resources r on r.tenant_id = f.tenant_id and r.resource_id = f.resource_id
-         left join checks c on c.tenant_id = f.tenant_id and c.ordinal = f.ordinal "
+         left join checks c on c.tenant_id = f.tenant_id and c.ordinal = f.ordinal
+         left join resource_sources s on s.tenant_id = f.tenant_id and s.resource_id = f.resource_id "
     )
 }
 

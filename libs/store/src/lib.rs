@@ -19,6 +19,7 @@ pub mod coverage;
 pub mod edge;
 mod error;
 pub mod finding;
+pub mod fix_unit;
 pub mod hold;
 pub mod idempotency;
 pub mod image;

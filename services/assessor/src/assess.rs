@@ -4,10 +4,11 @@ use std::sync::Arc;
 use chrono::Utc;
 use rampart_content::Within;
 use rampart_domain::{Cause, Cloud, Kind, UnitId};
+use rampart_graph::SOURCE_RULES;
 use rampart_store::verdict::{self, DirtyRow, StoredResource, UnitPlace, VerdictWrite};
 use rampart_store::work::Lease;
 use rampart_store::worker::Failure;
-use rampart_store::{Store, StoreError, TenantTx, plan};
+use rampart_store::{Store, StoreError, TenantTx, fix_unit, plan};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -15,7 +16,7 @@ use crate::counting::{Counting, Groups};
 use crate::diff::{self, Before};
 use crate::policy::Policy;
 use crate::world::World;
-use crate::{Knowledge, edges, judge, targets};
+use crate::{Knowledge, edges, judge, sources, targets};
 
 /// Resources judged and written at once.
 const BATCH: usize = 1_000;
@@ -91,7 +92,9 @@ impl<'a> Run<'a> {
         let mut policy = Policy::of(&knowledge.catalogue, &knowledge.engine, &inputs, unit, &place)?;
         let stored = verdict::assessed_inputs(&mut tx, unit).await?;
         let full = stored.as_deref() != Some(&policy.inputs[..]);
-        if dirty.is_empty() && !full {
+        let more = dirty.len() as i64 == CHANGES;
+        let outdated = if more { Vec::new() } else { sources::outdated(&mut tx, unit).await? };
+        if dirty.is_empty() && !full && outdated.is_empty() {
             return Ok(None);
         }
         let ordinals = verdict::ensure_checks(&mut tx, &policy.checks).await?;
@@ -99,6 +102,9 @@ impl<'a> Run<'a> {
         let groups = groups(&mut tx, knowledge).await?;
         let judged = policy.judged_kinds();
         let mut targets = targets::of_dirty(&mut tx, &knowledge.engine, (unit, &place), &policy, &dirty).await?;
+        targets.changed.extend(outdated);
+        targets.changed.sort_unstable();
+        targets.changed.dedup();
         let catalogue_moved = stored.as_ref().is_some_and(|stored| stored.get(..16) != policy.inputs.get(..16));
         // Deltas need counters that they continue; without an assessment before, or after a join of two units, set anew.
         let recount = full && (stored.is_none() || catalogue_moved);
@@ -113,7 +119,6 @@ impl<'a> Run<'a> {
             }
         }
         tx.commit().await?;
-        let more = dirty.len() as i64 == CHANGES;
         let policy = Arc::new(policy);
         let run = Self { store, knowledge, lease, unit, place, policy, groups, dirty, targets, recount, more };
         Ok(Some(run))
@@ -146,6 +151,9 @@ impl<'a> Run<'a> {
         }
         verdict::clear_dirty(&mut tx, self.unit, &self.dirty).await?;
         verdict::set_assessed(&mut tx, self.unit, &self.policy.inputs, Utc::now()).await?;
+        if !self.more {
+            fix_unit::set_rules(&mut tx, self.unit, SOURCE_RULES).await?;
+        }
         tx.commit().await?;
         Ok(summary)
     }

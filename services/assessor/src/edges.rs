@@ -3,10 +3,13 @@ use std::collections::{BTreeSet, HashMap};
 use rampart_domain::{Kind, NativeId, UnitId};
 use rampart_graph::{Edge, EdgeKind, Node};
 use rampart_store::edge::{self, EdgeWrite, Ends};
+use rampart_store::fix_unit;
 use rampart_store::verdict::{self, StoredResource};
 use rampart_store::work::Lease;
 use rampart_store::{Store, StoreError};
 use uuid::Uuid;
+
+use crate::sources;
 
 /// Kinds that take in workloads by their labels.
 const SELECTORS: [Kind; 2] = [Kind::K8sService, Kind::K8sNetworkPolicy];
@@ -20,7 +23,7 @@ const OWN: [&str; 5] = [
     EdgeKind::RunsImage.as_str(),
 ];
 
-/// Derives the edges of resources that changed. Those of resources that are gone went with them.
+/// Derives the edges and sources of resources that changed. Those of resources that are gone went with them.
 pub(crate) async fn derive(store: &Store, lease: &Lease, unit: UnitId, ids: &[Uuid]) -> Result<(), StoreError> {
     let mut tx = store.tenant(lease.tenant).await?;
     let changed = verdict::resources_by_id(&mut tx, unit, ids).await?;
@@ -43,6 +46,7 @@ pub(crate) async fn derive(store: &Store, lease: &Lease, unit: UnitId, ids: &[Uu
         let edges = of(resource, owner);
         own.extend(edges.into_iter().filter(|e| e.kind != EdgeKind::Contains).map(|e| write(resource.id, e)));
     }
+    let sources = sources::of(&changed, &owners)?;
     let from_selectors = selected(&selectors, &beside.iter().collect::<Vec<_>>());
     let to_workloads = selected(&taking.iter().collect::<Vec<_>>(), &workloads);
 
@@ -53,6 +57,7 @@ pub(crate) async fn derive(store: &Store, lease: &Lease, unit: UnitId, ids: &[Uu
     edge::replace(&mut tx, unit, Ends::From(&all), &OWN, &own).await?;
     edge::replace(&mut tx, unit, Ends::From(&ids_of(&selectors)), &selects, &from_selectors).await?;
     edge::replace(&mut tx, unit, Ends::To(&ids_of(&workloads)), &selects, &to_workloads).await?;
+    fix_unit::replace(&mut tx, ids, &sources).await?;
     tx.commit().await
 }
 
@@ -88,7 +93,7 @@ fn write(from: Uuid, edge: Edge) -> EdgeWrite {
     EdgeWrite { kind: edge.kind.as_str(), from, to: edge.to }
 }
 
-fn node<'a>(resource: &'a StoredResource, native_id: &'a NativeId, owner: Option<&'a NativeId>) -> Node<'a> {
+pub(crate) fn node<'a>(resource: &'a StoredResource, native_id: &'a NativeId, owner: Option<&'a NativeId>) -> Node<'a> {
     let uid = resource.native_id.strip_prefix("k8s://").and_then(|rest| rest.split('/').next());
     Node {
         kind: resource.kind,

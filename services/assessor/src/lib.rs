@@ -1,4 +1,4 @@
-//! The assessor: judges what changed and keeps verdicts, findings, counters and edges in step with the inventory.
+//! The assessor: judges what changed and keeps verdicts, findings, counters, edges and sources in step with the inventory.
 //!
 //! ```text
 //! work(assess, unit) ─▶ policy: which checks apply ─▶ targets: what must be judged again
@@ -15,6 +15,7 @@ mod job;
 mod judge;
 mod policy;
 mod rights;
+mod sources;
 mod targets;
 mod world;
 

@@ -14,6 +14,7 @@ mod crash;
 mod deployment;
 mod egress;
 mod federation;
+mod fix_units;
 mod google_cloud;
 mod lost_access;
 mod ordering;

@@ -64,6 +64,7 @@ async fn own_values(client: &Client, name: &str) -> BTreeMap<&'static str, Strin
         ("pushed", format!("{name}-pushed")),
         ("connector", connector),
         ("finding_id", first(&changed, "id")),
+        ("fix_unit_id", first(&client.list("/v1/fix-units").await, "id")),
         ("resource_id", first(&client.list("/v1/resources").await, "id")),
         ("scan_id", first(&client.list("/v1/scans").await, "id")),
         ("token_id", first(&client.list("/v1/tokens").await, "id")),
@@ -187,7 +188,7 @@ async fn the_other_is_not_found(acme: &Client, globex: &Client, values: &BTreeMa
             filled = filled.replace(&format!("{{{name}}}"), value);
         }
         assert!(!filled.contains('{'), "{path} has a parameter that the test does not know");
-        let lists = ["/preflights", "/history", "/accounts", "/previews", "/pricings"];
+        let lists = ["/preflights", "/history", "/accounts", "/previews", "/pricings", "/outliers"];
         let asked = if lists.iter().any(|list| filled.ends_with(list)) { "?limit=10" } else { "" };
         let asked = format!("{filled}{asked}");
         let (status, own) = globex.request(Method::GET, &asked, None).await;
@@ -204,7 +205,8 @@ async fn the_other_is_not_found(acme: &Client, globex: &Client, values: &BTreeMa
     assert!(ids.is_disjoint(&theirs), "an image names where only its own tenant runs it");
 
     // Filters by somebody else's id find nothing, and changes to somebody else's things are refused.
-    for (filter, value) in [("cluster", &values["cluster_id"]), ("resource", &values["resource_id"])] {
+    for (filter, parameter) in [("cluster", "cluster_id"), ("resource", "resource_id"), ("fix_unit", "fix_unit_id")] {
+        let value = &values[parameter];
         assert_eq!(acme.list(&format!("/v1/findings?{filter}={value}")).await, Vec::<Value>::new(), "{filter}");
     }
     let connector = &values["connector"];

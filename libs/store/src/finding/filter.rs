@@ -92,6 +92,8 @@ pub struct Filter {
     pub namespace: Option<String>,
     /// On this resource.
     pub resource: Option<Uuid>,
+    /// On resources of this fix unit.
+    pub fix_unit: Option<Uuid>,
     /// Whose status came about so.
     pub cause: Option<String>,
     /// Resting on facts that could not be read again (or not).
@@ -134,6 +136,10 @@ impl Filter {
         }
         if let Some(resource) = self.resource {
             query.push(" and f.resource_id = ").push_bind(resource);
+        }
+        if let Some(unit) = self.fix_unit {
+            query.push(" and f.resource_id in (select resource_id from resource_sources where tenant_id = ");
+            query.push_bind(tenant).push(" and fix_unit_id = ").push_bind(unit).push(")");
         }
         if let Some(since) = self.changed_since {
             query.push(" and f.changed_at >= ").push_bind(since);

@@ -124,6 +124,9 @@ pub(super) async fn end_resources(tx: &mut TenantTx, ids: &[Uuid], at: DateTime<
     sqlx::query!("delete from edges where tenant_id = $1 and from_id = any($2)", tenant, ids)
         .execute(tx.conn())
         .await?;
+    sqlx::query!("delete from resource_sources where tenant_id = $1 and resource_id = any($2)", tenant, ids)
+        .execute(tx.conn())
+        .await?;
     let removed = sqlx::query!("delete from resources where tenant_id = $1 and resource_id = any($2)", tenant, ids)
         .execute(tx.conn())
         .await?

@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use super::GroupCount;
 use super::controls::RemediationView;
+use super::fix_units::FixUnitReference;
 use super::resources::Groups;
 use crate::App;
 use crate::http::{Answer, ApiError, Caller, List, Listing, PageParams, PathOf, ReadFindings};
@@ -32,7 +33,7 @@ pub(super) fn severity_word(severity: i16) -> &'static str {
     Severity::ALL.get(index).unwrap_or(&Severity::Critical).as_str()
 }
 
-fn severity_number(severity: Severity) -> i16 {
+pub(super) fn severity_number(severity: Severity) -> i16 {
     Severity::ALL.iter().position(|other| *other == severity).map_or(5, |index| index as i16 + 1)
 }
 
@@ -74,6 +75,8 @@ struct FindingView {
     since: DateTime<Utc>,
     /// When anything about it last changed.
     changed_at: DateTime<Utc>,
+    /// What one change of its source would close it with; null for what nothing delivers to a cluster.
+    fix_unit: Option<FixUnitReference>,
 }
 
 impl FindingView {
@@ -99,6 +102,7 @@ impl FindingView {
             first_seen: row.first_seen,
             since: row.since,
             changed_at: row.changed_at,
+            fix_unit: FixUnitReference::of(row),
         }
     }
 }
@@ -185,6 +189,8 @@ struct FindingFilter {
     namespace: Option<String>,
     /// On this resource, by id.
     resource: Option<Uuid>,
+    /// On resources of this fix unit, by id.
+    fix_unit: Option<Uuid>,
     /// Whose status came about so.
     #[param(value_type = Option<String>)]
     cause: Option<Cause>,
@@ -217,6 +223,7 @@ impl FindingFilter {
             account: self.account,
             namespace: self.namespace,
             resource: self.resource,
+            fix_unit: self.fix_unit,
             cause: self.cause.map(|cause| cause.to_string()),
             stale: self.stale,
             changed_since: self.changed_since,
@@ -304,7 +311,7 @@ async fn get_finding(
 }
 
 /// What to do about it for a resource of that kind; a kind that the control judges no more leaves what holds for all.
-fn remediation(control: &Control, kind: Option<Kind>) -> RemediationView {
+pub(super) fn remediation(control: &Control, kind: Option<Kind>) -> RemediationView {
     let variant = kind.and_then(|kind| control.variant(kind));
     variant.map_or(&control.remediation, |variant| &variant.remediation).clone().into()
 }

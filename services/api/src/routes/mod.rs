@@ -17,6 +17,9 @@ mod connectors;
 mod controls;
 mod coverage;
 mod findings;
+mod fix_unit_outliers;
+mod fix_unit_remediation;
+mod fix_units;
 mod frameworks;
 mod gcp_source;
 mod images;
@@ -62,6 +65,8 @@ pub(crate) fn all() -> OpenApiRouter<App> {
         .merge(resources::router())
         .merge(images::router())
         .merge(findings::router())
+        .merge(fix_units::router())
+        .merge(fix_unit_outliers::router())
         .merge(recommendations::router())
         .merge(controls::router())
         .merge(frameworks::router())

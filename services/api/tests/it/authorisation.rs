@@ -28,6 +28,7 @@ fn path(operation: &Operation, world: &World) -> String {
         .replace("{finding_id}", &format!("{}.0", world.resource))
         .replace("{control_id}", "k8s.pod.privileged")
         .replace("{framework}", "cis-eks-1.8.0")
+        .replace("{fix_unit_id}", &world.fix_unit.to_string())
         .replace("{digest}", &world.digest)
         .replace("{name}", &world.initiative)
         .replace("{assignment_id}", &world.assignment.to_string())
@@ -180,7 +181,7 @@ async fn a_role_allows_what_it_says_and_no_more() {
         let writes = operation.method != Method::GET;
         let tag = operation.path.split(['/', ':']).nth(2).unwrap();
         let connects = matches!(tag, "connectors" | "scans") || operation.path.contains("/pricings");
-        let findings = matches!(tag, "findings" | "recommendations" | "secure-score" | "compliance")
+        let findings = matches!(tag, "findings" | "fix-units" | "recommendations" | "secure-score" | "compliance")
             || operation.id.contains("verdicts");
         let forbidden = [
             ("reader", &reader, writes || tag == "tokens"),

@@ -7,6 +7,7 @@ mod compliance;
 mod conditional;
 mod document;
 mod federation;
+mod fix_units;
 mod onboarding;
 mod paging;
 mod problems;

@@ -37,6 +37,9 @@ async fn pages_of_any_size_make_up_the_whole_list() {
              select tenant_id, resource_id, 0, 'k8s.pod.privileged', 1 + (row_number() over ())::int % 2, 'unhealthy',
                 'discovered', unit_id, kind, now(), now(), changed_at, '{{}}', true
              from resources where tenant_id = '{tenant}' and native_id like 'n%';
+             insert into resource_sources (tenant_id, resource_id, fix_unit_id, source_type, source_name, part)
+             select tenant_id, resource_id, md5((substr(native_id, 2)::int % 7)::text)::uuid, 'helm_chart', 'same', 'x'
+             from resources where tenant_id = '{tenant}' and native_id like 'n%';
              insert into scans (tenant_id, scan_id, connector_id, status, trigger, requested_at)
              select '{tenant}', gen_random_uuid(), '{connector}', 'succeeded', 'schedule', date_trunc('hour', now())
              from generate_series(1, 9);
@@ -53,6 +56,9 @@ async fn pages_of_any_size_make_up_the_whole_list() {
         "/v1/resources?name_prefix=same1&",
         "/v1/findings?",
         "/v1/findings?sort=changed_at&",
+        "/v1/fix-units?",
+        "/v1/fix-units?sort=clusters&",
+        "/v1/fix-units?sort=severity&type=helm_chart&",
         "/v1/scans?",
         "/v1/clusters?",
         "/v1/controls?",

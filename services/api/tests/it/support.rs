@@ -64,6 +64,8 @@ pub(crate) struct World {
     /// Cluster in account 111, and what lies in it.
     pub cluster: Uuid,
     pub resource: Uuid,
+    /// What delivers that resource.
+    pub fix_unit: Uuid,
     pub digest: String,
     /// Cluster in account 222.
     pub other_cluster: Uuid,
@@ -193,6 +195,7 @@ impl TestApi {
             owner,
             cluster: Uuid::new_v4(),
             resource: Uuid::new_v4(),
+            fix_unit: Uuid::new_v4(),
             digest: format!("sha256:{}", Uuid::new_v4().simple().to_string().repeat(2)),
             other_cluster: Uuid::new_v4(),
             other_resource: Uuid::new_v4(),
@@ -245,6 +248,7 @@ impl TestApi {
     async fn seed(&self, world: &World, name: &str) {
         let World { tenant, cluster, resource, digest, other_cluster, other_resource, connector, .. } = world;
         let (image, organization, account) = (Uuid::new_v4(), world.organization, &world.account);
+        let fix_unit = world.fix_unit;
         let mut sql = vec![format!(
             "insert into organization_members (tenant_id, connector_id, account, name, state, first_seen)
              values ('{tenant}', '{organization}', '{account}', '{name}-account', 'active', now());
@@ -295,7 +299,13 @@ impl TestApi {
              values ('{tenant}', '{image}', '{cluster}', 'image://{digest}', 'image.running', '{name}-one-image',
                 '{name}-one-image', 'aws', 'customer', true, '{{}}', 'x', '{connector}', 'x', now(), now());
              insert into edges (tenant_id, kind, from_id, to_id, unit_id, to_native)
-             values ('{tenant}', 'runs_image', '{resource}', '{image}', '{cluster}', 'image://{digest}');"
+             values ('{tenant}', 'runs_image', '{resource}', '{image}', '{cluster}', 'image://{digest}');
+             insert into resource_sources (tenant_id, resource_id, fix_unit_id, source_type, source_name, deliverer,
+                instance, instance_namespace, part, version)
+             values ('{tenant}', '{resource}', '{fix_unit}', 'helm_chart', '{name}-one-chart', 'helm', 'web', 'shop', 'web',
+                    '1.2.3'),
+                ('{tenant}', '{other_resource}', gen_random_uuid(), 'manifest', 'Deployment {name}-two-Web', null, null,
+                    null, 'web', null);"
         ));
         self.db.run(&sql.concat()).await;
     }

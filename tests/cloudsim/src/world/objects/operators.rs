@@ -2,6 +2,7 @@ use serde_json::{Value, json};
 
 use super::addons::{Component, component};
 use super::base;
+use super::delivery::Delivery;
 use super::rbac::{cluster_binding, cluster_role, rule, subject};
 use super::workload::Controller;
 use crate::world::draft::{Draft, Object};
@@ -25,17 +26,53 @@ pub(crate) fn objects(cluster: &Cluster) -> Vec<Object> {
         "capabilities": { "drop": ["ALL"] } }, "resources": { "requests": { "cpu": "10m", "memory": "32Mi" } } });
     let nonroot =
         json!({ "securityContext": { "runAsNonRoot": true, "seccompProfile": { "type": "RuntimeDefault" } } });
+    // One cluster in six lags behind.
+    let ingress = if cluster.seed.child("ingress-chart").chance(17) { "4.12.1" } else { "4.13.3" };
+    let ingress = format!("ingress-nginx-{ingress}");
+    let rollouts = format!("{}-argo-rollouts", cluster.name);
+    let cert_manager = Delivery::Helm { chart: "cert-manager-v1.19.1", release: "cert-manager" };
+    let monitoring = |chart| Delivery::FluxHelm { chart, release: "monitoring" };
     let parts = [
-        ("cert-manager", "cert-manager", "quay.io/jetstack/cert-manager-controller", "v1.19.1"),
-        ("cert-manager", "cert-manager-webhook", "quay.io/jetstack/cert-manager-webhook", "v1.19.1"),
-        ("cert-manager", "cert-manager-cainjector", "quay.io/jetstack/cert-manager-cainjector", "v1.19.1"),
-        ("argo-rollouts", "argo-rollouts", "quay.io/argoproj/argo-rollouts", "v1.8.3"),
-        ("monitoring", "prometheus-operator", "quay.io/prometheus-operator/prometheus-operator", "v0.85.0"),
-        ("monitoring", "kube-state-metrics", "registry.k8s.io/kube-state-metrics/kube-state-metrics", "v2.17.0"),
-        ("ingress-nginx", "ingress-nginx-controller", "registry.k8s.io/ingress-nginx/controller", "v1.13.3"),
+        ("cert-manager", "cert-manager", "quay.io/jetstack/cert-manager-controller", "v1.19.1", cert_manager),
+        ("cert-manager", "cert-manager-webhook", "quay.io/jetstack/cert-manager-webhook", "v1.19.1", cert_manager),
+        (
+            "cert-manager",
+            "cert-manager-cainjector",
+            "quay.io/jetstack/cert-manager-cainjector",
+            "v1.19.1",
+            cert_manager,
+        ),
+        (
+            "argo-rollouts",
+            "argo-rollouts",
+            "quay.io/argoproj/argo-rollouts",
+            "v1.8.3",
+            Delivery::ArgoChart { chart: "argo-rollouts-2.40.5", application: &rollouts },
+        ),
+        (
+            "monitoring",
+            "prometheus-operator",
+            "quay.io/prometheus-operator/prometheus-operator",
+            "v0.85.0",
+            monitoring("kube-prometheus-stack-78.0.0"),
+        ),
+        (
+            "monitoring",
+            "kube-state-metrics",
+            "registry.k8s.io/kube-state-metrics/kube-state-metrics",
+            "v2.17.0",
+            monitoring("kube-state-metrics-6.3.0"),
+        ),
+        (
+            "ingress-nginx",
+            "ingress-nginx-controller",
+            "registry.k8s.io/ingress-nginx/controller",
+            "v1.13.3",
+            Delivery::Helm { chart: &ingress, release: "ingress-nginx" },
+        ),
     ];
-    for (namespace, name, image, tag) in parts {
-        objects.extend(component(
+    for (namespace, name, image, tag, delivery) in parts {
+        let mut part = component(
             cluster,
             &Component {
                 namespace,
@@ -47,9 +84,13 @@ pub(crate) fn objects(cluster: &Cluster) -> Vec<Object> {
                 pod: nonroot.clone(),
                 container: restricted.clone(),
             },
-        ));
+        );
+        delivery.mark(&mut part);
+        objects.extend(part);
     }
-    objects.extend(node_exporter(cluster));
+    let mut exporter = node_exporter(cluster);
+    monitoring("prometheus-node-exporter-4.48.0").mark(&mut exporter);
+    objects.extend(exporter);
     objects.extend(rights().into_iter().map(|draft| draft.managed_by("helm").build(cluster.seed)));
     objects.extend(webhooks().into_iter().map(|draft| draft.managed_by("helm").build(cluster.seed)));
     objects.push(prometheus(cluster));

@@ -1,5 +1,6 @@
 use serde_json::{Value, json};
 
+use super::delivery::Delivery;
 use super::pod::{self, App, Placement, Style};
 use super::{images, node};
 use crate::world::draft::{Draft, Object, Owner};
@@ -59,10 +60,16 @@ pub(crate) fn of_team(cluster: &Cluster, space: &Space, index: u64) -> Vec<Objec
     let spec = pod::spec(&app);
     let replicas = mix.replicas.0 + seed.child("replicas").below(mix.replicas.1 - mix.replicas.0 + 1);
     let service = controller != Controller::CronJob && seed.child("service").chance(mix.services);
-    objects(
-        cluster,
-        &Workload { namespace: &space.name, controller, app, spec, replicas, revisions: mix.revisions, service },
-    )
+    let workload =
+        Workload { namespace: &space.name, controller, app, spec, replicas, revisions: mix.revisions, service };
+    let mut objects = objects(cluster, &workload);
+    // Teams deliver in their own ways; some by hand.
+    match space.team.as_str() {
+        "payments" => Delivery::Argo { application: &space.team }.mark(&mut objects),
+        "data" => Delivery::FluxKustomization { name: &space.team }.mark(&mut objects),
+        _ => {}
+    }
+    objects
 }
 
 fn name(component: usize, round: u64) -> String {

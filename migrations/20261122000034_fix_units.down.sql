@@ -1,0 +1,2 @@
+alter table assessments drop column source_rules;
+drop table resource_sources;
