@@ -2,6 +2,7 @@
 
 mod access_receipt;
 mod accounts;
+mod admission_policy;
 mod assignments;
 mod aws_source;
 mod azure_source;
@@ -64,6 +65,7 @@ pub(crate) fn all() -> OpenApiRouter<App> {
         .merge(findings::router())
         .merge(recommendations::router())
         .merge(controls::router())
+        .merge(admission_policy::router())
         .merge(frameworks::router())
         .merge(initiatives::router())
         .merge(assignments::router())

@@ -7,6 +7,7 @@
 //! Parameter objects are among the documents. What a policy or a binding matches is decided as the API server decides it;
 //! where that takes a namespace that is not known, the decision is unknown.
 
+pub mod export;
 pub(super) mod kinds;
 mod load;
 mod matching;
