@@ -9,7 +9,7 @@ const PLACE: &str = "validating-admission-policy";
 async fn a_control_is_an_admission_policy_or_says_why_not() {
     let api = start().await;
     let world = api.world("alpha").await;
-    let reader = api.scoped(&world, Role::Reader, world.cluster).await;
+    let reader = api.scoped(&world, Role::SecurityReader, world.cluster).await;
     let policy = api.get(&format!("/v1/controls/k8s.pod.privileged/{PLACE}"), &reader).await.expect(StatusCode::OK);
     assert_eq!(policy.headers[header::CONTENT_TYPE], "application/yaml");
     let documents: Vec<&str> = policy.text.split("---\n").collect();
