@@ -4,10 +4,10 @@
 use std::path::Path;
 
 use rampart_posture::policy::gatekeeper::{Engine, Template};
-use rampart_posture::policy::{Decision, Inventory};
+use rampart_posture::policy::{Decision, Inventory, Policy as _, Prepared};
 use serde_json::{Value, json};
 
-use super::{judge, yaml};
+use super::{judge, review, yaml};
 
 /// Objects for each policy.
 const OBJECTS: usize = 450;
@@ -26,10 +26,15 @@ fn rego_and_cel_say_the_same() {
             [Engine::Rego, Engine::Cel].map(|engine| template.constraint_with(&policy["constraint"], engine).unwrap());
         let mut dice = Dice(index as u64 + 1);
         let (mut passed, mut violated) = (0, 0);
-        for _ in 0..OBJECTS {
+        for number in 0..OBJECTS {
             let object = object(policy["objects"].as_str().unwrap(), &mut dice);
-            let said = judge(&rego, &object, &inventory);
-            match (&said, judge(&cel, &object, &inventory)) {
+            let (said, other) = (judge(&rego, &object, &inventory), judge(&cel, &object, &inventory));
+            if number % 9 == 0 {
+                let prepared = Prepared::new(review(&object, &inventory));
+                assert_eq!(rego.review_prepared(&prepared), said, "{object}");
+                assert_eq!(cel.review_prepared(&prepared), other, "{object}");
+            }
+            match (&said, other) {
                 (Decision::Passed, Decision::Passed) => passed += 1,
                 (Decision::Violated(_), Decision::Violated(_)) => violated += 1,
                 (_, other) => differing.push(format!("{}: {said:?}, {other:?}: {object}", file.display())),

@@ -280,10 +280,10 @@ impl<'c> Exporter<'c> {
             json!({
                 "name": name,
                 "annotations": {
-                    "rampart.control": control.id,
-                    "rampart.control-version": control.version.to_string(),
-                    "rampart.severity": control.severity.to_string(),
-                    "rampart.title": control.title,
+                    "rampart.dev/control": control.id,
+                    "rampart.dev/control-version": control.version.to_string(),
+                    "rampart.dev/severity": control.severity.to_string(),
+                    "rampart.dev/title": control.title,
                 },
             })
         };
