@@ -213,7 +213,7 @@ fn all(pieces: Vec<Piece>) -> Piece {
         0 => Piece::bool(true),
         1 => open.remove(0),
         _ => {
-            let parts: Vec<String> = open.iter().map(|piece| piece.at(binds::RELATION)).collect();
+            let parts: Vec<String> = open.iter().map(|piece| piece.at(binds::AND)).collect();
             Piece::new(parts.join(" && "), binds::AND, Type::Bool)
         }
     }

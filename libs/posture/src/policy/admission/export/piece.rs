@@ -72,11 +72,13 @@ pub(super) struct Piece {
     binds: u8,
     pub(super) r#type: Type,
     pub(super) constant: Option<Constant>,
+    /// Of which this is the negation.
+    opposite: Option<Box<Piece>>,
 }
 
 impl Piece {
     pub(super) fn new(text: String, binds: u8, r#type: Type) -> Self {
-        Self { text, binds, r#type, constant: None }
+        Self { text, binds, r#type, constant: None, opposite: None }
     }
 
     /// A name, a call, or a field of something.
@@ -116,9 +118,13 @@ impl Piece {
     }
 
     pub(super) fn negated(&self) -> Self {
-        match self.flag() {
-            Some(flag) => Self::bool(!flag),
-            None => Self::new(format!("!{}", self.at(binds::MEMBER)), binds::UNARY, Type::Bool),
+        match (self.flag(), &self.opposite) {
+            (Some(flag), _) => Self::bool(!flag),
+            (None, Some(opposite)) => (**opposite).clone(),
+            (None, None) => {
+                let negation = Self::new(format!("!{}", self.at(binds::MEMBER)), binds::UNARY, Type::Bool);
+                Self { opposite: Some(Box::new(self.clone())), ..negation }
+            }
         }
     }
 
@@ -137,7 +143,7 @@ pub(super) fn any(pieces: Vec<Piece>) -> Option<Piece> {
     match open.len() {
         0 | 1 => open.pop(),
         _ => {
-            let parts: Vec<String> = open.iter().map(|piece| piece.at(binds::AND)).collect();
+            let parts: Vec<String> = open.iter().map(|piece| piece.at(binds::OR)).collect();
             Some(Piece::new(parts.join(" || "), binds::OR, Type::Bool))
         }
     }
