@@ -10,12 +10,15 @@
 //! refused with the reason, never approximated.
 
 mod calls;
+mod documents;
 mod elements;
 mod piece;
 mod served;
 mod translate;
+mod variables;
 mod yaml;
 
+use documents::documents;
 use elements::{Range, ranges, unless};
 use piece::{Piece, Type, any};
 use rampart_content::{Control, ParameterType, Variant};
@@ -23,6 +26,7 @@ use rampart_domain::{Family, Kind};
 use serde_json::{Map, Value, json};
 use served::{Served, comes_as_others, served};
 use translate::{Ground, Named, Place, Told, Translator, Untold, param_name};
+use variables::{blind, by_kind, keep_used, pod, template};
 
 use crate::cel;
 use crate::check::{SelectionError, effective};
@@ -167,7 +171,7 @@ impl<'c> Exporter<'c> {
         }
         keep_used(&mut variables, &validations);
         let conditions = blind(&variables, &kinds);
-        Ok(self.documents(&kinds, conditions, variables, validations, actions))
+        Ok(documents(self.control, &kinds, conditions, variables, validations, actions))
     }
 
     fn nothing(&self, cause: impl Into<String>) -> ExportError {
@@ -265,63 +269,6 @@ impl<'c> Exporter<'c> {
     fn validation(&self, expression: String, said: &str) -> Value {
         json!({"expression": expression, "message": self.control.title, "messageExpression": said})
     }
-
-    fn documents(
-        &self,
-        kinds: &[Served],
-        conditions: Option<String>,
-        variables: Vec<(String, String)>,
-        validations: Vec<Value>,
-        actions: &[Action],
-    ) -> Exported {
-        let control = self.control;
-        let name = format!("rampart-{}", control.id.replace(['.', '_'], "-"));
-        let metadata = |name: &str| {
-            json!({
-                "name": name,
-                "annotations": {
-                    "rampart.dev/control": control.id,
-                    "rampart.dev/control-version": control.version.to_string(),
-                    "rampart.dev/severity": control.severity.to_string(),
-                    "rampart.dev/title": control.title,
-                },
-            })
-        };
-        let mut rules: Vec<Value> = Vec::new();
-        for served in kinds {
-            let same = rules
-                .iter_mut()
-                .find(|rule| rule["apiGroups"][0] == served.group && rule["apiVersions"][0] == served.version);
-            match same.and_then(|rule| rule["resources"].as_array_mut()) {
-                Some(resources) => resources.extend(served.resources.iter().map(|resource| json!(resource))),
-                None => rules.push(json!({
-                    "apiGroups": [served.group], "apiVersions": [served.version],
-                    "operations": ["CREATE", "UPDATE"], "resources": served.resources,
-                })),
-            }
-        }
-        let mut spec = json!({"failurePolicy": "Ignore", "matchConstraints": {"resourceRules": rules}});
-        if let Some(expression) = conditions {
-            spec["matchConditions"] = json!([{"name": "has-pod-template", "expression": expression}]);
-        }
-        if !variables.is_empty() {
-            let variable = |(name, expression): (String, String)| json!({"name": name, "expression": expression});
-            spec["variables"] = variables.into_iter().map(variable).collect();
-        }
-        spec["validations"] = Value::Array(validations);
-        let actions: Vec<&str> = actions.iter().map(|action| action.as_str()).collect();
-        let api_version = format!("{}/v1", super::load::GROUP);
-        Exported {
-            policy: json!({
-                "apiVersion": api_version, "kind": "ValidatingAdmissionPolicy",
-                "metadata": metadata(&name), "spec": spec,
-            }),
-            binding: json!({
-                "apiVersion": api_version, "kind": "ValidatingAdmissionPolicyBinding",
-                "metadata": metadata(&name), "spec": {"policyName": name, "validationActions": actions},
-            }),
-        }
-    }
 }
 
 fn place(range: &Range) -> Place {
@@ -332,66 +279,4 @@ fn place(range: &Range) -> Place {
         format!("{it}.?name.orValue('')")
     };
     Place { it: it.to_owned(), name, level: range.level }
-}
-
-/// The pod specification; `dot` before each field.
-fn pod(served: &Served, dot: &str) -> Option<String> {
-    let pointer = served.kind.pod_spec_pointer()?;
-    Some(format!("object{}", pointer.replace('/', dot)))
-}
-
-/// The metadata of the pod template, empty where it has none.
-fn template(served: &Served) -> String {
-    match pod(served, ".?").as_deref().and_then(|path| path.strip_suffix(".?spec")) {
-        Some("object") => "object.metadata".to_owned(),
-        Some(template) => format!("{template}.?metadata.orValue({{}})"),
-        None => "{}".to_owned(),
-    }
-}
-
-/// One text for each kind, chosen by the kind of the object.
-fn by_kind(kinds: &[Served], text: impl Fn(&Served) -> String) -> String {
-    let mut texts: Vec<(String, Vec<&str>)> = Vec::new();
-    for served in kinds {
-        let own = text(served);
-        match texts.iter_mut().find(|(known, _)| *known == own) {
-            Some((_, names)) => names.push(served.name),
-            None => texts.push((own, vec![served.name])),
-        }
-    }
-    // The most common one needs no condition.
-    texts.sort_by_key(|(_, names)| names.len());
-    let last = texts.pop().map(|(text, _)| text).unwrap_or_default();
-    let choice = |(text, names): (String, Vec<&str>)| {
-        let kinds: Vec<String> = names.iter().map(|name| format!("object.kind == '{name}'")).collect();
-        format!("{} ? {text} : ", kinds.join(" || "))
-    };
-    texts.into_iter().map(choice).chain([last]).collect()
-}
-
-/// Where the pod is looked at, it has to be there.
-fn blind(variables: &[(String, String)], kinds: &[Served]) -> Option<String> {
-    let looked_at = variables.iter().any(|(name, _)| name == "pod" || name == "template");
-    looked_at.then(|| by_kind(kinds, |served| pod(served, ".").map_or("true".to_owned(), |pod| format!("has({pod})"))))
-}
-
-/// Drops the variables that nothing uses.
-fn keep_used(variables: &mut Vec<(String, String)>, validations: &[Value]) {
-    let mut texts: Vec<String> = validations.iter().map(ToString::to_string).collect();
-    let mut kept = Vec::new();
-    for (name, text) in variables.drain(..).rev() {
-        if texts.iter().any(|user| names(user, &name)) {
-            texts.push(text.clone());
-            kept.push((name, text));
-        }
-    }
-    kept.reverse();
-    *variables = kept;
-}
-
-/// Whether the text names the variable.
-fn names(text: &str, name: &str) -> bool {
-    let wanted = format!("variables.{name}");
-    let ends = |rest: &str| !rest.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_');
-    text.match_indices(&wanted).any(|(at, _)| ends(&text[at + wanted.len()..]))
 }
