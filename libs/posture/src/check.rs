@@ -131,7 +131,7 @@ fn initiative_params(
 }
 
 /// What is given, checked against what `owner` declares, with defaults for the rest.
-fn effective<'p>(
+pub(crate) fn effective<'p>(
     owner: &str,
     declared: impl IntoIterator<Item = (&'p String, &'p Parameter)> + Copy,
     given: &Map<String, Value>,

@@ -4,7 +4,7 @@ use indexmap::IndexMap;
 use rampart_content::{Catalogue, Control, Parameter, Through, Within};
 use rampart_domain::{ConfigHash, Kind, Severity};
 
-use crate::cel::Program;
+use crate::cel::{self, Program};
 use crate::compile;
 use crate::element::{self, Elements};
 use crate::pointer::Pattern;
@@ -114,7 +114,16 @@ impl Engine {
     }
 
     /// Compiles the controls of the catalogue that are `wanted`: a run over few of them needs no more.
-    pub fn compile_some(catalogue: &Catalogue, wanted: impl Fn(&Control) -> bool) -> Result<Self, CompileError> {
+    pub fn compile_some(catalogue: &Catalogue, wanted: impl Fn(&Control) -> bool + Sync) -> Result<Self, CompileError> {
+        // One thread with a deep stack for all expressions.
+        let compiled = cel::on_deep_stack(|| Self::compile_all(catalogue, &wanted));
+        compiled.unwrap_or_else(|message| {
+            let nowhere = CompileProblem { file: String::new(), field: String::new(), message };
+            Err(CompileError { problems: vec![nowhere] })
+        })
+    }
+
+    fn compile_all(catalogue: &Catalogue, wanted: &dyn Fn(&Control) -> bool) -> Result<Self, CompileError> {
         let mut problems = Vec::new();
         let mut engine = Self { controls: Vec::new(), by_id: HashMap::new(), containers: element::containers() };
         for control in catalogue.controls().filter(|control| wanted(control)) {

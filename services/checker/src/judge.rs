@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use rampart_domain::{Evidence, Severity, Status, UnknownReason, Verdict};
-use rampart_posture::policy::{Decision, Inventory, Review};
+use rampart_posture::policy::{Decision, Inventory, Prepared, Review};
 use rampart_posture::{Check, CheckSet, Completeness, Engine, Facts, Input, NeighbourQuery, NeighbourSet, Neighbours};
 use serde_json::Value;
 
@@ -150,10 +150,11 @@ impl Bench<'_> {
         let namespace = self.namespaces.get(subject.place.namespace.as_str());
         let review =
             Review { object, old_object: None, operation: None, namespace, user: None, inventory: self.inventory };
+        let prepared = Prepared::new(review);
         for loaded in self.policies {
             let message = |message: String| Some(Evidence { message, facts: Vec::new() });
             let control = (loaded.control.as_str(), loaded.severity);
-            match loaded.policy.review(&review) {
+            match loaded.policy.review_prepared(&prepared) {
                 Decision::NotMatched => {}
                 Decision::Passed => self.push(judged, subject, control, Status::Healthy, || None),
                 Decision::Unknown(reason) => {

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::error::{ErrorKind, EvalError};
 use super::inputs::Inputs;
-use super::ir::{Node, Op, Optional, Program, Variable};
+use super::ir::{Function, Node, Op, Optional, Program, Variable};
 use super::library::Call;
 use super::lower::MAX_DEPTH;
 use super::pending::Pending;
@@ -136,11 +136,7 @@ impl<'a> Run<'a> {
                 },
                 value => self.select(&value, field, node)?,
             },
-            Op::OptSelect(operand, field) => match eval(operand)? {
-                Val::Optional(None) => Val::NONE,
-                Val::Optional(Some(inner)) => found(self.select(&inner, field, node))?,
-                value => found(self.select(&value, field, node))?,
-            },
+            Op::OptSelect(operand, field) => self.looked_up(operand, field, node, scope)?.map_or(Val::NONE, Val::some),
             Op::Has(operand, field) => match eval(operand)? {
                 Val::Optional(None) => Val::Bool(false),
                 Val::Optional(Some(inner)) if inner.list_len().is_some() => Val::Bool(false),
@@ -193,6 +189,16 @@ impl<'a> Run<'a> {
                 }
                 None => return Err(error(node, ErrorKind::NoSuchOverload)),
             },
+            Op::Call(Function::OrValue, args)
+                if let [found, other] = &**args
+                    && let Op::OptSelect(operand, field) = &found.op =>
+            {
+                self.charge(found, 1)?;
+                let found = self.looked_up(operand, field, found, scope)?;
+                let other = eval(other)?;
+                self.charge(node, other.as_str().map_or(0, str::len) / 16)?;
+                found.unwrap_or(other)
+            }
             Op::Call(function, args) => return self.call(*function, args, node, scope),
             Op::Library(function, args) => {
                 let args = args.iter().map(eval).collect::<Result<Vec<_>, _>>()?;
@@ -203,6 +209,31 @@ impl<'a> Run<'a> {
                 return self.eval(&parts.1, Some(&Scope::new(&value, scope)));
             }
         })
+    }
+
+    /// What `operand.?field` finds, without the optional around it: a chain of such makes none on its way.
+    fn looked_up(
+        &self,
+        operand: &'a Node,
+        field: &'a str,
+        node: &'a Node,
+        scope: Option<&Scope<'_, 'a>>,
+    ) -> Result<Option<Val<'a>>, EvalError> {
+        let owner = if let Op::OptSelect(inner, above) = &operand.op {
+            self.charge(operand, 1)?;
+            self.looked_up(inner, above, operand, scope)?
+        } else {
+            match self.eval(operand, scope)? {
+                Val::Optional(inner) => inner.map(|inner| (*inner).clone()),
+                value => Some(value),
+            }
+        };
+        let Some(owner) = owner else { return Ok(None) };
+        match self.select(&owner, field, node) {
+            Ok(value) => Ok(Some(value)),
+            Err(error) if error.kind.is_missing() => Err(error),
+            Err(_) => Ok(None),
+        }
     }
 
     /// The value of the `index`-th `let`, computed on first use.

@@ -1,3 +1,5 @@
+use std::cell::Cell;
+
 use cel::Env;
 use cel::common::ast::{EntryExpr, Expr, IdedEntryExpr, IdedExpr, LiteralValue, SourceInfo};
 use serde_json::Value;
@@ -31,28 +33,49 @@ pub(crate) fn compile(source: &str, names: &dyn Names) -> Result<Program, Syntax
     if source.len() > longest {
         return Err(SyntaxError::at(source, 0, format!("longer than {longest} bytes")));
     }
+    on_deep_stack(|| lower(source, names)).unwrap_or_else(|error| Err(SyntaxError::at(source, 0, error)))
+}
+
+thread_local! {
+    /// Whether this thread has the stack that parsing takes.
+    static DEEP: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Does work that parses on a thread with the stack for it, once for all that is parsed in the course of it.
+///
+/// # Errors
+/// No thread could be started, or the work panicked.
+pub(crate) fn on_deep_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T, String> {
+    if DEEP.get() {
+        return Ok(work());
+    }
+    let deep = || {
+        DEEP.set(true);
+        work()
+    };
     std::thread::scope(|scope| {
-        let thread = std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, || parse(source, names));
-        let parsed = thread.map(std::thread::ScopedJoinHandle::join);
-        match parsed {
-            Ok(Ok(parsed)) => parsed,
-            Ok(Err(_)) => Err(SyntaxError::at(source, 0, "the parser failed")),
-            Err(error) => Err(SyntaxError::at(source, 0, format!("no thread to parse on: {error}"))),
-        }
+        let thread = std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, deep);
+        let thread = thread.map_err(|error| format!("no thread to parse on: {error}"))?;
+        thread.join().map_err(|_| "the parser failed".to_owned())
     })
 }
 
-fn parse(source: &str, names: &dyn Names) -> Result<Program, SyntaxError> {
+/// Parses an expression; only for what runs on a deep stack.
+pub(crate) fn parse(source: &str) -> Result<(IdedExpr, SourceInfo), SyntaxError> {
     // An environment without macros leaves `has`, `all` and the like as the calls they are written as.
     let parser = Env::default().parser();
-    let (ast, info) = parser.parse_with_source_info(source).map_err(|errors| match errors.errors.first() {
+    parser.parse_with_source_info(source).map_err(|errors| match errors.errors.first() {
         Some(error) => SyntaxError {
             line: usize::try_from(error.pos.0).unwrap_or(1),
             column: usize::try_from(error.pos.1).unwrap_or(1),
             message: error.msg.clone(),
         },
         None => SyntaxError::at(source, 0, "does not parse"),
-    })?;
+    })
+}
+
+fn lower(source: &str, names: &dyn Names) -> Result<Program, SyntaxError> {
+    let (ast, info) = parse(source)?;
     let mut lower =
         Lower { source, info: &info, names, locals: Vec::new(), depth: 0, reads: Reads::default(), lets: Vec::new() };
     let root = lower.node(&ast)?;

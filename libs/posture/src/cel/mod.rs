@@ -39,7 +39,7 @@ pub(crate) use error::{ErrorKind, EvalError, Missing, SyntaxError};
 pub(crate) use eval::Run;
 pub(crate) use inputs::{Admission, Variables};
 pub(crate) use ir::{Program, Reads, Slot, Variable};
-pub(crate) use lower::compile;
+pub(crate) use lower::{compile, on_deep_stack, parse};
 pub(crate) use names::{Member, Names, Vocabulary};
 pub(crate) use patterns::{Syntax, compile as compile_pattern, with as with_pattern};
 #[cfg(test)]

@@ -11,11 +11,13 @@
 pub mod admission;
 pub mod gatekeeper;
 mod inventory;
+mod prepared;
 mod rego;
 mod request;
 pub mod validation;
 
 pub use inventory::Inventory;
+pub use prepared::Prepared;
 use regex::Regex;
 pub use request::{RequestError, review_request};
 use serde_json::Value;
@@ -102,6 +104,11 @@ pub trait Policy: Send + Sync {
 
     /// Judges one object.
     fn review(&self, review: &Review<'_>) -> Decision;
+
+    /// As [`review`](Self::review), for an object that many policies look at.
+    fn review_prepared(&self, prepared: &Prepared<'_>) -> Decision {
+        self.review(prepared.review())
+    }
 
     /// Judges one object that comes with its admission request, for policies that look at more of a request than
     /// `review` says.

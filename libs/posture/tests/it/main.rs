@@ -7,4 +7,5 @@ mod examples;
 mod framework;
 mod gatekeeper;
 mod pod_security;
+mod properties;
 mod sources;

@@ -48,6 +48,8 @@ pub(crate) enum Code {
     IdempotencyInFlight,
     /// The external id of an AWS role is generated, never chosen.
     ExternalIdNotAccepted,
+    /// No admission policy can say what the control says; `detail` has the reason.
+    NotExportable,
     /// The signature of a batch is not the collector's.
     InvalidSignature,
     /// Another batch of the session is expected.
@@ -76,7 +78,7 @@ impl Code {
             | Self::LimitRequired
             | Self::InvalidCursor
             | Self::InvalidHeader => StatusCode::BAD_REQUEST,
-            Self::InvalidBody | Self::IdempotencyKeyReused | Self::ExternalIdNotAccepted => {
+            Self::InvalidBody | Self::IdempotencyKeyReused | Self::ExternalIdNotAccepted | Self::NotExportable => {
                 StatusCode::UNPROCESSABLE_ENTITY
             }
             Self::AlreadyExists
@@ -115,6 +117,7 @@ impl Code {
             Self::IdempotencyKeyReused => "The idempotency key was used for another request",
             Self::IdempotencyInFlight => "A request with this idempotency key is being answered",
             Self::ExternalIdNotAccepted => "The external id is generated",
+            Self::NotExportable => "There is no such policy",
             Self::InvalidSignature => "The signature does not fit",
             Self::OutOfSequence => "Another batch is expected",
             Self::SessionOver => "The session takes no more batches",

@@ -2,6 +2,7 @@
 
 mod access_receipt;
 mod accounts;
+mod admission_policy;
 mod assignments;
 mod aws_source;
 mod azure_source;
@@ -69,6 +70,7 @@ pub(crate) fn all() -> OpenApiRouter<App> {
         .merge(fix_unit_outliers::router())
         .merge(recommendations::router())
         .merge(controls::router())
+        .merge(admission_policy::router())
         .merge(frameworks::router())
         .merge(initiatives::router())
         .merge(assignments::router())

@@ -2,11 +2,13 @@
 //! clouds answer it, and `/proc` says what it cost. One file per figure.
 
 mod assessment;
+mod check;
 mod collect;
 mod estate;
 mod first_summary;
 mod fleet;
 mod measure;
+mod policies;
 mod third_party;
 mod watch;
 
@@ -41,6 +43,10 @@ enum Figure {
     Collect,
     /// 100,000 resources with every control: from nothing, 1 % changed, nothing changed.
     Resources,
+    /// `rampart check` on 1,400 manifests by every control.
+    Check,
+    /// 40 conditions of the house on one pod; 1,000 pods by 44 Gatekeeper templates, in Rego and in CEL.
+    Policies,
     /// From a changed object to its new finding, with 500 watched clusters.
     Watch,
     /// From `cargo xtask demo --once` to its summary, once built.
@@ -59,6 +65,8 @@ pub(crate) async fn bench(args: BenchArgs) -> anyhow::Result<()> {
             Figure::Pods => estate::measure(&binary, "pods", Preset::Pods10k, &[estate::UNCHANGED]).await?,
             Figure::Collect => collect::measure(&binary).await?,
             Figure::Resources => assessment::measure().await?,
+            Figure::Check => check::measure(&binary).await?,
+            Figure::Policies => policies::measure()?,
             Figure::Watch => watch::measure(&binary).await?,
             Figure::Demo => first_summary::measure()?,
         }

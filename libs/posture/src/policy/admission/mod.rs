@@ -7,6 +7,7 @@
 //! Parameter objects are among the documents. What a policy or a binding matches is decided as the API server decides it;
 //! where that takes a namespace that is not known, the decision is unknown.
 
+pub mod export;
 pub(super) mod kinds;
 mod load;
 mod matching;
@@ -20,7 +21,7 @@ use params::{ParamRef, Params};
 use serde_json::{Value, json};
 
 use super::validation::{Target, Validation};
-use super::{Decision, Policy, Review, Violation};
+use super::{Decision, Policy, Prepared, Review, Violation};
 
 /// What becomes of a policy that no binding names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,17 +59,23 @@ impl Policy for Bound {
     }
 
     fn review(&self, review: &Review<'_>) -> Decision {
-        self.decide(review, None, &Target::of(review))
+        self.decide(review, &Target::of(review), |params| self.policy.validation.evaluate(review, params))
+    }
+
+    fn review_prepared(&self, prepared: &Prepared<'_>) -> Decision {
+        let judge = |params: &Value| self.policy.validation.evaluate_prepared(prepared, params);
+        self.decide(prepared.review(), prepared.target(), judge)
     }
 
     fn review_request(&self, review: &Review<'_>, request: &Value) -> Decision {
-        self.decide(review, Some(request), &Target::of_request(review, request))
+        let judge = |params: &Value| self.policy.validation.evaluate_request(review, request, params);
+        self.decide(review, &Target::of_request(review, request), judge)
     }
 }
 
 impl Bound {
     /// Whether it looks at the object, and what it says of it.
-    fn decide(&self, review: &Review<'_>, request: Option<&Value>, target: &Target<'_>) -> Decision {
+    fn decide(&self, review: &Review<'_>, target: &Target<'_>, judge: impl Fn(&Value) -> Decision) -> Decision {
         if is_policy(target) {
             return Decision::NotMatched;
         }
@@ -80,7 +87,7 @@ impl Bound {
                 Matched::Yes => {}
             }
         }
-        let decision = self.judge(review, request, target);
+        let decision = self.judge(target, judge);
         match (blind, decision) {
             // Whether it looks at the object or not, it would have nothing against one that passes.
             (Some(reason), Decision::Violated(_) | Decision::Unknown(_)) => Decision::Unknown(reason.to_owned()),
@@ -88,7 +95,8 @@ impl Bound {
         }
     }
 
-    fn judge(&self, review: &Review<'_>, request: Option<&Value>, target: &Target<'_>) -> Decision {
+    /// What `judge` says with each of the parameters that the binding names.
+    fn judge(&self, target: &Target<'_>, judge: impl Fn(&Value) -> Decision) -> Decision {
         let found = match (&self.policy.param_kind, &self.param_ref) {
             (Some((group, kind)), Some(wanted)) => wanted.find(&self.params, group, kind, target),
             _ => Ok(vec![&Value::Null]),
@@ -98,7 +106,7 @@ impl Bound {
             Ok(found) => found,
             Err(reason) => return self.unconfigured(reason),
         };
-        let decisions = found.into_iter().map(|params| self.policy.validation.judge(review, request, target, params));
+        let decisions = found.into_iter().map(judge);
         self.with_actions(decisions.fold(Decision::NotMatched, both))
     }
 

@@ -9,7 +9,7 @@ use super::schema::Schema;
 use super::subject::Subject;
 use super::{check_depth, document, error};
 use crate::policy::rego::{self, Mode};
-use crate::policy::{Decision, LoadError, Policy, Review};
+use crate::policy::{Decision, LoadError, Policy, Prepared, Review};
 
 /// A template applied: what it matches, with its parameters.
 #[derive(Debug, Clone)]
@@ -72,7 +72,7 @@ impl Constraint {
         Self { mode, ..self }
     }
 
-    fn judge(&self, subject: &Subject<'_>) -> Decision {
+    fn judge(&self, subject: &Subject<'_>, prepared: Option<&Prepared<'_>>) -> Decision {
         let namespace = subject.namespace();
         let mut objects = subject.objects().peekable();
         if objects.peek().is_none() {
@@ -80,7 +80,7 @@ impl Constraint {
         }
         for object in objects {
             match self.matching.matches(object, namespace) {
-                Ok(true) => return self.judge.decide(subject, &self.parameters, self.mode),
+                Ok(true) => return self.judge.decide(subject, prepared, &self.parameters, self.mode),
                 Ok(false) => {}
                 Err(why) => return Decision::Unknown(why),
             }
@@ -95,10 +95,14 @@ impl Policy for Constraint {
     }
 
     fn review(&self, review: &Review<'_>) -> Decision {
-        self.judge(&Subject { review, request: None })
+        self.judge(&Subject { review, request: None }, None)
+    }
+
+    fn review_prepared(&self, prepared: &Prepared<'_>) -> Decision {
+        self.judge(&Subject { review: prepared.review(), request: None }, Some(prepared))
     }
 
     fn review_request(&self, review: &Review<'_>, request: &Value) -> Decision {
-        self.judge(&Subject { review, request: Some(request) })
+        self.judge(&Subject { review, request: Some(request) }, None)
     }
 }

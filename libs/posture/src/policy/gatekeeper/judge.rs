@@ -4,7 +4,7 @@ use super::subject::Subject;
 use super::{error, error_at};
 use crate::policy::rego::{self, Failure, Mode, Program, Sources};
 use crate::policy::validation::{Dialect, Place, Validation};
-use crate::policy::{Decision, LoadError, Violation};
+use crate::policy::{Decision, LoadError, Prepared, Violation};
 
 /// The engines that a template can have code for, the one that Gatekeeper prefers last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -92,20 +92,37 @@ impl Judge {
         }
     }
 
-    /// Judges what matched.
-    pub(super) fn decide(&self, subject: &Subject<'_>, parameters: &Parameters, mode: Mode) -> Decision {
+    /// Judges what matched; `prepared` is the review where it comes without a request.
+    pub(super) fn decide(
+        &self,
+        subject: &Subject<'_>,
+        prepared: Option<&Prepared<'_>>,
+        parameters: &Parameters,
+        mode: Mode,
+    ) -> Decision {
         match self {
-            Self::Rego(program) => by_rego(program, subject, parameters, mode),
-            Self::Cel(validation) => match subject.request {
-                Some(request) => validation.evaluate_request(subject.review, request, &parameters.json),
-                None => validation.evaluate(subject.review, &parameters.json),
+            Self::Rego(program) => by_rego(program, subject, prepared, parameters, mode),
+            Self::Cel(validation) => match (subject.request, prepared) {
+                (Some(request), _) => validation.evaluate_request(subject.review, request, &parameters.json),
+                (None, Some(prepared)) => validation.evaluate_prepared(prepared, &parameters.json),
+                (None, None) => validation.evaluate(subject.review, &parameters.json),
             },
         }
     }
 }
 
-fn by_rego(program: &Program, subject: &Subject<'_>, parameters: &Parameters, mode: Mode) -> Decision {
-    let Ok(review) = subject.as_rego() else {
+fn by_rego(
+    program: &Program,
+    subject: &Subject<'_>,
+    prepared: Option<&Prepared<'_>>,
+    parameters: &Parameters,
+    mode: Mode,
+) -> Decision {
+    let review = match prepared {
+        Some(prepared) => prepared.rego(|| subject.as_rego()),
+        None => subject.as_rego(),
+    };
+    let Ok(review) = review else {
         return Decision::Unknown("the object is nested too deep".to_owned());
     };
     let mut input = rego::object([("review", review), ("parameters", parameters.rego.clone())]);

@@ -1,6 +1,6 @@
 use serde_json::{Map, Value};
 
-use super::request::{admission, fields};
+use super::request::admission;
 use super::{Dialect, Failure, Rule, Subject, Validation};
 use crate::cel::{ErrorKind, EvalError, Program, Run, Val};
 use crate::policy::{Decision, Violation};
@@ -10,9 +10,8 @@ const STEPS: u32 = 2_000_000;
 /// Longest message in bytes that an expression may make.
 const LONGEST_MESSAGE: usize = 5 * 1024;
 
-pub(super) fn evaluate(validation: &Validation, subject: &Subject<'_>, params: &Value) -> Decision {
-    let fields = fields(subject, validation.dialect);
-    let run = Run::new(admission(validation, subject, &fields, params), STEPS);
+pub(super) fn evaluate(validation: &Validation, subject: &Subject<'_>, fields: &Value, params: &Value) -> Decision {
+    let run = Run::new(admission(validation, subject, fields, params), STEPS);
     let mut judge = Judge { validation, run: &run, violations: Vec::new(), unknown: None };
     match judge.conditions() {
         Some(false) => return Decision::NotMatched,

@@ -20,7 +20,7 @@ use rampart_domain::strip_nulls;
 use serde_json::Value;
 pub(super) use target::{Scope, Target};
 
-use super::{Decision, LoadError, Review};
+use super::{Decision, LoadError, Prepared, Review};
 use crate::cel::Program;
 
 /// Whose rules hold.
@@ -110,16 +110,19 @@ impl Validation {
         self.judge(review, Some(request), &Target::of_request(review, request), params)
     }
 
-    pub(super) fn judge(
-        &self,
-        review: &Review<'_>,
-        request: Option<&Value>,
-        target: &Target<'_>,
-        params: &Value,
-    ) -> Decision {
+    fn judge(&self, review: &Review<'_>, request: Option<&Value>, target: &Target<'_>, params: &Value) -> Decision {
         let (object, old_object) = (without_nulls(review.object), review.old_object.map(without_nulls));
         let review = Review { object: &object, old_object: old_object.as_deref(), ..*review };
-        evaluate::evaluate(self, &Subject { review: &review, request, target }, params)
+        let subject = Subject { review: &review, request, target };
+        evaluate::evaluate(self, &subject, &request::fields(&subject, self.dialect), params)
+    }
+
+    /// Judges an object that many policies look at.
+    pub(super) fn evaluate_prepared(&self, prepared: &Prepared<'_>, params: &Value) -> Decision {
+        let review = prepared.clean();
+        let subject = Subject { review: &review, request: None, target: prepared.target() };
+        let fields = prepared.fields(self.dialect, || request::fields(&subject, self.dialect));
+        evaluate::evaluate(self, &subject, fields, params)
     }
 
     /// Whether a failing evaluation violates the policy.
@@ -129,7 +132,7 @@ impl Validation {
 }
 
 /// An object as the API server has it: a field that is null is a field that is absent.
-fn without_nulls(object: &Value) -> std::borrow::Cow<'_, Value> {
+pub(super) fn without_nulls(object: &Value) -> std::borrow::Cow<'_, Value> {
     if !has_nulls(object) {
         return std::borrow::Cow::Borrowed(object);
     }

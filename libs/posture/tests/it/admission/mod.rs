@@ -2,6 +2,7 @@
 
 mod bindings;
 mod evaluation;
+mod export;
 mod gatekeeper;
 mod hostile;
 mod matching;

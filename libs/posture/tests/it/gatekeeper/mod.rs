@@ -1,4 +1,5 @@
 //! Gatekeeper templates and constraints: loading, matching, Rego, and whole policies.
+mod both;
 mod dialects;
 mod differential;
 mod loading;
@@ -19,8 +20,12 @@ fn judge(policy: &dyn Policy, object: &Value, inventory: &Inventory) -> Decision
     if object["kind"] == "AdmissionReview" {
         return review_request(policy, object, inventory).unwrap();
     }
-    let review = Review { object, old_object: None, operation: None, namespace: None, user: None, inventory };
-    policy.review(&review)
+    policy.review(&review(object, inventory))
+}
+
+/// An object as it stands.
+fn review<'a>(object: &'a Value, inventory: &'a Inventory) -> Review<'a> {
+    Review { object, old_object: None, operation: None, namespace: None, user: None, inventory }
 }
 
 /// The messages of a decision, in order; anything but passed and violated fails.
