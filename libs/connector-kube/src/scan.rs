@@ -104,8 +104,7 @@ impl Scan<'_> {
 
         let pods = async { if needs_pods { self.pods(&first).await } else { Ok(()) } };
         let rest = REST.iter().filter(|entry| self.needs(entry.kind)).map(|entry| self.list(entry));
-        let (pods, rest, config_maps, secrets) =
-            tokio::join!(pods, join_all(rest), self.config_maps(), self.secrets());
+        let (pods, rest, config_maps, secrets) = tokio::join!(pods, join_all(rest), self.config_maps(), self.secrets());
         pods.and(config_maps).and(secrets)?;
         let rest = rest.into_iter().collect::<Result<Vec<_>, _>>()?;
         match rest.into_iter().find(|(kind, _)| *kind == Kind::K8sConstraintTemplate) {
@@ -192,7 +191,7 @@ impl Scan<'_> {
                     }
                 });
                 let resources = normalize::page(&cluster, entry, source.group, &version, noted);
-                resources.filter(keep).collect()
+                resources.filter(keep).collect::<Vec<_>>()
             }
         };
         let (mut pager, source, mut read) = self.open(entry, make).await?;

@@ -163,10 +163,18 @@ mod tests {
 
     #[test]
     fn what_would_write_or_is_not_understood_is_refused() {
-        for name in
-            ["create pods", "list", "list pods; rm", "delete pods/x", "list /version", "get pods/", "pods list x", "list *",
-            "get *.apps/x", "list p*ds"]
-        {
+        for name in [
+            "create pods",
+            "list",
+            "list pods; rm",
+            "delete pods/x",
+            "list /version",
+            "get pods/",
+            "pods list x",
+            "list *",
+            "get *.apps/x",
+            "list p*ds",
+        ] {
             assert!(name.parse::<Right>().is_err(), "{name}");
         }
     }

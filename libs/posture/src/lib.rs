@@ -29,8 +29,8 @@ mod input;
 pub mod live;
 #[cfg(test)]
 mod oracle;
-mod pointer;
 pub mod pod_security;
+mod pointer;
 pub mod policy;
 pub mod score;
 #[cfg(test)]

@@ -25,6 +25,7 @@ mod issuer;
 mod jobs;
 mod kubernetes_source;
 mod onboarding;
+mod pod_security_readiness;
 mod preflights;
 mod previews;
 mod pricings;
@@ -63,6 +64,7 @@ pub(crate) fn all() -> OpenApiRouter<App> {
         .merge(images::router())
         .merge(findings::router())
         .merge(recommendations::router())
+        .merge(pod_security_readiness::router())
         .merge(controls::router())
         .merge(frameworks::router())
         .merge(initiatives::router())

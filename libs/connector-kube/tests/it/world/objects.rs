@@ -59,13 +59,12 @@ pub(crate) fn estate() -> World {
         let item = json!({"metadata": {"name": format!("one-{plural}"), "uid": plural}, "data": {"k": "s3cr3t"}});
         world.lists.insert((*path).to_owned(), vec![item]);
     }
-    let template = |kind: &str| {
-        json!({"metadata": {"name": kind.to_lowercase(), "uid": kind}, "spec": {"crd": {"spec": {"names": {"kind": kind}}}}})
-    };
+    let template = |kind: &str| json!({"metadata": {"name": kind.to_lowercase(), "uid": kind}, "spec": {"crd": {"spec": {"names": {"kind": kind}}}}});
     // The second has just been made: its kind is not served yet.
     let templates = vec![template("K8sRequiredLabels"), template("K8sNotServedYet")];
     world.lists.insert("/apis/templates.gatekeeper.sh/v1/constrainttemplates".to_owned(), templates);
-    let constraint = json!({"metadata": {"name": "owner", "uid": "constraint"}, "spec": {}, "status": {"violations": []}});
+    let constraint =
+        json!({"metadata": {"name": "owner", "uid": "constraint"}, "spec": {}, "status": {"violations": []}});
     let path = "/apis/constraints.gatekeeper.sh/v1beta1/k8srequiredlabels";
     world.lists.insert(path.to_owned(), vec![constraint]);
     let config_map = |name: &str| json!({"metadata": {"name": name, "namespace": "kube-system"}, "data": {"k": "v"}});

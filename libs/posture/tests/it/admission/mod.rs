@@ -5,6 +5,7 @@ mod evaluation;
 mod gatekeeper;
 mod hostile;
 mod matching;
+mod webhooks;
 
 use rampart_posture::policy::admission::{Unbound, load};
 use rampart_posture::policy::{Decision, Inventory, LoadError, Operation, Policy, Review};

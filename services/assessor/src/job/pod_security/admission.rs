@@ -12,7 +12,7 @@ use rampart_store::verdict::StoredResource;
 use serde_json::{Value, json};
 
 use super::members::Members;
-use super::{Ground, labels_of};
+use super::{Ground, Unasked, labels_of};
 
 const POD_SECURITY: &str = "pod_security";
 const ADMISSION_POLICY: &str = "validating_admission_policy";
@@ -51,7 +51,7 @@ struct Rule {
 #[derive(Clone, Default)]
 struct Said {
     refused_by: Vec<Refuser>,
-    unjudged: BTreeSet<(String, String, String)>,
+    unjudged: Unasked,
 }
 
 impl Admission {
@@ -162,7 +162,8 @@ impl Admission {
                     "it refuses such pods where it is asked, and whether it is could not be told".to_owned()
                 }
                 (Decision::Violated(violations), Asked::Yes) => {
-                    let messages: BTreeSet<String> = violations.into_iter().map(|violation| violation.message).collect();
+                    let messages: BTreeSet<String> =
+                        violations.into_iter().map(|violation| violation.message).collect();
                     let message = messages.into_iter().collect::<Vec<_>>().join("; ");
                     said.refused_by.push(Refuser { r#type: (*r#type).to_owned(), name: name(), message });
                     continue;
@@ -195,13 +196,12 @@ impl Admission {
 impl Ground {
     /// Running pods of a namespace that would be refused if they were created again, and what could not be asked about them.
     /// What kubelets start from files comes back without asking.
-    #[expect(clippy::type_complexity, reason = "two lists, each in the form that it is collected in")]
     pub(super) fn stranded(
         &self,
         namespace: &StoredResource,
         members: &Members<'_>,
-    ) -> Result<(Vec<Stranded>, BTreeSet<(String, String, String)>), StoreError> {
-        let (mut stranded, mut unjudged) = (Vec::new(), BTreeSet::new());
+    ) -> Result<(Vec<Stranded>, Unasked), StoreError> {
+        let (mut stranded, mut unjudged) = (Vec::new(), Unasked::new());
         for member in members.owners().filter(|member| member.resource.kind != Kind::K8sStaticPod) {
             let mut known: HashMap<ConfigHash, Said> = HashMap::new();
             let mut counts: BTreeMap<Vec<Refuser>, u64> = BTreeMap::new();
@@ -239,7 +239,8 @@ impl Ground {
             if messages.is_empty() {
                 let undecided = found.undecided_by(setting.level);
                 said.unjudged.extend(
-                    undecided.map(|it| (POD_SECURITY.to_owned(), name.clone(), format!("{}: {}", it.control, it.message))),
+                    undecided
+                        .map(|it| (POD_SECURITY.to_owned(), name.clone(), format!("{}: {}", it.control, it.message))),
                 );
             } else {
                 let message = format!("violates PodSecurity \"{name}\": {}", messages.join("; "));

@@ -149,7 +149,9 @@ fn blocker(examined: &Examined<'_, '_>, next: Level) -> Option<Blocker> {
         running: resource.active,
         template,
         pods,
-        controls: controls.map(|(control, message)| Violation { control: control.into(), message: message.into() }).collect(),
+        controls: controls
+            .map(|(control, message)| Violation { control: control.into(), message: message.into() })
+            .collect(),
     })
 }
 
@@ -175,11 +177,8 @@ fn stated(labels: &Value) -> BTreeMap<String, String> {
 
 /// Whether the platform manages a namespace: it is one that every cluster has, or all that it holds is the platform's.
 fn is_system(namespace: &StoredResource, members: &Members<'_>) -> bool {
-    let is_platform = |resource: &StoredResource| {
-        matches!(resource.managed_by.parse(), Ok(ManagedBy::Platform | ManagedBy::Addon))
-    };
+    let is_platform =
+        |resource: &StoredResource| matches!(resource.managed_by.parse(), Ok(ManagedBy::Platform | ManagedBy::Addon));
     let mut held = members.owners().map(|member| member.resource).peekable();
-    SYSTEM.contains(&&*namespace.name)
-        || is_platform(namespace)
-        || (held.peek().is_some() && held.all(is_platform))
+    SYSTEM.contains(&&*namespace.name) || is_platform(namespace) || (held.peek().is_some() && held.all(is_platform))
 }

@@ -69,8 +69,11 @@ struct Judged {
     namespace: Namespace,
     pods: u64,
     stranded: Vec<Stranded>,
-    unjudged: BTreeSet<(String, String, String)>,
+    unjudged: Unasked,
 }
+
+/// What could not be asked: type, name and reason of each.
+type Unasked = BTreeSet<(String, String, String)>;
 
 pub(super) async fn run(desk: &Desk<'_>, request: Value) -> Result<Value, JobError> {
     let request: Request = serde_json::from_value(request).map_err(|error| JobError::Refused(error.to_string()))?;
@@ -83,7 +86,8 @@ pub(super) async fn run(desk: &Desk<'_>, request: Value) -> Result<Value, JobErr
     let around = verdict::neighbours(&mut tx, unit, &place, &ADMISSION, None).await?;
     drop(tx);
 
-    let sees = |namespace: &str| desk.visible.sees(cluster.account.as_deref(), Some(cluster.cluster_id), Some(namespace));
+    let sees =
+        |namespace: &str| desk.visible.sees(cluster.account.as_deref(), Some(cluster.cluster_id), Some(namespace));
     let (all, rules): (Vec<_>, Vec<_>) = around.into_iter().partition(|it| it.kind == Kind::K8sNamespace);
     let (mut namespaces, mut not_found) = (Vec::new(), request.namespaces.clone());
     for namespace in all.into_iter().filter(|it| sees(&it.name)) {
