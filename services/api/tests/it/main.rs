@@ -9,6 +9,7 @@ mod document;
 mod federation;
 mod onboarding;
 mod paging;
+mod pod_security_readiness;
 mod problems;
 mod reads;
 mod support;
