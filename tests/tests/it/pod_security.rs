@@ -325,7 +325,7 @@ async fn pods_that_policies_of_the_cluster_refuse_do_not_come_back() {
 
     let report = run(&estate, &everything(), request(&estate)).await.unwrap();
     let stranded = report["will_not_come_back"].as_array().unwrap();
-    let [web, alone] = &stranded[..] else { panic!("two owners: {report}") };
+    let [alone, web] = &stranded[..] else { panic!("two owners: {report}") };
     let what = ["namespace", "kind", "name", "pods", "running"].map(|field| web[field].clone());
     assert_eq!(what, [json!("shop"), json!("Deployment"), json!("web"), json!(2), json!(3)]);
     let refuser = json!({"type": "gatekeeper", "name": "K8sNoLatest/deny", "message": "container app runs latest"});
