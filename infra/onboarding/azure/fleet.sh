@@ -30,6 +30,7 @@ for subscription in "$@"; do
     "Microsoft.ContainerService/managedClusters/batch/jobs/read",
     "Microsoft.ContainerService/managedClusters/cilium.io/ciliumclusterwidenetworkpolicies/read",
     "Microsoft.ContainerService/managedClusters/cilium.io/ciliumnetworkpolicies/read",
+    "Microsoft.ContainerService/managedClusters/constraints.gatekeeper.sh/*/read",
     "Microsoft.ContainerService/managedClusters/crd.projectcalico.org/globalnetworkpolicies/read",
     "Microsoft.ContainerService/managedClusters/crd.projectcalico.org/networkpolicies/read",
     "Microsoft.ContainerService/managedClusters/discovery.k8s.io/endpointslices/read",
@@ -57,6 +58,7 @@ for subscription in "$@"; do
     "Microsoft.ContainerService/managedClusters/serviceaccounts/read",
     "Microsoft.ContainerService/managedClusters/services/read",
     "Microsoft.ContainerService/managedClusters/storage.k8s.io/storageclasses/read",
+    "Microsoft.ContainerService/managedClusters/templates.gatekeeper.sh/constrainttemplates/read",
     "Microsoft.ContainerService/managedClusters/version/read"
   ],
   "NotDataActions": [],

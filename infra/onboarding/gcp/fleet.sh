@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
 # Rights of Rampart inside every GKE cluster of some projects: IAM decides there, nothing is written to a cluster.
 # IAM does not know these; bind the ClusterRole of the Kubernetes manifest where they matter:
+#   list *.constraints.gatekeeper.sh
 #   list adminnetworkpolicies.policy.networking.k8s.io
 #   list baselineadminnetworkpolicies.policy.networking.k8s.io
 #   list ciliumclusterwidenetworkpolicies.cilium.io
 #   list ciliumnetworkpolicies.cilium.io
+#   list constrainttemplates.templates.gatekeeper.sh
 #   list gatewayclasses.gateway.networking.k8s.io
 #   list gateways.gateway.networking.k8s.io
 #   list globalnetworkpolicies.crd.projectcalico.org

@@ -1,3 +1,5 @@
+use crate::kinds::CONSTRAINTS;
+
 /// The permission under which a call was made, in the words of [`crate::KubeConnector`]'s permissions: `list pods`,
 /// `list deployments.apps`, `get namespaces/kube-system`, `get /version`. A call that reads no resource by a known form
 /// stands for itself.
@@ -10,8 +12,13 @@ pub fn permission_of(call: &str) -> String {
         ["apis", group, _, rest @ ..] => (*group, rest),
         _ => (path, &[] as &[&str]),
     };
+    // Constraints are read under one permission, whatever their kind.
+    let rest = match rest {
+        [_, below @ ..] if group == CONSTRAINTS.sources[0].group => [&[CONSTRAINTS.plural], below].concat(),
+        rest => rest.to_vec(),
+    };
     let named = |resource: &str| if group.is_empty() { resource.to_owned() } else { format!("{resource}.{group}") };
-    match rest {
+    match rest[..] {
         [resource] | ["namespaces", _, resource] => format!("list {}", named(resource)),
         [resource, name] | ["namespaces", _, resource, name] => format!("get {}/{name}", named(resource)),
         _ => format!("get {path}"),
@@ -49,5 +56,7 @@ mod tests {
         assert_eq!(permission_of(review), review);
         assert_eq!(permission_of("GET /apis"), "get /apis");
         assert_eq!(permission_of("GET /api/v1/namespaces/shop/pods"), "list pods");
+        let constraints = "GET /apis/constraints.gatekeeper.sh/v1beta1/k8srequiredlabels";
+        assert_eq!(permission_of(constraints), "list *.constraints.gatekeeper.sh");
     }
 }

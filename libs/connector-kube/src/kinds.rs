@@ -28,7 +28,7 @@ impl Source {
 #[derive(Debug)]
 pub(crate) struct Entry {
     pub(crate) kind: Kind,
-    /// Kind in Kubernetes' own spelling.
+    /// Kind in Kubernetes' own spelling; empty where each object says its own.
     pub(crate) name: &'static str,
     pub(crate) plural: &'static str,
     /// Where it may be served, best first.
@@ -51,6 +51,8 @@ const RBAC: &[Source] = &[at("rbac.authorization.k8s.io", "v1")];
 const ADMISSION: &[Source] = &[at("admissionregistration.k8s.io", "v1")];
 const ADMISSION_POLICY: &[Source] =
     &[at("admissionregistration.k8s.io", "v1"), at("admissionregistration.k8s.io", "v1beta1")];
+const TEMPLATES: &[Source] = &[at("templates.gatekeeper.sh", "v1"), at("templates.gatekeeper.sh", "v1beta1")];
+const OF_TEMPLATES: &[Source] = &[at("constraints.gatekeeper.sh", "v1beta1")];
 const STORAGE: &[Source] = &[at("storage.k8s.io", "v1")];
 const EXTENSIONS: &[Source] = &[at("apiextensions.k8s.io", "v1")];
 const GATEWAY: &[Source] = &[
@@ -86,6 +88,7 @@ const CALICO_POLICY: &str = "Calico";
 const ADMIN_NETWORK_POLICY: &str = "AdminNetworkPolicy";
 const CILIUM_POLICY: &str = "Cilium";
 const VAP: &str = "ValidatingAdmissionPolicy";
+const GATEKEEPER: &str = "Gatekeeper";
 
 /// What owners roll up through and pods run on. Read before pods.
 pub(crate) const FIRST: &[Entry] = &[
@@ -169,6 +172,7 @@ pub(crate) const REST: &[Entry] = &[
         ADMISSION_POLICY,
         VAP,
     ),
+    optional(Kind::K8sConstraintTemplate, "ConstraintTemplate", "constrainttemplates", TEMPLATES, GATEKEEPER),
     entry(Kind::K8sResourceQuota, "ResourceQuota", "resourcequotas", CORE),
     entry(Kind::K8sLimitRange, "LimitRange", "limitranges", CORE),
     names_only(Kind::K8sCustomResourceDefinition, "CustomResourceDefinition", "customresourcedefinitions", EXTENSIONS),
@@ -176,6 +180,8 @@ pub(crate) const REST: &[Entry] = &[
     entry(Kind::K8sPersistentVolume, "PersistentVolume", "persistentvolumes", CORE),
 ];
 
+/// Constraints are of as many kinds as there are templates, which are listed one by one: an object says its own.
+pub(crate) const CONSTRAINTS: Entry = optional(Kind::K8sConstraint, "", "*", OF_TEMPLATES, GATEKEEPER);
 pub(crate) const CONFIG_MAPS: Entry = names_only(Kind::K8sConfigMap, "ConfigMap", "configmaps", CORE);
 pub(crate) const SECRETS: Entry = names_only(Kind::K8sSecret, "Secret", "secrets", CORE);
 
@@ -258,8 +264,8 @@ pub(crate) enum Aws {
     No,
 }
 
-/// How a kind is watched; `None` for kinds that are only read by scans: what is derived, what is one answer, and names whose
-/// listing would grant content.
+/// How a kind is watched; `None` for kinds that are only read by scans: what is derived, what is one answer, constraints,
+/// and names whose listing would grant content.
 pub(crate) fn watched(kind: Kind) -> Option<&'static Entry> {
     FIRST.iter().chain([&PODS]).chain(REST).find(|entry| entry.kind == kind)
 }
@@ -268,13 +274,14 @@ pub(crate) fn watched(kind: Kind) -> Option<&'static Entry> {
 pub(crate) fn entries(options: &Options) -> impl Iterator<Item = &'static Entry> {
     let config_maps = options.list_config_map_names.then_some(&CONFIG_MAPS);
     let secrets = options.list_secret_names.then_some(&SECRETS);
-    FIRST.iter().chain([&PODS]).chain(REST).chain(config_maps).chain(secrets)
+    FIRST.iter().chain([&PODS]).chain(REST).chain([&CONSTRAINTS]).chain(config_maps).chain(secrets)
 }
 
 /// The kinds that are incomplete when `kind` is not read.
 pub(crate) fn lost_with(kind: Kind) -> Vec<Kind> {
     match kind {
         Kind::K8sPod => [&[kind][..], &DERIVED].concat(),
+        Kind::K8sConstraintTemplate => vec![kind, Kind::K8sConstraint],
         Kind::K8sNode => vec![kind, Kind::K8sStaticPod, Kind::RunningImage],
         Kind::K8sReplicaSet | Kind::K8sJob | Kind::K8sReplicationController => vec![kind, Kind::K8sWorkload],
         _ => vec![kind],

@@ -52,17 +52,12 @@ impl Manifests {
             None => return None,
         };
         let mut resource = object(&self.cluster, entry, group(&api_version), &api_version, item)?;
-        if resource.kind == Kind::K8sWorkload {
-            resource.native_id =
-                self.cluster.id(group(&api_version), &name, resource.namespace.as_deref(), &resource.name);
-            resource.config["kind"] = name.into();
-        }
         resource.managed_by = ManagedBy::Customer;
         Some(resource)
     }
 }
 
-/// Stands for every kind that no scan reads; its own word is put in afterwards.
+/// Stands for every kind that no scan reads.
 const WORKLOAD: Entry = Entry { kind: Kind::K8sWorkload, name: "", ..PODS };
 
 fn group(api_version: &str) -> &str {

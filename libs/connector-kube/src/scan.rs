@@ -3,6 +3,7 @@
 //! ```text
 //! kube-system (identity) ─▶ /version, /apis ─▶ nodes, replica sets, jobs ─┬▶ pods ─▶ workloads, static pods, images
 //!                                                                         └▶ everything else, a few lists at a time
+//!                                                                            └▶ constraints, by their templates
 //! ```
 
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -15,7 +16,7 @@ use tokio::sync::Semaphore;
 
 use crate::client::{Accept, Api};
 use crate::discover::{self, Groups, candidates};
-use crate::kinds::{Aws, CONFIG_MAPS, DERIVED, Entry, FIRST, PODS, REST, SECRETS, Source};
+use crate::kinds::{Aws, CONFIG_MAPS, CONSTRAINTS, DERIVED, Entry, FIRST, PODS, REST, SECRETS, Source};
 use crate::list::{Items, Pager, Read};
 use crate::normalize::{self, Cluster, Owners, Pods};
 use crate::{KubeConnector, Positions};
@@ -34,6 +35,8 @@ struct Scan<'a> {
     owners: Arc<RwLock<Owners>>,
     gate: Semaphore,
     positions: Mutex<Positions>,
+    /// Kinds that constraint templates make, as far as templates were read.
+    constraint_kinds: Mutex<Vec<String>>,
 }
 
 /// Reads the cluster. An error means that not even its identity could be read, or that nobody takes results any more.
@@ -57,6 +60,7 @@ pub(crate) async fn run(
         owners: Arc::default(),
         gate: Semaphore::new(connector.options.lists_at_once.max(1)),
         positions: Mutex::default(),
+        constraint_kinds: Mutex::default(),
     };
     let closed = |_: SinkClosed| ConnectorError::new(ErrorKind::Cancelled, "scan", "nobody takes the results any more");
     Box::pin(scan.everything()).await.map_err(closed)?;
@@ -85,7 +89,7 @@ impl From<SinkClosed> for Stop {
 
 impl Scan<'_> {
     async fn everything(&self) -> Result<(), SinkClosed> {
-        let plan = [Kind::K8sCluster, Kind::K8sConfigMap, Kind::K8sSecret, Kind::K8sPod]
+        let plan = [Kind::K8sCluster, Kind::K8sConfigMap, Kind::K8sSecret, Kind::K8sPod, Kind::K8sConstraint]
             .into_iter()
             .chain(FIRST.iter().chain(REST).map(|entry| entry.kind))
             .chain(DERIVED)
@@ -99,10 +103,19 @@ impl Scan<'_> {
         let first: Vec<(Kind, Outcome)> = first.into_iter().collect::<Result<_, _>>()?;
 
         let pods = async { if needs_pods { self.pods(&first).await } else { Ok(()) } };
-        let rest = join_all(REST.iter().filter(|entry| self.wants(entry.kind)).map(|entry| self.list(entry)));
-        let (pods, rest, config_maps, secrets) = tokio::join!(pods, rest, self.config_maps(), self.secrets());
+        let rest = REST.iter().filter(|entry| self.needs(entry.kind)).map(|entry| self.list(entry));
+        let (pods, rest, config_maps, secrets) = tokio::join!(pods, join_all(rest), self.config_maps(), self.secrets());
         pods.and(config_maps).and(secrets)?;
-        rest.into_iter().try_for_each(|listed| listed.map(drop))
+        let rest = rest.into_iter().collect::<Result<Vec<_>, _>>()?;
+        match rest.into_iter().find(|(kind, _)| *kind == Kind::K8sConstraintTemplate) {
+            Some((_, templates)) if self.wants(Kind::K8sConstraint) => self.constraints(templates).await,
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether a kind is asked for, or what is asked for cannot be read without it.
+    fn needs(&self, kind: Kind) -> bool {
+        self.wants(kind) || (kind == Kind::K8sConstraintTemplate && self.wants(Kind::K8sConstraint))
     }
 
     fn wants(&self, kind: Kind) -> bool {
@@ -178,15 +191,78 @@ impl Scan<'_> {
                     }
                 });
                 let resources = normalize::page(&cluster, entry, source.group, &version, noted);
-                resources.filter(keep).collect()
+                resources.filter(keep).collect::<Vec<_>>()
             }
         };
         let (mut pager, source, mut read) = self.open(entry, make).await?;
         while let Some(Read { page, remaining }) = read {
+            if entry.kind == Kind::K8sConstraintTemplate {
+                self.note_templates(&page);
+            }
             self.page(entry.kind, page, remaining).await?;
             read = pager.next(make(source)).await?;
         }
         self.read_up_to(entry.kind, &pager);
+        Ok(())
+    }
+
+    /// Remembers the kinds that templates make. A list that began again brings them a second time.
+    fn note_templates(&self, templates: &[Resource]) {
+        let made = templates.iter().filter_map(|it| it.config.pointer("/spec/crd/spec/names/kind")?.as_str());
+        let is_name = |kind: &&str| !kind.is_empty() && kind.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+        let mut kinds = self.constraint_kinds.lock().unwrap_or_else(PoisonError::into_inner);
+        for kind in made.filter(is_name) {
+            if !kinds.iter().any(|known| known == kind) {
+                kinds.push(kind.to_owned());
+            }
+        }
+    }
+
+    /// Constraints of every kind that templates make. `templates` is what became of the list of templates.
+    async fn constraints(&self, templates: Outcome) -> Result<(), SinkClosed> {
+        let _permit = self.gate.acquire().await.expect("the semaphore is never closed");
+        self.start(Kind::K8sConstraint).await?;
+        let kinds = std::mem::take(&mut *self.constraint_kinds.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut outcome = templates;
+        for kind in kinds {
+            match self.constraints_of(&kind).await {
+                // A template whose kind is not served yet has no constraints.
+                Err(Stop::Failed(error)) if error.kind == ErrorKind::NotFound => {}
+                listed => {
+                    let listed = ended(listed)?;
+                    if listed != Outcome::Complete {
+                        outcome = listed;
+                        break;
+                    }
+                }
+            }
+        }
+        self.finish(Kind::K8sConstraint, outcome).await.map(drop)
+    }
+
+    async fn constraints_of(&self, kind: &str) -> Result<(), Stop> {
+        let Some(source) = candidates(self.groups.as_ref().ok(), &CONSTRAINTS).first().copied() else { return Ok(()) };
+        let make = || {
+            let (cluster, kind) = (Arc::clone(&self.cluster), kind.to_owned());
+            move |items: Items<'_>| {
+                let version = api_version(source);
+                let said = items.map(|mut item| {
+                    if let Some(fields) = item.as_object_mut() {
+                        fields.insert("kind".to_owned(), kind.as_str().into());
+                    }
+                    item
+                });
+                normalize::page(&cluster, &CONSTRAINTS, source.group, &version, said).collect::<Vec<_>>()
+            }
+        };
+        // Gatekeeper names the resource by the kind in lower case.
+        let path = source.path(&kind.to_lowercase());
+        let mut pager = Pager::new(self.api, path, CONSTRAINTS.accept, self.connector.options.page.max(1));
+        let mut read = pager.next(make()).await?;
+        while let Some(Read { page, remaining }) = read {
+            self.page(Kind::K8sConstraint, page, remaining).await?;
+            read = pager.next(make()).await?;
+        }
         Ok(())
     }
 

@@ -164,6 +164,10 @@ text_enum! {
         K8sValidatingAdmissionPolicy = "k8s.validatingadmissionpolicy",
         /// The binding of an admission policy.
         K8sValidatingAdmissionPolicyBinding = "k8s.validatingadmissionpolicybinding",
+        /// A constraint template of Gatekeeper.
+        K8sConstraintTemplate = "k8s.constrainttemplate",
+        /// A constraint of Gatekeeper, of whichever kind its template made.
+        K8sConstraint = "k8s.constraint",
         /// A resource quota.
         K8sResourceQuota = "k8s.resourcequota",
         /// A limit range.

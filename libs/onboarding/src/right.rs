@@ -7,7 +7,7 @@ pub enum Right {
         verb: String,
         /// API group; empty for the core group.
         group: String,
-        /// Plural of the resource.
+        /// Plural of the resource; `*` for every resource of the group.
         resource: String,
     },
     /// A verb on one object: `get namespaces/kube-system`.
@@ -39,7 +39,7 @@ impl std::str::FromStr for Right {
         let is_word = |text: &str, extra: &str| {
             !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || extra.contains(c))
         };
-        if !["get", "list", "watch"].contains(&verb) || !is_word(target, "./-_") {
+        if !["get", "list", "watch"].contains(&verb) || !is_word(target, "./-_*") {
             return Err(malformed());
         }
         if target.starts_with('/') {
@@ -49,6 +49,7 @@ impl std::str::FromStr for Right {
         let (resource, group) = kind.split_once('.').unwrap_or((kind, ""));
         let (verb, group, resource) = (verb.to_owned(), group.to_owned(), resource.to_owned());
         match object {
+            None if resource == "*" && is_word(&group, ".-") => Ok(Self::Resource { verb, group, resource }),
             _ if !is_word(&resource, "") => Err(malformed()),
             None => Ok(Self::Resource { verb, group, resource }),
             Some(object) if is_word(object, "-.") => {
@@ -151,6 +152,8 @@ mod tests {
         check("get namespaces/kube-system", Some("namespaces"), Some("container.namespaces.get"));
         check("get configmaps/aws-auth", None, None);
         check("get /version", Some("version"), None);
+        let constraints = "constraints.gatekeeper.sh";
+        check(&format!("list *.{constraints}"), Some(&format!("{constraints}/*")), None);
         check(
             "list validatingadmissionpolicies.admissionregistration.k8s.io",
             Some("admissionregistration.k8s.io/validatingadmissionpolicies"),
@@ -160,9 +163,18 @@ mod tests {
 
     #[test]
     fn what_would_write_or_is_not_understood_is_refused() {
-        for name in
-            ["create pods", "list", "list pods; rm", "delete pods/x", "list /version", "get pods/", "pods list x"]
-        {
+        for name in [
+            "create pods",
+            "list",
+            "list pods; rm",
+            "delete pods/x",
+            "list /version",
+            "get pods/",
+            "pods list x",
+            "list *",
+            "get *.apps/x",
+            "list p*ds",
+        ] {
             assert!(name.parse::<Right>().is_err(), "{name}");
         }
     }

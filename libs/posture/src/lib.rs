@@ -5,6 +5,7 @@
 //! Initiative + parameters ──resolve──> Selections ──checks──> CheckSet
 //! Engine + CheckSet + Input ──evaluate──> (Check, Verdict)…
 //! verdict counts ──score──> secure score
+//! pods and templates ──pod_security──> the level that their namespace could enforce
 //! ```
 //!
 //! The same engine serves assessment, admission and CI. Unknown is never healthy: whatever a verdict needs and cannot
@@ -28,6 +29,7 @@ mod input;
 pub mod live;
 #[cfg(test)]
 mod oracle;
+pub mod pod_security;
 mod pointer;
 pub mod policy;
 pub mod score;

@@ -25,6 +25,8 @@ const CLUSTER_WIDE: &[Kind] = &[
     Kind::K8sMutatingWebhookConfiguration,
     Kind::K8sValidatingAdmissionPolicy,
     Kind::K8sValidatingAdmissionPolicyBinding,
+    Kind::K8sConstraintTemplate,
+    Kind::K8sConstraint,
     Kind::K8sCustomResourceDefinition,
     Kind::K8sStorageClass,
     Kind::K8sPersistentVolume,

@@ -20,6 +20,7 @@ mod lost_access;
 mod ordering;
 mod organizations;
 mod other_organizations;
+mod pod_security;
 mod rescan;
 mod tenants;
 mod verdicts;

@@ -65,6 +65,7 @@ async fn own_values(client: &Client, name: &str) -> BTreeMap<&'static str, Strin
         ("connector", connector),
         ("finding_id", first(&changed, "id")),
         ("fix_unit_id", first(&client.list("/v1/fix-units").await, "id")),
+        ("readiness_id", first(&client.list("/v1/pod-security-readiness").await, "id")),
         ("resource_id", first(&client.list("/v1/resources").await, "id")),
         ("scan_id", first(&client.list("/v1/scans").await, "id")),
         ("token_id", first(&client.list("/v1/tokens").await, "id")),
@@ -107,6 +108,10 @@ async fn nothing_of_one_tenant_is_visible_to_another() {
     }
     for (client, name) in clients.iter().zip(names) {
         platform.scan(client, &["cluster", "account", "organization"].map(|what| format!("{name}-{what}"))).await;
+    }
+    for client in &clients {
+        let cluster = first(&client.list("/v1/clusters").await, "id");
+        client.post("/v1/pod-security-readiness", &json!({ "cluster_id": cluster })).await;
     }
     let (acme, globex) = (&clients[0], &clients[1]);
 

@@ -102,6 +102,10 @@ pub(crate) fn object(
     item: Value,
 ) -> Option<Resource> {
     let Value::Object(mut object) = item else { return None };
+    let kind = match (entry.name, object.get("kind").and_then(Value::as_str)) {
+        ("", own) => own.unwrap_or_default().to_owned(),
+        (name, _) => name.to_owned(),
+    };
     let meta = Meta::take(&mut object)?;
     let managed_by = managed::managed_by(entry.kind, &meta, &object);
     let active = is_active(entry.kind, &object);
@@ -110,12 +114,12 @@ pub(crate) fn object(
     strip::churn(entry.kind, &mut object);
     let (namespace, name, labels, uid, version) = (meta.namespace, meta.name, meta.labels, meta.uid, meta.version);
     object.insert("apiVersion".to_owned(), api_version.into());
-    object.insert("kind".to_owned(), entry.name.into());
+    let native_id = cluster.id(group, &kind, namespace.as_deref(), &name);
+    object.insert("kind".to_owned(), kind.into());
     let mut config = Value::Object(object);
     redact(&cluster.redactor, entry.kind, &mut config);
     strip_nulls(&mut config);
 
-    let native_id = cluster.id(group, entry.name, namespace.as_deref(), &name);
     let mut resource = cluster.resource(entry.kind, native_id, name, config);
     resource.namespace = namespace;
     resource.labels = labels;

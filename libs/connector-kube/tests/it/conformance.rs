@@ -30,6 +30,7 @@ impl Harness for Kube {
             (Kind::K8sPod, 602),
             (Kind::K8sReplicaSet, 2),
             (Kind::K8sConfigMap, 2),
+            (Kind::K8sConstraintTemplate, 2),
             (Kind::RunningImage, 2),
         ]);
         let scope = Scope::Cluster { native_id: format!("k8s://{UID}"), uid: Some(UID.to_owned()) };
@@ -44,8 +45,15 @@ impl Harness for Kube {
 
     fn applies(&self, permission: &Permission, fault: Fault) -> bool {
         // A 404 on what may not be installed, or on the one config map, says that it is not there: that is an answer.
-        let optional =
-            ["gateway.networking", "cilium", "projectcalico", "policy.networking", "validatingadmission", "aws-auth"];
+        let optional = [
+            "gateway.networking",
+            "cilium",
+            "projectcalico",
+            "policy.networking",
+            "validatingadmission",
+            "gatekeeper",
+            "aws-auth",
+        ];
         fault != Fault::Unsupported || !optional.iter().any(|word| permission.name.contains(word))
     }
 }

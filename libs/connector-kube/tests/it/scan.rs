@@ -91,6 +91,40 @@ async fn pages_are_followed_and_pods_roll_up() {
 }
 
 #[tokio::test]
+async fn constraints_are_read_kind_by_kind_as_their_templates_name_them() {
+    let (world, connector, _guard) = start(estate(), Cloud::Aws, options()).await;
+    let all = resources(&connector, &[Kind::K8sConstraint]).await;
+    let [constraint] = &all[..] else { panic!("one constraint and nothing else: {all:?}") };
+    assert!(constraint.native_id.as_str().ends_with("/constraints.gatekeeper.sh/K8sRequiredLabels//owner"));
+    assert_eq!(constraint.config["kind"], "K8sRequiredLabels");
+    assert_eq!(constraint.config["apiVersion"], "constraints.gatekeeper.sh/v1beta1");
+    assert!(constraint.config.get("status").is_none(), "what its audit counts is not kept");
+    assert_eq!(world.requests("/apis/constraints.gatekeeper.sh").len(), 2, "one list for each template");
+
+    let mut world = estate();
+    world.lists.retain(|path, _| !path.contains("gatekeeper"));
+    let (_world, connector, _guard) = start(world, Cloud::Aws, options()).await;
+    let recording = record(&connector, None).await;
+    for kind in [Kind::K8sConstraintTemplate, Kind::K8sConstraint] {
+        assert_eq!(*outcome(&recording, kind), Outcome::NotApplicable("Gatekeeper is not installed".to_owned()));
+    }
+}
+
+#[tokio::test]
+async fn constraints_are_not_whole_without_every_template_and_every_kind() {
+    for path in [
+        "/apis/templates.gatekeeper.sh/v1/constrainttemplates",
+        "/apis/constraints.gatekeeper.sh/v1beta1/k8srequiredlabels",
+    ] {
+        let mut world = estate();
+        world.once = vec![(path.to_owned(), 403, status(403, "Forbidden", "no"))].into();
+        let (_world, connector, _guard) = start(world, Cloud::Aws, options()).await;
+        let recording = record(&connector, None).await;
+        assert_eq!(incomplete(&recording, Kind::K8sConstraint).coverage(), CoverageState::Denied, "{path}");
+    }
+}
+
+#[tokio::test]
 async fn secrets_are_never_asked_for_and_of_config_maps_only_the_identity_map() {
     let (world, connector, _guard) = start(estate(), Cloud::Aws, options()).await;
     let all = resources(&connector, &[]).await;

@@ -29,6 +29,7 @@ mod issuer;
 mod jobs;
 mod kubernetes_source;
 mod onboarding;
+mod pod_security_readiness;
 mod preflights;
 mod previews;
 mod pricings;
@@ -69,6 +70,7 @@ pub(crate) fn all() -> OpenApiRouter<App> {
         .merge(fix_units::router())
         .merge(fix_unit_outliers::router())
         .merge(recommendations::router())
+        .merge(pod_security_readiness::router())
         .merge(controls::router())
         .merge(admission_policy::router())
         .merge(frameworks::router())

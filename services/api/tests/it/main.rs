@@ -11,6 +11,7 @@ mod federation;
 mod fix_units;
 mod onboarding;
 mod paging;
+mod pod_security_readiness;
 mod problems;
 mod reads;
 mod support;

@@ -83,6 +83,7 @@ pub(crate) struct World {
     pub preflight: Uuid,
     pub initiative: String,
     pub assignment: Uuid,
+    pub readiness: Uuid,
     pub token: Uuid,
 }
 
@@ -210,12 +211,15 @@ impl TestApi {
             preflight,
             initiative,
             assignment: Uuid::nil(),
+            readiness: Uuid::nil(),
             token: Uuid::nil(),
         };
         self.seed(&world, name).await;
         let assignment = json!({"name": format!("{name}-assignment"), "initiative": "rampart-default",
             "scope": {"type": "cluster", "cluster_id": world.cluster}});
         world.assignment = made(self.post("/v1/assignments", &world.owner, assignment).await);
+        let readiness = json!({"cluster_id": world.cluster});
+        world.readiness = made(self.post("/v1/pod-security-readiness", &world.owner, readiness).await);
         let token = json!({"name": format!("{name}-token"),
             "grants": [{"role": "security_reader", "scope": {"type": "tenant"}}]});
         world.token = made(self.post("/v1/tokens", &world.owner, token).await);

@@ -45,6 +45,8 @@ pub enum Feature {
     CertManager,
     /// The Prometheus operator.
     Prometheus,
+    /// Gatekeeper, with one constraint template.
+    Gatekeeper,
 }
 
 impl KindKey {
@@ -125,5 +127,7 @@ kinds! {
     BASELINE_ADMIN_POLICY = "policy.networking.k8s.io" "v1alpha1" "baselineadminnetworkpolicies" "BaselineAdminNetworkPolicy" Cluster AdminNetworkPolicy;
     ROLLOUT = "argoproj.io" "v1alpha1" "rollouts" "Rollout" Namespaced ArgoRollouts;
     CERTIFICATE = "cert-manager.io" "v1" "certificates" "Certificate" Namespaced CertManager;
+    CONSTRAINT_TEMPLATE = "templates.gatekeeper.sh" "v1" "constrainttemplates" "ConstraintTemplate" Cluster Gatekeeper;
+    PRIVILEGED_CONTAINER = "constraints.gatekeeper.sh" "v1beta1" "k8spspprivilegedcontainer" "K8sPSPPrivilegedContainer" Cluster Gatekeeper;
     PROMETHEUS = "monitoring.coreos.com" "v1" "prometheuses" "Prometheus" Namespaced Prometheus;
 }

@@ -365,6 +365,7 @@ fn make(cluster: &Cluster, unit: Unit) -> Vec<Object> {
             all.extend(objects::rbac::objects(cluster));
             all.extend(objects::addons::objects(cluster));
             all.extend(objects::team::shared(cluster));
+            all.extend(objects::gatekeeper::objects(cluster));
             all
         }
         Unit::Nodes(index) => objects::node::objects(cluster, index).into(),

@@ -166,7 +166,10 @@ fn demo(seed: Seed) -> Layout {
             version: "1.34".to_owned(),
             ..eks(seed, MAIN, "us-east-1", "vaulted")
         },
-        Cluster { features: vec![Feature::Cilium], ..eks(seed, PARTNER, "eu-west-1", "partner-exchange") },
+        Cluster {
+            features: vec![Feature::Cilium, Feature::Gatekeeper],
+            ..eks(seed, PARTNER, "eu-west-1", "partner-exchange")
+        },
         Cluster {
             nodes: 5,
             plants: true,

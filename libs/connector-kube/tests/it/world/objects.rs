@@ -41,6 +41,7 @@ const PLAIN: &[&str] = &[
     "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations",
     "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies",
     "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings",
+    "/apis/templates.gatekeeper.sh/v1/constrainttemplates",
     "/api/v1/resourcequotas",
     "/api/v1/limitranges",
     "/apis/apiextensions.k8s.io/v1/customresourcedefinitions",
@@ -58,6 +59,14 @@ pub(crate) fn estate() -> World {
         let item = json!({"metadata": {"name": format!("one-{plural}"), "uid": plural}, "data": {"k": "s3cr3t"}});
         world.lists.insert((*path).to_owned(), vec![item]);
     }
+    let template = |kind: &str| json!({"metadata": {"name": kind.to_lowercase(), "uid": kind}, "spec": {"crd": {"spec": {"names": {"kind": kind}}}}});
+    // The second has just been made: its kind is not served yet.
+    let templates = vec![template("K8sRequiredLabels"), template("K8sNotServedYet")];
+    world.lists.insert("/apis/templates.gatekeeper.sh/v1/constrainttemplates".to_owned(), templates);
+    let constraint =
+        json!({"metadata": {"name": "owner", "uid": "constraint"}, "spec": {}, "status": {"violations": []}});
+    let path = "/apis/constraints.gatekeeper.sh/v1beta1/k8srequiredlabels";
+    world.lists.insert(path.to_owned(), vec![constraint]);
     let config_map = |name: &str| json!({"metadata": {"name": name, "namespace": "kube-system"}, "data": {"k": "v"}});
     world.lists.insert("/api/v1/configmaps".to_owned(), vec![config_map("aws-auth"), config_map("other")]);
     let mut identity_map = config_map("aws-auth");

@@ -249,6 +249,7 @@ fn permission(path: &str) -> String {
             let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
             match parts[..] {
                 ["api", _, plural] => format!("list {plural}"),
+                ["apis", group @ "constraints.gatekeeper.sh", ..] => format!("list *.{group}"),
                 ["apis", group, _, plural] => format!("list {plural}.{group}"),
                 _ => String::new(),
             }

@@ -12,6 +12,7 @@ pub(super) mod kinds;
 mod load;
 mod matching;
 mod params;
+pub mod webhook;
 
 use std::sync::Arc;
 

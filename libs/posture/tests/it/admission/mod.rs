@@ -6,6 +6,7 @@ mod export;
 mod gatekeeper;
 mod hostile;
 mod matching;
+mod webhooks;
 
 use rampart_posture::policy::admission::{Unbound, load};
 use rampart_posture::policy::{Decision, Inventory, LoadError, Operation, Policy, Review};

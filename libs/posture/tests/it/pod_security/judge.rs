@@ -17,7 +17,7 @@ pub(crate) enum Level {
 
 pub(crate) struct Judge {
     pub(crate) catalogue: Catalogue,
-    engine: Engine,
+    pub(crate) engine: Engine,
 }
 
 impl Judge {

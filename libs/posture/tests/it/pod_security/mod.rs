@@ -1,5 +1,6 @@
 //! The initiatives of the Pod Security Standards, judged at every version as Kubernetes' own admission judges.
 mod judge;
+mod ladder;
 
 use judge::Level::{Baseline, Restricted};
 use judge::{Judge, OPEN, annotated, containers, contexts, spec};

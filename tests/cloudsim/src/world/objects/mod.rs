@@ -3,6 +3,7 @@
 pub(crate) mod addons;
 pub(crate) mod base;
 pub(crate) mod delivery;
+pub(crate) mod gatekeeper;
 pub(crate) mod images;
 pub(crate) mod node;
 pub(crate) mod operators;
