@@ -94,6 +94,8 @@ pub struct Filter {
     pub resource: Option<Uuid>,
     /// Whose status came about so.
     pub cause: Option<String>,
+    /// Exempt by this exemption.
+    pub exemption: Option<Uuid>,
     /// Resting on facts that could not be read again (or not).
     pub stale: Option<bool>,
     /// Changed at or after this time.
@@ -134,6 +136,9 @@ impl Filter {
         }
         if let Some(resource) = self.resource {
             query.push(" and f.resource_id = ").push_bind(resource);
+        }
+        if let Some(exemption) = self.exemption {
+            query.push(" and f.exemption_id = ").push_bind(exemption);
         }
         if let Some(since) = self.changed_since {
             query.push(" and f.changed_at >= ").push_bind(since);
