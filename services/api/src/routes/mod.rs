@@ -16,6 +16,9 @@ mod connector_source;
 mod connectors;
 mod controls;
 mod coverage;
+mod disabled_controls;
+mod exemption_preview;
+mod exemptions;
 mod findings;
 mod frameworks;
 mod gcp_source;
@@ -23,6 +26,7 @@ mod images;
 mod initiatives;
 mod issuer;
 mod kubernetes_source;
+mod not_applicable;
 mod onboarding;
 mod preflights;
 mod previews;
@@ -62,10 +66,14 @@ pub(crate) fn all() -> OpenApiRouter<App> {
         .merge(images::router())
         .merge(findings::router())
         .merge(recommendations::router())
+        .merge(not_applicable::router())
         .merge(controls::router())
         .merge(frameworks::router())
         .merge(initiatives::router())
         .merge(assignments::router())
+        .merge(exemptions::router())
+        .merge(exemption_preview::router())
+        .merge(disabled_controls::router())
         .merge(secure_score::router())
         .merge(compliance::router())
         .merge(compliance_report::router())

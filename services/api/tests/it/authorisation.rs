@@ -31,6 +31,8 @@ fn path(operation: &Operation, world: &World) -> String {
         .replace("{digest}", &world.digest)
         .replace("{name}", &world.initiative)
         .replace("{assignment_id}", &world.assignment.to_string())
+        .replace("{exemption_id}", &world.exemption.to_string())
+        .replace("{disabled_control_id}", &world.disabled_control.to_string())
         .replace("{token_id}", &world.token.to_string())
         .replace("{cloud}", "aws");
     assert!(!path.contains('{'), "{path}: say what stands for the parameter");
@@ -48,6 +50,11 @@ fn body(operation: &Operation, world: &World) -> Option<Value> {
         "create_initiative" => Some(json!({"name": "new", "title": "t", "controls": [{"id": "*"}]})),
         "update_initiative" => Some(json!({"title": "t", "controls": [{"id": "*"}]})),
         "create_assignment" | "update_assignment" => Some(json!({"name": "new", "initiative": "pss-baseline",
+            "scope": {"type": "cluster", "cluster_id": world.cluster}})),
+        "create_exemption" | "update_exemption" => Some(json!({"name": "new", "category": "waiver", "reason": "r",
+            "controls": ["k8s.pod.privileged"], "where": {"cluster": world.cluster}})),
+        "preview_exemption" => Some(json!({"controls": ["k8s.pod.privileged"], "where": {"cluster": world.cluster}})),
+        "disable_control" => Some(json!({"control": "k8s.pod.privileged", "reason": "r",
             "scope": {"type": "cluster", "cluster_id": world.cluster}})),
         "create_token" => Some(json!({"name": "new", "grants": [{"role": "owner", "scope": {"type": "tenant"}}]})),
         _ if operation.method == Method::GET || operation.method == Method::DELETE => None,
@@ -180,7 +187,7 @@ async fn a_role_allows_what_it_says_and_no_more() {
         let writes = operation.method != Method::GET;
         let tag = operation.path.split(['/', ':']).nth(2).unwrap();
         let connects = matches!(tag, "connectors" | "scans") || operation.path.contains("/pricings");
-        let findings = matches!(tag, "findings" | "recommendations" | "secure-score" | "compliance")
+        let findings = matches!(tag, "findings" | "recommendations" | "secure-score" | "compliance" | "exemptions")
             || operation.id.contains("verdicts");
         let forbidden = [
             ("reader", &reader, writes || tag == "tokens"),

@@ -6,6 +6,7 @@ mod authorisation;
 mod compliance;
 mod conditional;
 mod document;
+mod exemptions;
 mod federation;
 mod onboarding;
 mod paging;
