@@ -106,17 +106,29 @@ pub async fn list(
     let rows = sqlx::query_as!(
         Row,
         r#"with told as (
-               select v.resource_id, c.ordinal, false as exempt, null::uuid as exemption_id,
-                      case jsonb_typeof(v.reasons -> c.ordinal::text)
-                          when 'number' then (v.reasons ->> c.ordinal::text)::int
-                          when 'object' then (v.reasons -> c.ordinal::text ->> 'cause')::int
-                          else 0 end as cause
-               from verdicts v join checks c on c.tenant_id = v.tenant_id and c.control_id = $2
-               where v.tenant_id = $1
-                 and get_bit(v.not_applicable || '\x00', least(c.ordinal, octet_length(v.not_applicable) * 8)) = 1
+               (select v.resource_id, c.ordinal, false as exempt, null::uuid as exemption_id,
+                       case jsonb_typeof(v.reasons -> c.ordinal::text)
+                           when 'number' then (v.reasons ->> c.ordinal::text)::int
+                           when 'object' then (v.reasons -> c.ordinal::text ->> 'cause')::int
+                           else 0 end as cause
+                from verdicts v
+                join checks c on c.tenant_id = v.tenant_id and c.control_id = $2
+                join resources r on r.tenant_id = v.tenant_id and r.resource_id = v.resource_id
+                where v.tenant_id = $1
+                  and get_bit(v.not_applicable || '\x00', least(c.ordinal, octet_length(v.not_applicable) * 8)) = 1
+                  and ($3::uuid[] is null or r.unit_id = any($3)
+                       or (r.unit_id, r.namespace) in (select * from unnest($4::uuid[], $5::text[])))
+                  and ($6::uuid is null or (v.resource_id, c.ordinal) > ($6, $7))
+                order by v.resource_id, c.ordinal limit $8)
                union all
-               select f.resource_id, f.ordinal, true, f.exemption_id, null
-               from findings f where f.tenant_id = $1 and f.control_id = $2 and f.status = 'exempt'
+               (select f.resource_id, f.ordinal, true, f.exemption_id, null
+                from findings f
+                join resources r on r.tenant_id = f.tenant_id and r.resource_id = f.resource_id
+                where f.tenant_id = $1 and f.control_id = $2 and f.status = 'exempt'
+                  and ($3::uuid[] is null or r.unit_id = any($3)
+                       or (r.unit_id, r.namespace) in (select * from unnest($4::uuid[], $5::text[])))
+                  and ($6::uuid is null or (f.resource_id, f.ordinal) > ($6, $7))
+                order by f.resource_id, f.ordinal limit $8)
            )
            select t.resource_id as "resource_id!", t.ordinal as "ordinal!", r.kind, r.name, r.native_id, r.account,
                   r.cluster_id, r.namespace, t.exempt as "exempt!", t.cause, t.exemption_id,
@@ -124,9 +136,6 @@ pub async fn list(
            from told t
            join resources r on r.tenant_id = $1 and r.resource_id = t.resource_id
            left join exemptions x on x.tenant_id = $1 and x.exemption_id = t.exemption_id
-           where ($3::uuid[] is null or r.unit_id = any($3)
-                  or (r.unit_id, r.namespace) in (select * from unnest($4::uuid[], $5::text[])))
-             and ($6::uuid is null or (t.resource_id, t.ordinal) > ($6, $7))
            order by t.resource_id, t.ordinal limit $8"#,
         tenant,
         control,

@@ -135,8 +135,9 @@ pub(crate) fn after(
         }
         let mut exemption = None;
         if violates(status) {
-            let kept = before.elements.get(&ordinal);
-            let elements = evidence.as_ref().map(|evidence| &evidence.elements).or(kept).map_or(&[][..], Vec::as_slice);
+            // What could not be judged again violates as it did.
+            let elements = evidence.as_ref().map(|evidence| &evidence.elements).or(before.elements.get(&ordinal));
+            let elements = elements.map_or(&[][..], Vec::as_slice);
             exemption = policy.exemptions.covering(&judgement.control_id, resource, elements);
             status = if exemption.is_some() { Status::Exempt } else { Status::Unhealthy };
         }
@@ -155,17 +156,14 @@ pub(crate) fn after(
         }
         let row = before.findings.get(&ordinal).copied();
         if violates(status) || row.is_some() {
+            let is_new = row.is_none() && before.pack.is_none();
             out.findings.push(FindingWrite {
                 ordinal,
                 control_id: judgement.control_id,
                 severity: rank(judgement.severity),
                 status,
                 before: row.map(|row| row.status),
-                cause: if row.is_none() && before.pack.is_none() {
-                    Cause::Discovered
-                } else {
-                    why(row, status, cause, policy)
-                },
+                cause: if is_new { Cause::Discovered } else { why(row, status, cause, policy) },
                 exemption,
                 evidence: evidence.map(|evidence| json!(evidence)),
                 scored: judged.scored,

@@ -84,9 +84,8 @@ pub(super) async fn units(tx: &mut TenantTx, conditions: &[&Condition]) -> Resul
     .await?;
     let concerned = rows.into_iter().filter(|row| {
         let unit = UnitId(row.unit);
-        let in_account = |account: &str| match row.is_cluster {
-            true => row.account.as_deref() == Some(account),
-            false => is_unit_of(tenant_id, unit, account),
+        let in_account = |account: &str| {
+            row.account.as_deref() == Some(account) || (!row.is_cluster && is_unit_of(tenant_id, unit, account))
         };
         places.iter().any(|place| may_hold(place, unit, row.is_cluster, in_account, unit_of))
     });

@@ -14,7 +14,7 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::assignments::must_cover;
-use super::exemptions::refuse_unknown;
+use super::exemption_terms::refuse_unknown;
 use super::scope::Scope;
 use crate::App;
 use crate::document::IdempotencyHeader;

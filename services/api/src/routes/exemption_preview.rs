@@ -11,7 +11,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use super::exemptions::{ExemptionCondition, controls_of, must_cover, read_selected, read_where, refuse_unknown};
+use super::exemption_terms::{ExemptionCondition, controls_of, must_cover, read_selected, read_where, refuse_unknown};
 use super::findings::severity_word;
 use crate::App;
 use crate::http::{Answer, ApiError, Caller, Code, FieldErrors, ManagePolicy, Payload};

@@ -18,6 +18,7 @@ mod controls;
 mod coverage;
 mod disabled_controls;
 mod exemption_preview;
+mod exemption_terms;
 mod exemptions;
 mod findings;
 mod frameworks;
