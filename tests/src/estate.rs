@@ -218,7 +218,7 @@ impl Estate {
             }
         }
         for finding in verdict::findings_of(&mut tx, &ids).await.expect("reads") {
-            if finding.status == "unhealthy" {
+            if matches!(finding.status.as_str(), "unhealthy" | "exempt") {
                 let key = (name(&finding.resource_id), controls[&finding.ordinal].clone());
                 let before = all.insert(key.clone(), finding.status);
                 let compatible = before.as_deref().is_none_or(|word| word == "unknown");

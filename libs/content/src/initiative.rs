@@ -58,10 +58,15 @@ pub struct Choice {
 impl Choice {
     /// Whether this line selects the control `id`.
     pub fn selects(&self, id: &str) -> bool {
-        match self.id.strip_suffix('*') {
-            Some(prefix) => prefix.is_empty() || (prefix.ends_with('.') && id.starts_with(prefix)),
-            None => self.id == id,
-        }
+        selects_control(&self.id, id)
+    }
+}
+
+/// Whether `pattern`, the id of a control or `prefix.*`, selects the control `id`.
+pub fn selects_control(pattern: &str, id: &str) -> bool {
+    match pattern.strip_suffix('*') {
+        Some(prefix) => prefix.is_empty() || (prefix.ends_with('.') && id.starts_with(prefix)),
+        None => pattern == id,
     }
 }
 

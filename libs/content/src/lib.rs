@@ -23,6 +23,6 @@ pub use control::{
 pub use error::{ContentError, Problem};
 pub use framework::{Assessment, Framework, ReferenceField, Requirement, UnknownReferenceField};
 pub use group::ScoreGroup;
-pub use initiative::{Choice, Initiative, handed_on};
+pub use initiative::{Choice, Initiative, handed_on, selects_control};
 pub use variant::{Guard, KindSelector, Needs, Neighbour, Through, Variant, Within};
 pub use version::{NEWEST_MINOR, minor_version};

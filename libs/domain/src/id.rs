@@ -56,6 +56,10 @@ uuid_id! {
     InitiativeId,
     /// An initiative applied to a scope.
     AssignmentId,
+    /// A deviation that was accepted.
+    ExemptionId,
+    /// A control that is turned off for a scope.
+    DisabledControlId,
     /// An API token (never its secret).
     TokenId,
 }

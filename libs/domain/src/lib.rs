@@ -4,6 +4,7 @@
 
 mod cloud;
 mod coverage;
+pub mod exemption;
 mod hash;
 mod id;
 mod image;
@@ -18,10 +19,11 @@ mod verdict;
 
 pub use cloud::Cloud;
 pub use coverage::{CoverageState, Gap};
+pub use exemption::ExemptionCategory;
 pub use hash::{ConfigHash, canonical_json, hash_json};
 pub use id::{
-    AssignmentId, ClusterId, ConnectorId, FixUnitId, InitiativeId, JobId, NativeId, PreflightId, PreviewId,
-    ResourceId, ScanId, TenantId, TokenId, UnitId,
+    AssignmentId, ClusterId, ConnectorId, DisabledControlId, ExemptionId, FixUnitId, InitiativeId, JobId, NativeId,
+    PreflightId, PreviewId, ResourceId, ScanId, TenantId, TokenId, UnitId,
 };
 pub use image::image_digest;
 pub use kind::{Family, Kind};

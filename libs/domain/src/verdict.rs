@@ -101,6 +101,10 @@ pub struct Evidence {
     pub message: String,
     /// The fields that decided, in document order.
     pub facts: Vec<Fact>,
+    /// The elements that violate, as [`Fact::element`] names them; `pod` is the pod itself. Empty when the object violates as
+    /// a whole.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub elements: Vec<String>,
 }
 
 /// One field that decided a verdict.

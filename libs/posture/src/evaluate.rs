@@ -266,7 +266,8 @@ impl<'a> Judge<'a> {
         let message = self.run.value(&self.variant.message).ok();
         let message = message.as_ref().and_then(|text| text.as_str()).unwrap_or(&self.variant.title).to_owned();
         let facts = evidence::facts(self.variant, self.subject.input, self.subject.pod, element);
-        Ok(Some(Evidence { message, facts }))
+        let elements = element.map(|element| evidence::name(self.variant, element)).into_iter().collect();
+        Ok(Some(Evidence { message, facts, elements }))
     }
 
     fn unknown(&self, error: EvalError, program: &Program) -> Verdict {

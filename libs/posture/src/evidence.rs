@@ -61,6 +61,16 @@ pub(crate) fn merge(evidence: &mut Evidence, more: Evidence) {
             evidence.facts.push(fact);
         }
     }
+    for element in more.elements {
+        if !evidence.elements.contains(&element) {
+            evidence.elements.push(element);
+        }
+    }
+}
+
+/// Name of an element among those that violate; the pod itself has none in facts.
+pub(crate) fn name(variant: &CompiledVariant, element: &Element<'_>) -> String {
+    label(element, &variant.sets).unwrap_or_else(|| "pod".to_owned())
 }
 
 fn own(

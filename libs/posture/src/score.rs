@@ -10,7 +10,7 @@ use std::ops::Add;
 
 use rampart_content::ScoreGroup;
 
-/// Verdicts by what they mean for the score. What is not applicable, exempt or managed by the platform is not counted.
+/// Verdicts by what they mean for the score. What is not applicable or managed by the platform is not counted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Tally {
     /// Known to be as it should be.
@@ -21,6 +21,8 @@ pub struct Tally {
     pub unknown: u64,
     /// Of the healthy and unhealthy ones, those that rest on a reading which could not be repeated.
     pub stale: u64,
+    /// Exempt: neither earns nor costs anything, and is shown.
+    pub exempt: u64,
 }
 
 impl Tally {
@@ -38,6 +40,7 @@ impl Add for Tally {
             unhealthy: self.unhealthy + other.unhealthy,
             unknown: self.unknown + other.unknown,
             stale: self.stale + other.stale,
+            exempt: self.exempt + other.exempt,
         }
     }
 }
@@ -105,7 +108,7 @@ pub fn score(groups: &[ScoreGroup], tallies: &[ControlTally<'_>]) -> Score {
         percent: (max > 0).then(|| percent(current, max)),
         current,
         max,
-        coverage: (all != Tally::default())
+        coverage: (all.known() + all.unknown > 0)
             .then(|| all.known().saturating_sub(all.stale) as f64 / (all.known() + all.unknown) as f64),
         groups,
     }
@@ -164,7 +167,7 @@ mod tests {
     }
 
     const fn tally(group: &str, healthy: u64, unhealthy: u64, unknown: u64) -> ControlTally<'_> {
-        ControlTally { group, tally: Tally { healthy, unhealthy, unknown, stale: 0 } }
+        ControlTally { group, tally: Tally { healthy, unhealthy, unknown, stale: 0, exempt: 0 } }
     }
 
     #[track_caller]
@@ -191,6 +194,16 @@ mod tests {
     fn unknown_is_coverage_and_never_health() {
         check(&[tally("a", 0, 0, 5)], None, Some(0.0));
         check(&[tally("a", 1, 1, 2), tally("b", 0, 0, 4)], Some(50.0), Some(0.25));
+    }
+
+    #[test]
+    fn exempt_verdicts_are_shown_and_neither_earn_nor_cost() {
+        let mut exempt = tally("a", 1, 1, 0);
+        exempt.tally.exempt = 5;
+        check(&[exempt], Some(50.0), Some(1.0));
+        exempt.tally = Tally { exempt: 5, ..Tally::default() };
+        check(&[exempt], None, None);
+        assert_eq!(score(&groups(), &[exempt]).groups[0].tally.exempt, 5);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::StoreError;
 pub enum Role {
     /// Everything, including tokens.
     Owner,
-    /// Assignments, initiatives, and all reads.
+    /// Assignments, initiatives, exemptions, and all reads.
     SecurityAdmin,
     /// All reads.
     SecurityReader,
@@ -63,7 +63,7 @@ pub enum Permission {
     ReadFindings,
     /// Create, change, test, scan and delete connectors. Needs a tenant-wide grant.
     ManageConnectors,
-    /// Initiatives and assignments.
+    /// Initiatives, assignments, exemptions, and controls that are turned off.
     ManagePolicy,
     /// Tokens and the tenant itself. Needs a tenant-wide grant.
     ManageTenant,

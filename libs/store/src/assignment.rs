@@ -162,11 +162,16 @@ pub async fn is_visible(tx: &mut TenantTx, visible: &Visible, scope: &AccessScop
 /// Whether the caller's grants cover the whole scope, so that it may decide about it.
 pub async fn is_covered(tx: &mut TenantTx, visible: &Visible, scope: &AccessScope) -> Result<bool, StoreError> {
     let accounts = accounts_of_clusters(tx).await?;
+    Ok(covers(visible, scope, &accounts))
+}
+
+/// As [`is_covered`], with the accounts of the clusters at hand.
+pub(crate) fn covers(visible: &Visible, scope: &AccessScope, accounts: &[(Uuid, String)]) -> bool {
     let cluster_covered = |cluster: &Uuid| {
         visible.clusters.contains(cluster)
             || accounts.iter().any(|(id, account)| id == cluster && visible.accounts.contains(account))
     };
-    Ok(visible.all
+    visible.all
         || match scope {
             AccessScope::Tenant => false,
             AccessScope::Account(account) => visible.accounts.contains(account),
@@ -174,10 +179,11 @@ pub async fn is_covered(tx: &mut TenantTx, visible: &Visible, scope: &AccessScop
             AccessScope::Namespace(cluster, namespace) => {
                 cluster_covered(&cluster.0) || visible.has_namespace(cluster.0, namespace)
             }
-        })
+        }
 }
 
-fn touches(visible: &Visible, scope: &AccessScope, accounts: &[(Uuid, String)]) -> bool {
+/// As [`is_visible`], with the accounts of the clusters at hand.
+pub(crate) fn touches(visible: &Visible, scope: &AccessScope, accounts: &[(Uuid, String)]) -> bool {
     let account_of = |cluster: &Uuid| accounts.iter().find(|(id, _)| id == cluster).map(|(_, account)| account);
     let sees_cluster = |cluster: &Uuid| {
         visible.clusters.contains(cluster)
@@ -199,7 +205,8 @@ fn touches(visible: &Visible, scope: &AccessScope, accounts: &[(Uuid, String)]) 
         }
 }
 
-async fn accounts_of_clusters(tx: &mut TenantTx) -> Result<Vec<(Uuid, String)>, StoreError> {
+/// Clusters that belong to an account, with it.
+pub(crate) async fn accounts_of_clusters(tx: &mut TenantTx) -> Result<Vec<(Uuid, String)>, StoreError> {
     let tenant = tx.tenant_uuid();
     let rows = sqlx::query!(
         r#"select cluster_id, account as "account!" from clusters

@@ -51,6 +51,10 @@ pub struct Finding {
     pub evidence: Value,
     /// Whether it counts in the score.
     pub scored: bool,
+    /// The exemption by which it is exempt.
+    pub exemption_id: Option<Uuid>,
+    /// Name of that exemption.
+    pub exemption_name: Option<String>,
     /// Whether the resource's kind could not be read in the last attempt, so that the verdict rests on older facts.
     pub stale: bool,
     /// When the resource's kind was last read to the end.
@@ -79,6 +83,7 @@ fn with_resource() -> String {
     format!(
         "select f.resource_id, f.ordinal, f.control_id, f.severity, f.status, f.cause, f.cluster_id, f.account,
                 f.namespace, f.kind, f.first_seen, f.since, f.changed_at, f.evidence, f.scored,
+                f.exemption_id, x.name as exemption_name,
                 r.name as resource_name, r.native_id,
                 r.resource_id is not null and not exists ({FRESH}{COVERED_BY}) as stale,
                 (select v.whole_at from coverage v where v.tenant_id = r.tenant_id and v.connector_id = r.connector_id
@@ -86,6 +91,7 @@ fn with_resource() -> String {
                 coalesce(c.params, '{{}}') as params, s.fix_unit_id, s.source_type, s.source_name
          from f
          left join resources r on r.tenant_id = f.tenant_id and r.resource_id = f.resource_id
+         left join exemptions x on x.tenant_id = f.tenant_id and x.exemption_id = f.exemption_id
          left join checks c on c.tenant_id = f.tenant_id and c.ordinal = f.ordinal
          left join resource_sources s on s.tenant_id = f.tenant_id and s.resource_id = f.resource_id "
     )

@@ -3,8 +3,9 @@
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
+use crate::exemption::{Exemption, Selected};
 use crate::page::{Listed, Page};
-use crate::{StoreError, TenantTx, assignment};
+use crate::{StoreError, TenantTx, assignment, exemption};
 
 /// A set of controls that the customer put together.
 #[derive(Debug, Clone, PartialEq)]
@@ -91,14 +92,26 @@ pub async fn update(
     for user in assignment::all(tx).await?.into_iter().filter(|user| user.initiative == name) {
         assignment::reassess(tx, &user.scope).await?;
     }
+    let exemptions = exemptions_by(tx, name).await?;
+    exemption::reassess(tx, &exemptions.iter().map(|user| &user.terms.condition).collect::<Vec<_>>()).await?;
     get(tx, name).await
 }
 
-/// Removes a custom initiative. [`StoreError::InUse`] while it is assigned.
+/// The exemptions that are about an initiative.
+async fn exemptions_by(tx: &mut TenantTx, name: &str) -> Result<Vec<Exemption>, StoreError> {
+    let mut all = exemption::all(tx).await?;
+    all.retain(|user| matches!(&user.terms.selected, Selected::Initiative(own) if own == name));
+    Ok(all)
+}
+
+/// Removes a custom initiative. [`StoreError::InUse`] while it is assigned, or an exemption is about it.
 pub async fn delete(tx: &mut TenantTx, name: &str, version: Option<i64>) -> Result<(), StoreError> {
     lock(tx, name, version).await?;
     if let Some(user) = assignment::all(tx).await?.into_iter().find(|user| user.initiative == name) {
         return Err(StoreError::InUse { what: "initiative", by: format!("assignment `{}`", user.name) });
+    }
+    if let Some(user) = exemptions_by(tx, name).await?.into_iter().next() {
+        return Err(StoreError::InUse { what: "initiative", by: format!("exemption `{}`", user.terms.name) });
     }
     let tenant = tx.tenant_uuid();
     sqlx::query!("delete from initiatives where tenant_id = $1 and name = $2", tenant, name).execute(tx.conn()).await?;

@@ -21,6 +21,8 @@ pub struct ControlCounts {
     pub unknown: i64,
     /// Of the healthy and unhealthy ones, those that could not be judged again.
     pub stale: i64,
+    /// Exempt.
+    pub exempt: i64,
 }
 
 #[derive(FromRow)]
@@ -31,6 +33,7 @@ struct Row {
     not_applicable: i64,
     unknown: i64,
     stale: i64,
+    exempt: i64,
 }
 
 /// Counts by control id.
@@ -40,7 +43,7 @@ pub async fn counts(tx: &mut TenantTx, reach: &Reach) -> Result<BTreeMap<String,
         Row,
         r#"select c.control_id, sum(n.healthy)::bigint as "healthy!", sum(n.unhealthy)::bigint as "unhealthy!",
                   sum(n.not_applicable)::bigint as "not_applicable!", sum(n.unknown)::bigint as "unknown!",
-                  sum(n.stale)::bigint as "stale!"
+                  sum(n.stale)::bigint as "stale!", sum(n.exempt)::bigint as "exempt!"
            from verdict_counts n join checks c on c.tenant_id = n.tenant_id and c.ordinal = n.ordinal
            where n.tenant_id = $1 and ($2::uuid[] is null or n.unit_id = any($2))
            group by c.control_id"#,
@@ -60,6 +63,7 @@ pub async fn counts(tx: &mut TenantTx, reach: &Reach) -> Result<BTreeMap<String,
         sum.not_applicable += row.not_applicable;
         sum.unknown += row.unknown;
         sum.stale += row.stale;
+        sum.exempt += row.exempt;
     }
     Ok(counts)
 }
@@ -69,11 +73,13 @@ async fn of_namespaces(tx: &mut TenantTx, reach: &Reach) -> Result<Vec<Row>, Sto
     let tenant = tx.tenant_uuid();
     let rows = sqlx::query_as!(
         Row,
-        r#"select c.control_id, count(*) filter (where b.healthy) as "healthy!", count(f.ordinal) as "unhealthy!",
+        r#"select c.control_id, count(*) filter (where b.healthy) as "healthy!",
+                  count(*) filter (where f.status = 'unhealthy') as "unhealthy!",
                   count(*) filter (where b.not_applicable) as "not_applicable!",
                   count(*) filter (where b.unknown and not b.healthy and not b.not_applicable and f.ordinal is null)
                       as "unknown!",
-                  count(*) filter (where b.unknown and (b.healthy or f.ordinal is not null)) as "stale!"
+                  count(*) filter (where b.unknown and (b.healthy or f.status = 'unhealthy')) as "stale!",
+                  count(*) filter (where f.status = 'exempt') as "exempt!"
            from unnest($2::uuid[], $3::text[]) as n(cluster_id, namespace)
            join resources r on r.tenant_id = $1 and r.unit_id = n.cluster_id and r.namespace = n.namespace
            join verdicts v on v.tenant_id = $1 and v.resource_id = r.resource_id and v.scored
@@ -84,7 +90,7 @@ async fn of_namespaces(tx: &mut TenantTx, reach: &Reach) -> Result<Vec<Row>, Sto
                get_bit(v.not_applicable || '\x00', least(c.ordinal, octet_length(v.not_applicable) * 8)) = 1
                    as not_applicable) b
            left join findings f on f.tenant_id = $1 and f.resource_id = r.resource_id and f.ordinal = c.ordinal
-                and f.status = 'unhealthy'
+                and f.status in ('unhealthy', 'exempt')
            group by c.control_id"#,
         tenant,
         &reach.namespace_clusters,

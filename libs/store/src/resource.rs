@@ -48,6 +48,8 @@ pub struct Summary {
     pub changed_at: DateTime<Utc>,
     /// Unhealthy findings by severity, `{"5": n}`; null without any.
     pub unhealthy: Option<serde_json::Value>,
+    /// Exempt findings.
+    pub exempt: i64,
     /// `unhealthy`, `unknown`, `healthy` or `not_applicable`.
     pub health: String,
 }
@@ -66,16 +68,17 @@ const COLUMNS: &str = "r.resource_id, r.native_id, r.kind, r.name, r.cloud, r.ac
     r.namespace, r.labels, r.managed_by, r.owner_id, r.active, r.first_seen, r.changed_at";
 
 /// Adds health to the rows of the common table `r`.
-const WITH_HEALTH: &str = "select r.*, f.unhealthy,
+const WITH_HEALTH: &str = "select r.*, f.unhealthy, f.exempt,
     case when f.unhealthy is not null then 'unhealthy'
          when v.resource_id is null or bit_count(v.unknown) > 0 then 'unknown'
          when bit_count(v.healthy) > 0 then 'healthy' else 'not_applicable' end as health
     from r
     left join lateral (
-        select jsonb_object_agg(severity, n) as unhealthy
-        from (select severity, count(*) as n from findings
-              where tenant_id = r.tenant_id and resource_id = r.resource_id and status = 'unhealthy'
-              group by severity) s
+        select jsonb_object_agg(severity, n) filter (where status = 'unhealthy') as unhealthy,
+               coalesce(sum(n) filter (where status = 'exempt'), 0)::bigint as exempt
+        from (select severity, status, count(*) as n from findings
+              where tenant_id = r.tenant_id and resource_id = r.resource_id and status in ('unhealthy', 'exempt')
+              group by severity, status) s
     ) f on true
     left join verdicts v on v.tenant_id = r.tenant_id and v.resource_id = r.resource_id ";
 

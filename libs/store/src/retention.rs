@@ -53,6 +53,13 @@ async fn sweep_tenant(store: &Store, tenant: TenantId, before: DateTime<Utc>) ->
     )
     .execute(tx.conn())
     .await?;
+    sqlx::query!(
+        "delete from exemption_uses u where tenant_id = $1
+           and not exists (select from exemptions e where e.tenant_id = $1 and e.exemption_id = u.exemption_id)",
+        tenant.0
+    )
+    .execute(tx.conn())
+    .await?;
     sqlx::query!("delete from previews where tenant_id = $1 and finished_at < $2", tenant.0, before)
         .execute(tx.conn())
         .await?;

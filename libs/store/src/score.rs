@@ -100,6 +100,8 @@ pub struct GroupCounts {
     pub unknown: i64,
     /// Of the healthy and unhealthy ones, those with a verdict that could not be given again.
     pub stale: i64,
+    /// Resources with an exempt verdict in the group, however else they count.
+    pub exempt: i64,
 }
 
 /// Resources per score group. `groups` maps control ids to groups; only namespaces need it, units are counted already.
@@ -112,7 +114,7 @@ pub async fn groups(
     let mut counts = sqlx::query_as!(
         GroupCounts,
         r#"select score_group, sum(healthy)::bigint as "healthy!", sum(unhealthy)::bigint as "unhealthy!",
-                  sum(unknown)::bigint as "unknown!", sum(stale)::bigint as "stale!"
+                  sum(unknown)::bigint as "unknown!", sum(stale)::bigint as "stale!", sum(exempt)::bigint as "exempt!"
            from score_counts where tenant_id = $1 and ($2::uuid[] is null or unit_id = any($2))
            group by score_group order by score_group"#,
         tenant,
@@ -128,9 +130,10 @@ pub async fn groups(
         GroupCounts,
         r#"with checked as (
                select r.resource_id, g.score_group,
-                      bool_or(f.ordinal is not null) as unhealthy,
+                      coalesce(bool_or(f.status = 'unhealthy'), false) as unhealthy,
+                      coalesce(bool_or(f.status = 'exempt'), false) as exempt,
                       bool_or(b.unknown and not b.healthy and not b.not_applicable and f.ordinal is null) as unknown,
-                      bool_or(b.unknown and (b.healthy or f.ordinal is not null)) as stale,
+                      coalesce(bool_or(b.unknown and (b.healthy or f.status = 'unhealthy')), false) as stale,
                       bool_or(b.healthy) as healthy
                from unnest($2::uuid[], $3::text[]) as n(cluster_id, namespace)
                join resources r on r.tenant_id = $1 and r.unit_id = n.cluster_id and r.namespace = n.namespace
@@ -143,14 +146,15 @@ pub async fn groups(
                        as not_applicable) b
                join unnest($4::text[], $5::text[]) as g(control_id, score_group) on g.control_id = c.control_id
                left join findings f on f.tenant_id = $1 and f.resource_id = r.resource_id and f.ordinal = c.ordinal
-                    and f.status = 'unhealthy'
+                    and f.status in ('unhealthy', 'exempt')
                group by r.resource_id, g.score_group
            )
            select score_group as "score_group!",
                   count(*) filter (where healthy and not unhealthy and not unknown) as "healthy!",
                   count(*) filter (where unhealthy) as "unhealthy!",
                   count(*) filter (where unknown and not unhealthy) as "unknown!",
-                  count(*) filter (where stale and (unhealthy or healthy and not unknown)) as "stale!"
+                  count(*) filter (where stale and (unhealthy or healthy and not unknown)) as "stale!",
+                  count(*) filter (where exempt) as "exempt!"
            from checked group by score_group order by score_group"#,
         tenant,
         &reach.namespace_clusters,
@@ -167,6 +171,7 @@ pub async fn groups(
                 sum.unhealthy += add.unhealthy;
                 sum.unknown += add.unknown;
                 sum.stale += add.stale;
+                sum.exempt += add.exempt;
             }
             None => counts.push(add),
         }

@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use rampart_domain::TenantId;
 use sqlx::postgres::PgListener;
 use uuid::Uuid;
@@ -33,6 +34,8 @@ pub enum WorkKind {
     Assess,
     /// Run a job, whose id the subject is.
     Job,
+    /// Assess what an exemption held for, at the moment at which it expires.
+    Expire,
     /// Watch a cluster: held for as long as it is watched, see [`crate::hold`].
     Watch,
 }
@@ -47,12 +50,13 @@ impl WorkKind {
             Self::Delete => "delete",
             Self::Assess => "assess",
             Self::Job => "job",
+            Self::Expire => "expire",
             Self::Watch => "watch",
         }
     }
 
     fn parse(text: &str) -> Result<Self, StoreError> {
-        [Self::Scan, Self::Preflight, Self::Preview, Self::Delete, Self::Assess, Self::Job, Self::Watch]
+        [Self::Scan, Self::Preflight, Self::Preview, Self::Delete, Self::Assess, Self::Expire, Self::Job, Self::Watch]
             .into_iter()
             .find(|kind| kind.as_str() == text)
             .ok_or_else(|| StoreError::Corrupt(format!("work kind `{text}`")))
@@ -109,6 +113,24 @@ pub async fn request_after(
         kind.as_str(),
         subject,
         delay.as_secs_f64()
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+/// Asks for work on a subject at a moment, unless it waits already.
+pub async fn request_at(tx: &mut TenantTx, kind: WorkKind, subject: Uuid, at: DateTime<Utc>) -> Result<(), StoreError> {
+    let tenant = tx.tenant_uuid();
+    sqlx::query!(
+        "insert into work as w (tenant_id, kind, subject, run_at) values ($1, $2, $3, $4)
+         on conflict (tenant_id, kind, subject) do update
+         set want = greatest(w.want, w.claimed) + 1, run_at = excluded.run_at
+         where w.want <= w.claimed",
+        tenant,
+        kind.as_str(),
+        subject,
+        at
     )
     .execute(tx.conn())
     .await?;

@@ -91,10 +91,11 @@ impl<'a> Run<'a> {
         }
         let mut policy = Policy::of(&knowledge.catalogue, &knowledge.engine, &inputs, unit, &place)?;
         let stored = verdict::assessed_inputs(&mut tx, unit).await?;
-        let full = stored.as_deref() != Some(&policy.inputs[..]);
+        let full = stored.as_deref().is_none_or(|stored| !policy.judges_as(stored));
+        let exemptions_moved = stored.as_deref() != Some(&policy.inputs[..]);
         let more = dirty.len() as i64 == CHANGES;
         let outdated = if more { Vec::new() } else { sources::outdated(&mut tx, unit).await? };
-        if dirty.is_empty() && !full && outdated.is_empty() {
+        if dirty.is_empty() && !full && !exemptions_moved && outdated.is_empty() {
             return Ok(None);
         }
         let ordinals = verdict::ensure_checks(&mut tx, &policy.checks).await?;
@@ -116,6 +117,11 @@ impl<'a> Run<'a> {
             };
             for (id, cause) in targets::of_unit(&mut tx, unit, &judged, cause).await? {
                 targets.judge.entry(id).or_insert(cause);
+            }
+        }
+        if exemptions_moved && !full {
+            for id in verdict::exemptible(&mut tx, unit, &policy.exemptions.controls()).await? {
+                targets.judge.entry(id).or_insert(Cause::Exemption);
             }
         }
         tx.commit().await?;
@@ -214,6 +220,11 @@ impl<'a> Run<'a> {
         for finding in verdict::findings_of(&mut tx, &all).await? {
             before.entry(finding.resource_id).or_default().add(&finding).map_err(StoreError::from)?;
         }
+        if self.policy.exemptions.look_at_elements() {
+            for ((id, ordinal), elements) in verdict::elements_of(&mut tx, &all).await? {
+                before.entry(id).or_default().elements.insert(ordinal, elements);
+            }
+        }
         drop(tx);
         let count = judged.len();
         let write = self.compare(world, judged, children, &without, before).await?;
@@ -244,13 +255,13 @@ impl<'a> Run<'a> {
                 pods.entry(child.owner_id.unwrap_or_default()).or_default().push(child);
             }
             let verdicts = judge::judge(&knowledge.engine, &policy, &world, &judged, &pods, Utc::now())?;
-            let mut write = VerdictWrite { inputs: policy.inputs.clone(), ..VerdictWrite::default() };
+            let mut write = VerdictWrite { inputs: policy.judging().to_vec(), ..VerdictWrite::default() };
             let mut counting = Counting::default();
             let nothing = Before::default();
             for (resource, verdicts) in judged.iter().zip(verdicts) {
                 let stored = before.get(&resource.id).unwrap_or(&nothing);
                 let cause = causes.get(&resource.id).copied().unwrap_or(Cause::Resource);
-                let after = diff::after(resource, verdicts, stored, cause, &policy.inputs);
+                let after = diff::after(resource, verdicts, stored, cause, &policy);
                 counting.replace(&groups, &stored.counted(), &after.counted);
                 write.packs.extend(after.pack);
                 write.findings.extend(after.findings);

@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use rampart_domain::Status;
 use rampart_store::verdict::{CountDelta, ScoreDelta, VerdictWrite};
@@ -31,15 +31,21 @@ impl Counting {
 
     fn add(&mut self, groups: &Groups, verdicts: &[Counted], sign: i64) {
         let mut by_group: BTreeMap<&str, (Status, bool)> = BTreeMap::new();
+        let mut exempt: BTreeSet<&str> = BTreeSet::new();
         for Counted { ordinal, status, stale } in verdicts {
             let delta = self.counts.entry(*ordinal).or_default();
             match status {
-                Status::Healthy | Status::Exempt => delta.healthy += sign,
+                Status::Healthy => delta.healthy += sign,
+                Status::Exempt => delta.exempt += sign,
                 Status::Unhealthy => delta.unhealthy += sign,
                 Status::NotApplicable => delta.not_applicable += sign,
                 Status::Unknown => delta.unknown += sign,
             }
-            if *status == Status::NotApplicable {
+            if *status == Status::Exempt {
+                exempt.extend(groups.get(ordinal).map(String::as_str));
+            }
+            // Neither earns nor costs.
+            if matches!(status, Status::NotApplicable | Status::Exempt) {
                 continue;
             }
             delta.stale += sign * i64::from(*stale && *status != Status::Unknown);
@@ -49,6 +55,9 @@ impl Counting {
             if weight(*status) > weight(*worst) {
                 *worst = *status;
             }
+        }
+        for group in exempt {
+            self.scores.entry(group.to_owned()).or_default().exempt += sign;
         }
         for (group, (status, stale)) in by_group {
             let delta = self.scores.entry(group.to_owned()).or_default();
@@ -73,8 +82,8 @@ const fn weight(status: Status) -> u8 {
     match status {
         Status::Unhealthy => 3,
         Status::Unknown => 2,
-        Status::Healthy | Status::Exempt => 1,
-        Status::NotApplicable => 0,
+        Status::Healthy => 1,
+        Status::NotApplicable | Status::Exempt => 0,
     }
 }
 
@@ -103,6 +112,21 @@ mod tests {
         assert_eq!(counts[1], (1, CountDelta::default()));
         assert_eq!(scores[0], ("a".to_owned(), ScoreDelta { unhealthy: 1, ..ScoreDelta::default() }));
         assert_eq!(scores[1], ("b".to_owned(), ScoreDelta::default()));
+    }
+
+    #[test]
+    fn an_exempt_verdict_counts_apart_and_leaves_the_rest_of_its_group_alone() {
+        let groups: Groups = [(0, "a"), (1, "a"), (2, "b")].map(|(o, g)| (o, g.to_owned())).into();
+        let mut counting = Counting::default();
+        let unhealthy = fresh(&[(0, Status::Unhealthy), (1, Status::Healthy), (2, Status::Unhealthy)]);
+        counting.replace(&groups, &[], &unhealthy);
+        let exempt = fresh(&[(0, Status::Exempt), (1, Status::Healthy), (2, Status::Exempt)]);
+        counting.replace(&groups, &unhealthy, &exempt);
+        let mut write = VerdictWrite::default();
+        counting.hand_to(&mut write);
+        assert_eq!(write.counts[0].1, CountDelta { exempt: 1, ..CountDelta::default() });
+        assert_eq!(write.scores[0].1, ScoreDelta { healthy: 1, exempt: 1, ..ScoreDelta::default() });
+        assert_eq!(write.scores[1].1, ScoreDelta { exempt: 1, ..ScoreDelta::default() });
     }
 
     #[test]

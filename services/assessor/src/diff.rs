@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use rampart_domain::{Cause, Severity, Status, UnknownReason, Verdict};
+use rampart_domain::{Cause, ExemptionId, Severity, Status, UnknownReason, Verdict};
 use rampart_store::verdict::{
     Bitmap, FindingPlace, FindingWrite, PackWrite, StoredFinding, StoredPack, StoredResource,
 };
@@ -9,25 +9,41 @@ use uuid::Uuid;
 
 use crate::counting::Counted;
 use crate::judge::Judged;
+use crate::policy::Policy;
 
 /// What is stored of one resource's verdicts.
 #[derive(Default)]
 pub(crate) struct Before {
     pub(crate) pack: Option<StoredPack>,
     /// Finding rows by ordinal.
-    pub(crate) findings: BTreeMap<i32, Status>,
+    pub(crate) findings: BTreeMap<i32, Row>,
+    /// Violating elements by ordinal, where exemptions look at them.
+    pub(crate) elements: BTreeMap<i32, Vec<String>>,
+}
+
+/// What is stored of a finding.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Row {
+    status: Status,
+    exemption: Option<ExemptionId>,
+}
+
+/// Whether the control found a violation, accepted or not; such verdicts are in no bitmap.
+const fn violates(status: Status) -> bool {
+    matches!(status, Status::Unhealthy | Status::Exempt)
 }
 
 impl Before {
     pub(crate) fn add(&mut self, finding: &StoredFinding) -> Result<(), rampart_domain::UnknownWord> {
-        self.findings.insert(finding.ordinal, finding.status.parse()?);
+        let row = Row { status: finding.status.parse()?, exemption: finding.exemption_id.map(ExemptionId) };
+        self.findings.insert(finding.ordinal, row);
         Ok(())
     }
 
     /// The verdict stored for a check.
     pub(crate) fn status(&self, ordinal: i32) -> Option<Status> {
-        if self.findings.get(&ordinal) == Some(&Status::Unhealthy) {
-            return Some(Status::Unhealthy);
+        if let Some(row) = self.findings.get(&ordinal).filter(|row| violates(row.status)) {
+            return Some(row.status);
         }
         let pack = self.pack.as_ref()?;
         let within = |bytes: &Vec<u8>| Bitmap::from_bytes(bytes.clone()).contains(ordinal);
@@ -51,7 +67,8 @@ impl Before {
         all.extend(unknown.iter().map(|ordinal| (ordinal, Status::Unknown)));
         all.extend(set(&pack.healthy).iter().map(|ordinal| (ordinal, Status::Healthy)));
         all.extend(set(&pack.not_applicable).iter().map(|ordinal| (ordinal, Status::NotApplicable)));
-        all.extend(self.findings.iter().filter(|(_, status)| **status == Status::Unhealthy));
+        let open = self.findings.iter().filter(|(_, row)| violates(row.status));
+        all.extend(open.map(|(ordinal, row)| (*ordinal, row.status)));
         // A verdict that was kept because it could not be given again is in `unknown` too.
         let stale = |ordinal, status| status != Status::Unknown && unknown.contains(ordinal);
         all.into_iter().map(|(ordinal, status)| Counted { ordinal, status, stale: stale(ordinal, status) }).collect()
@@ -69,8 +86,15 @@ pub(crate) struct After {
 
 /// Compares new verdicts with stored ones.
 ///
-/// A verdict that can no longer be given because a read failed stays as it was: lost access never looks like improvement.
-pub(crate) fn after(resource: &StoredResource, judged: Judged, before: &Before, cause: Cause, inputs: &[u8]) -> After {
+/// A verdict that can no longer be given because a read failed stays as it was: lost access never looks like improvement. What
+/// is exempt is decided anew each time, by the evidence that stands.
+pub(crate) fn after(
+    resource: &StoredResource,
+    judged: Judged,
+    before: &Before,
+    cause: Cause,
+    policy: &Policy,
+) -> After {
     let (mut healthy, mut not_applicable, mut unknown) = (Bitmap::default(), Bitmap::default(), Bitmap::default());
     let mut reasons = Map::new();
     let mut out = After::default();
@@ -84,10 +108,15 @@ pub(crate) fn after(resource: &StoredResource, judged: Judged, before: &Before, 
             Some(lost) if has_expired(lost) => Verdict::Unknown(lost.clone()),
             _ => judgement.verdict,
         };
-        let (status, evidence) = match verdict {
+        let (mut status, evidence) = match verdict {
             Verdict::Healthy => (Status::Healthy, None),
-            Verdict::NotApplicable(_) => (Status::NotApplicable, None),
-            Verdict::Unhealthy(evidence) => (Status::Unhealthy, Some(json!(evidence))),
+            Verdict::NotApplicable(_) => {
+                if judgement.cause_number > 0 {
+                    reasons.insert(ordinal.to_string(), json!(judgement.cause_number));
+                }
+                (Status::NotApplicable, None)
+            }
+            Verdict::Unhealthy(evidence) => (Status::Unhealthy, Some(evidence)),
             Verdict::Unknown(reason) => {
                 let lost = matches!(&reason, UnknownReason::Unread { state: Some(_), expired: false, .. });
                 let known = stored.filter(|status| lost && *status != Status::Unknown);
@@ -98,13 +127,25 @@ pub(crate) fn after(resource: &StoredResource, judged: Judged, before: &Before, 
         };
         if let Some(lost) = judged.lost.as_ref().filter(|_| status != Status::Unknown && !kept) {
             kept = true;
-            reasons.insert(ordinal.to_string(), reason_json(lost, kept));
+            let mut reason = reason_json(lost, kept);
+            if status == Status::NotApplicable {
+                reason["cause"] = json!(judgement.cause_number);
+            }
+            reasons.insert(ordinal.to_string(), reason);
+        }
+        let mut exemption = None;
+        if violates(status) {
+            // What could not be judged again violates as it did.
+            let elements = evidence.as_ref().map(|evidence| &evidence.elements).or(before.elements.get(&ordinal));
+            let elements = elements.map_or(&[][..], Vec::as_slice);
+            exemption = policy.exemptions.covering(&judgement.control_id, resource, elements);
+            status = if exemption.is_some() { Status::Exempt } else { Status::Unhealthy };
         }
         match status {
-            Status::Healthy | Status::Exempt => healthy.insert(ordinal),
+            Status::Healthy => healthy.insert(ordinal),
             Status::NotApplicable => not_applicable.insert(ordinal),
             Status::Unknown => unknown.insert(ordinal),
-            Status::Unhealthy => {}
+            Status::Unhealthy | Status::Exempt => {}
         }
         if kept {
             // Marked in both sets: the verdict stands and counts, and the score's coverage lacks it.
@@ -114,15 +155,17 @@ pub(crate) fn after(resource: &StoredResource, judged: Judged, before: &Before, 
             out.counted.push(Counted { ordinal, status, stale: kept });
         }
         let row = before.findings.get(&ordinal).copied();
-        if status == Status::Unhealthy || row.is_some() {
+        if violates(status) || row.is_some() {
+            let is_new = row.is_none() && before.pack.is_none();
             out.findings.push(FindingWrite {
                 ordinal,
                 control_id: judgement.control_id,
                 severity: rank(judgement.severity),
                 status,
-                before: row,
-                cause: if row.is_none() && before.pack.is_none() { Cause::Discovered } else { cause },
-                evidence,
+                before: row.map(|row| row.status),
+                cause: if is_new { Cause::Discovered } else { why(row, status, cause, policy) },
+                exemption,
+                evidence: evidence.map(|evidence| json!(evidence)),
                 scored: judged.scored,
                 resource_id: resource.id,
                 place: FindingPlace::from(resource),
@@ -141,9 +184,19 @@ pub(crate) fn after(resource: &StoredResource, judged: Judged, before: &Before, 
             reasons: (!reasons.is_empty()).then_some(Value::Object(reasons)),
             scored: judged.scored,
         };
-        out.pack = differs(before.pack.as_ref(), &pack, inputs).then_some(pack);
+        out.pack = differs(before.pack.as_ref(), &pack, policy.judging()).then_some(pack);
     }
     out
+}
+
+/// What made a finding's status what it is: an exemption, where it began or ended to hold while the violation stayed.
+fn why(row: Option<Row>, status: Status, cause: Cause, policy: &Policy) -> Cause {
+    let Some(row) = row.filter(|row| violates(row.status) && violates(status) && row.status != status) else {
+        return cause;
+    };
+    let ended = row.exemption.is_some_and(|exemption| !policy.exemptions.has(exemption));
+    // The check is the same, and so are its parameters.
+    if ended || cause == Cause::Parameter { Cause::Exemption } else { cause }
 }
 
 /// A resource that is gone, or that is judged through its owner: its findings end.
@@ -158,14 +211,15 @@ fn end_findings<'a>(
     ordinals: &'a [i32],
     cause: Cause,
 ) -> impl Iterator<Item = FindingWrite> + 'a {
-    let open = ordinals.iter().filter(|ordinal| before.findings[*ordinal] != Status::NotApplicable);
+    let open = ordinals.iter().filter(|ordinal| before.findings[*ordinal].status != Status::NotApplicable);
     open.map(move |ordinal| FindingWrite {
         ordinal: *ordinal,
         control_id: String::new(),
         severity: 0,
         status: Status::NotApplicable,
-        before: Some(before.findings[ordinal]),
+        before: Some(before.findings[ordinal].status),
         cause,
+        exemption: None,
         evidence: None,
         scored: false,
         resource_id,

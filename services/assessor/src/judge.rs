@@ -26,6 +26,8 @@ pub(crate) struct Judgement {
     pub(crate) control_id: String,
     pub(crate) severity: Severity,
     pub(crate) verdict: Verdict,
+    /// Which of the causes of its control it is that makes it say nothing.
+    pub(crate) cause_number: usize,
 }
 
 /// Judges resources of one batch. CPU work; call it off the async threads.
@@ -74,11 +76,16 @@ fn judge_one(
     };
     let mut verdicts = Vec::new();
     engine.evaluate(policy.checks_in(resource.namespace.as_deref()), &input, |check, verdict| {
+        let cause_number = match &verdict {
+            Verdict::NotApplicable(cause) => policy.cause_number(&check.control_id, resource.kind, cause),
+            _ => 0,
+        };
         verdicts.push(Judgement {
             ordinal: policy.ordinal(check),
             control_id: check.control_id.clone(),
             severity: check.severity,
             verdict,
+            cause_number,
         });
     });
     Ok(Judged { verdicts, scored: managed_by != ManagedBy::Platform, lost: world.lost(resource) })

@@ -5,12 +5,14 @@
 //!                      ─▶ judge: engine over batches ─▶ diff against what is stored ─▶ store::verdict (fenced)
 //! work(job, id) ─▶ what a caller asked: it reads what that caller may see, and writes a result, never a verdict
 //! ```
-//! A run is idempotent and takes no input but the unit: what changed stands in `dirty`, what applies in assignments.
+//! A run is idempotent and takes no input but the unit: what changed stands in `dirty`, what applies in assignments, and what
+//! of it is exempt in exemptions. An exemption that expires makes its units due at that moment.
 
 mod assess;
 mod counting;
 mod diff;
 mod edges;
+mod exempt;
 mod job;
 mod judge;
 mod policy;
@@ -27,9 +29,9 @@ use anyhow::Context as _;
 use rampart_chassis::Ctx;
 use rampart_content::Catalogue;
 use rampart_posture::Engine;
-use rampart_store::Store;
 use rampart_store::work::{Lease, WorkKind};
 use rampart_store::worker;
+use rampart_store::{Store, exemption};
 use tokio_util::sync::CancellationToken;
 
 pub use crate::assess::{Summary, assess};
@@ -84,7 +86,7 @@ pub async fn run(config: Config, ctx: Ctx, store: Store) -> anyhow::Result<()> {
     let knowledge = Arc::new(Knowledge::new(catalogue)?);
     let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
     let options = worker::Options {
-        kinds: vec![WorkKind::Assess],
+        kinds: vec![WorkKind::Assess, WorkKind::Expire],
         concurrency: config.assessments.unwrap_or(cores).max(1),
         per_tenant: config.assessments_per_tenant,
         grace: Duration::from_secs(15),
@@ -93,6 +95,9 @@ pub async fn run(config: Config, ctx: Ctx, store: Store) -> anyhow::Result<()> {
     let handler = move |lease: Lease, cancel: CancellationToken| {
         let (db, knowledge) = (db.clone(), shared.clone());
         async move {
+            if lease.kind == WorkKind::Expire {
+                return Ok(exemption::expire(&db, &lease).await?);
+            }
             let started = std::time::Instant::now();
             let summary = assess(&db, &knowledge, &lease, &cancel).await?;
             if summary.judged > 0 {

@@ -1,12 +1,14 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use rampart_content::{Catalogue, Choice, Initiative};
+use rampart_content::{Catalogue, Choice, Initiative, selects_control};
 use rampart_domain::{Kind, UnitId, hash_json};
 use rampart_posture::{Check, CheckSet, Engine, Selection, resolve};
 use rampart_store::AccessScope;
 use rampart_store::verdict::{AssignmentRow, CheckIdentity, PolicyInputs, UnitPlace};
 use serde::Deserialize as _;
 use serde_json::{Value, json};
+
+use crate::exempt::Exemptions;
 
 /// Which checks apply to which resources of a unit.
 pub(crate) struct Policy {
@@ -18,15 +20,38 @@ pub(crate) struct Policy {
     /// Identity of every check in any set.
     pub(crate) checks: Vec<CheckIdentity>,
     ordinals: HashMap<(String, [u8; 16]), i32>,
-    /// Fingerprint of all that decides verdicts besides resources: catalogue version, then assignments.
+    /// Fingerprint of all that decides verdicts besides resources: catalogue version, then assignments with what is turned
+    /// off, then exemptions where there are any.
     pub(crate) inputs: Vec<u8>,
+    /// What is exempt.
+    pub(crate) exemptions: Exemptions,
+    /// Causes for which a control says nothing about a kind, where it names several.
+    causes: HashMap<String, HashMap<Kind, Vec<String>>>,
 }
+
+/// Bytes of the inputs that decide how anything is judged; the rest decides what of it is exempt.
+const JUDGING: usize = 32;
 
 /// An assignment that holds somewhere in the unit.
 struct Applied {
     selections: Vec<Selection>,
     namespace: Option<String>,
     excluded: Vec<String>,
+}
+
+/// A control, or a family of them, that is turned off in the unit or in one namespace of it.
+struct Off<'a> {
+    control: &'a str,
+    namespace: Option<&'a String>,
+}
+
+/// What holds in the unit; namespaces choose from it.
+struct Rules<'a> {
+    engine: &'a Engine,
+    applied: Vec<Applied>,
+    off: Vec<Off<'a>>,
+    /// Sets by what they are made of: places in `applied` and in `off`.
+    known: HashMap<(Vec<usize>, Vec<usize>), usize>,
 }
 
 impl Policy {
@@ -39,40 +64,50 @@ impl Policy {
         unit: UnitId,
         place: &UnitPlace,
     ) -> Result<Self, rampart_posture::SelectionError> {
-        let covering = inputs.assignments.iter().filter(|assignment| covers(assignment, unit, place));
+        let covering = inputs.assignments.iter().filter(|assignment| covers(&assignment.scope, unit, place));
         let applied: Vec<Applied> =
             covering.filter_map(|assignment| apply(catalogue, engine, inputs, assignment)).collect();
+        let disabled = inputs.disabled.iter().filter(|row| covers(&row.scope, unit, place));
+        let off: Vec<Off<'_>> =
+            disabled.map(|row| Off { control: &row.control, namespace: namespace_of(&row.scope) }).collect();
+        let mut exemptions = Exemptions::of(catalogue, inputs, unit, place);
         let mut policy = Self {
             sets: Vec::new(),
             default: 0,
             by_namespace: HashMap::new(),
             checks: Vec::new(),
             ordinals: HashMap::new(),
-            inputs: fingerprint(catalogue, &applied),
+            inputs: [fingerprint(catalogue, &applied, &off), exemptions.fingerprint()].concat(),
+            exemptions: Exemptions::default(),
+            causes: HashMap::new(),
         };
-        let mut known: HashMap<Vec<usize>, usize> = HashMap::new();
-        policy.default = policy.set_for(engine, &applied, None, &mut known)?;
-        let singled_out: BTreeSet<&String> =
-            applied.iter().flat_map(|a| a.namespace.iter().chain(&a.excluded)).collect();
+        let mut rules = Rules { engine, applied, off, known: HashMap::new() };
+        policy.default = policy.set_for(&mut rules, None)?;
+        let of_assignments = rules.applied.iter().flat_map(|a| a.namespace.iter().chain(&a.excluded));
+        let singled_out: BTreeSet<String> =
+            of_assignments.chain(rules.off.iter().filter_map(|off| off.namespace)).cloned().collect();
         for namespace in singled_out {
-            let set = policy.set_for(engine, &applied, Some(namespace), &mut known)?;
-            policy.by_namespace.insert(namespace.clone(), set);
+            let set = policy.set_for(&mut rules, Some(&namespace))?;
+            policy.by_namespace.insert(namespace, set);
         }
         let all = policy.sets.iter().flat_map(CheckSet::checks);
         let mut identities: Vec<CheckIdentity> = all.map(identity).collect();
         identities.sort_by(|a, b| (&a.control_id, &a.params_hash).cmp(&(&b.control_id, &b.params_hash)));
         identities.dedup_by(|a, b| a.control_id == b.control_id && a.params_hash == b.params_hash);
         policy.checks = identities;
+        exemptions.arrange(policy.controls());
+        policy.causes =
+            policy.controls().into_iter().filter_map(|id| Some((id.to_owned(), causes(catalogue, id)?))).collect();
+        policy.exemptions = exemptions;
         Ok(policy)
     }
 
     fn set_for(
         &mut self,
-        engine: &Engine,
-        applied: &[Applied],
+        rules: &mut Rules<'_>,
         namespace: Option<&String>,
-        known: &mut HashMap<Vec<usize>, usize>,
     ) -> Result<usize, rampart_posture::SelectionError> {
+        let (applied, off) = (&rules.applied, &rules.off);
         let holds = |a: &Applied| match (&a.namespace, namespace) {
             (None, None) => true,
             (None, Some(namespace)) => !a.excluded.contains(namespace),
@@ -80,13 +115,20 @@ impl Policy {
             (Some(_), None) => false,
         };
         let chosen: Vec<usize> = (0..applied.len()).filter(|index| holds(&applied[*index])).collect();
-        if let Some(set) = known.get(&chosen) {
+        let is_off = |off: &Off<'_>| off.namespace.is_none() || off.namespace == namespace;
+        let without: Vec<usize> = (0..off.len()).filter(|index| is_off(&off[*index])).collect();
+        let made_of = (chosen, without);
+        if let Some(set) = rules.known.get(&made_of) {
             return Ok(*set);
         }
+        let (chosen, without) = &made_of;
+        let on = |selection: &&Selection| {
+            !without.iter().any(|index| selects_control(off[*index].control, &selection.control_id))
+        };
         let selections: Vec<Selection> =
-            chosen.iter().flat_map(|index| applied[*index].selections.iter().cloned()).collect();
-        self.sets.push(engine.checks(&selections)?);
-        known.insert(chosen, self.sets.len() - 1);
+            chosen.iter().flat_map(|index| applied[*index].selections.iter().filter(on).cloned()).collect();
+        self.sets.push(rules.engine.checks(&selections)?);
+        rules.known.insert(made_of, self.sets.len() - 1);
         Ok(self.sets.len() - 1)
     }
 
@@ -113,6 +155,22 @@ impl Policy {
         &self.sets[*set]
     }
 
+    /// Fingerprint of what decides how anything is judged.
+    pub(crate) fn judging(&self) -> &[u8] {
+        &self.inputs[..JUDGING]
+    }
+
+    /// Whether `inputs`, those of an earlier assessment, judged as these do.
+    pub(crate) fn judges_as(&self, inputs: &[u8]) -> bool {
+        inputs.get(..JUDGING) == Some(self.judging())
+    }
+
+    /// Which of the causes that a control names for a kind a text is; the first where it names no other.
+    pub(crate) fn cause_number(&self, control: &str, kind: Kind, cause: &str) -> usize {
+        let causes = self.causes.get(control).and_then(|kinds| kinds.get(&kind));
+        causes.and_then(|causes| causes.iter().position(|other| other == cause)).unwrap_or_default()
+    }
+
     /// The controls that any check is of.
     pub(crate) fn controls(&self) -> BTreeSet<&str> {
         self.checks.iter().map(|check| check.control_id.as_str()).collect()
@@ -132,8 +190,27 @@ fn identity(check: &Check) -> CheckIdentity {
     }
 }
 
-fn covers(assignment: &AssignmentRow, unit: UnitId, place: &UnitPlace) -> bool {
-    match &assignment.scope {
+/// The causes for which a control says nothing, for kinds with several; `None` without any such kind.
+fn causes(catalogue: &Catalogue, control: &str) -> Option<HashMap<Kind, Vec<String>>> {
+    let control = catalogue.control(control)?;
+    let several = control.variants.iter().filter(|variant| variant.not_applicable.len() > 1);
+    let by_kind = several.flat_map(|variant| {
+        let causes: Vec<String> = variant.not_applicable.iter().map(|guard| guard.cause.clone()).collect();
+        variant.judged().iter().map(|kind| (*kind, causes.clone())).collect::<Vec<_>>()
+    });
+    let by_kind: HashMap<Kind, Vec<String>> = by_kind.collect();
+    (!by_kind.is_empty()).then_some(by_kind)
+}
+
+const fn namespace_of(scope: &AccessScope) -> Option<&String> {
+    match scope {
+        AccessScope::Namespace(_, namespace) => Some(namespace),
+        _ => None,
+    }
+}
+
+fn covers(scope: &AccessScope, unit: UnitId, place: &UnitPlace) -> bool {
+    match scope {
         AccessScope::Tenant => true,
         AccessScope::Account(account) => place.account.as_ref() == Some(account),
         AccessScope::Cluster(cluster) | AccessScope::Namespace(cluster, _) => UnitId::from(*cluster) == unit,
@@ -159,15 +236,12 @@ fn apply(catalogue: &Catalogue, engine: &Engine, inputs: &PolicyInputs, assignme
     let selections = resolved
         .inspect_err(|error| tracing::warn!(initiative = assignment.initiative, error = %error, "assignment skipped"))
         .ok()?;
-    let namespace = match &assignment.scope {
-        AccessScope::Namespace(_, namespace) => Some(namespace.clone()),
-        _ => None,
-    };
+    let namespace = namespace_of(&assignment.scope).cloned();
     Some(Applied { selections, namespace, excluded: assignment.excluded_namespaces.clone() })
 }
 
 /// A customer's initiative as the store keeps it: without what only the built-in ones have.
-fn custom(name: &str, definition: &Value) -> Result<Initiative, serde_json::Error> {
+pub(crate) fn custom(name: &str, definition: &Value) -> Result<Initiative, serde_json::Error> {
     #[derive(serde::Deserialize)]
     struct Definition {
         description: String,
@@ -178,8 +252,8 @@ fn custom(name: &str, definition: &Value) -> Result<Initiative, serde_json::Erro
     Ok(Initiative { id, version: 1, title, description, framework: None, parameters, controls })
 }
 
-fn fingerprint(catalogue: &Catalogue, applied: &[Applied]) -> Vec<u8> {
-    let assignments: Vec<Value> = applied
+fn fingerprint(catalogue: &Catalogue, applied: &[Applied], off: &[Off<'_>]) -> Vec<u8> {
+    let mut holding: Vec<Value> = applied
         .iter()
         .map(|a| {
             let selections: Vec<Value> =
@@ -187,5 +261,6 @@ fn fingerprint(catalogue: &Catalogue, applied: &[Applied]) -> Vec<u8> {
             json!([a.namespace, a.excluded, selections])
         })
         .collect();
-    [catalogue.version().0, hash_json(&Value::Array(assignments)).0].concat()
+    holding.extend(off.iter().map(|off| json!({"off": off.control, "namespace": off.namespace})));
+    [catalogue.version().0, hash_json(&Value::Array(holding)).0].concat()
 }

@@ -254,7 +254,7 @@ fn unjudged(file: &Arc<str>, document: Option<usize>, status: Status, reason: &s
         control: None,
         severity: Severity::Informational,
         status,
-        evidence: Some(Evidence { message: reason.to_owned(), facts: Vec::new() }),
+        evidence: Some(Evidence { message: reason.to_owned(), facts: Vec::new(), elements: Vec::new() }),
         explanation: None,
     }
 }

@@ -73,7 +73,7 @@ impl Bench<'_> {
                 control: None,
                 severity: Severity::Informational,
                 status: Status::NotApplicable,
-                evidence: Some(Evidence { message, facts: Vec::new() }),
+                evidence: Some(Evidence { message, facts: Vec::new(), elements: Vec::new() }),
                 explanation: None,
             });
         }
@@ -152,7 +152,7 @@ impl Bench<'_> {
             Review { object, old_object: None, operation: None, namespace, user: None, inventory: self.inventory };
         let prepared = Prepared::new(review);
         for loaded in self.policies {
-            let message = |message: String| Some(Evidence { message, facts: Vec::new() });
+            let message = |message: String| Some(Evidence { message, facts: Vec::new(), elements: Vec::new() });
             let control = (loaded.control.as_str(), loaded.severity);
             match loaded.policy.review_prepared(&prepared) {
                 Decision::NotMatched => {}
@@ -206,6 +206,7 @@ fn merge(worst: &mut Verdict, other: Verdict) {
                 evidence.message = format!("{}; {}", evidence.message, more.message);
             }
             evidence.facts.extend(more.facts);
+            evidence.elements.extend(more.elements);
         }
         (worst, other) if outranks => *worst = other,
         _ => {}
@@ -213,7 +214,7 @@ fn merge(worst: &mut Verdict, other: Verdict) {
 }
 
 fn evidence(verdict: Verdict) -> Option<Evidence> {
-    let said = |message: String| Some(Evidence { message, facts: Vec::new() });
+    let said = |message: String| Some(Evidence { message, facts: Vec::new(), elements: Vec::new() });
     let mut evidence = match verdict {
         Verdict::Healthy => None,
         Verdict::Unhealthy(evidence) => Some(evidence),

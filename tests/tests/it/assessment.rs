@@ -1,10 +1,14 @@
 //! What changed is assessed, nothing else, and the result is the same as if all were assessed from empty.
 
+use std::collections::BTreeMap;
+
 use chrono::{TimeDelta, Utc};
 use platform_tests::Estate;
-use rampart_domain::{Cloud, Kind, NativeId, Resource, UnitId};
-use rampart_store::inventory;
+use rampart_domain::exemption::Condition;
+use rampart_domain::{Cloud, ExemptionCategory, Kind, NativeId, Resource, UnitId};
+use rampart_store::exemption::{Selected, Terms};
 use rampart_store::verdict::{self, News};
+use rampart_store::{AccessScope, disabled_control, exemption, inventory};
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use serde_json::{Value, json};
@@ -92,6 +96,21 @@ struct Model {
     automount: bool,
     bindings: Vec<(String, String)>,
     reads: bool,
+    /// By the number of the condition in [`conditions`].
+    exemptions: BTreeMap<usize, &'static str>,
+    /// Whether a control is turned off in a namespace.
+    off: bool,
+}
+
+/// What exemptions hold for.
+fn conditions() -> [Value; 5] {
+    [
+        json!({"namespace": "a"}),
+        json!({"labels": {"matchExpressions": [{"key": "app", "operator": "In", "values": ["d0", "d1"]}]}}),
+        json!({"element": "container *", "any_of": [{"name": "d2"}, {"namespace": "b"}]}),
+        json!({"kind": "k8s.serviceaccount"}),
+        json!({"element": "container other"}),
+    ]
 }
 
 impl Model {
@@ -119,6 +138,40 @@ impl Model {
         for kind in MUTABLE.into_iter().chain(beside()) {
             self.list(estate, kind).await;
         }
+    }
+
+    /// Makes an exemption, or removes it, or turns a control off or on.
+    async fn change_policy(&mut self, rng: &mut StdRng, estate: &Estate) {
+        let mut tx = estate.store.tenant(estate.tenant).await.expect("a transaction");
+        let number = rng.random_range(0..=conditions().len());
+        if number == conditions().len() {
+            self.off = !self.off;
+            match disabled_control::all(&mut tx).await.expect("reads").first() {
+                Some(off) => disabled_control::delete(&mut tx, off.id).await.expect("deletes"),
+                None => turn_off(&mut tx, estate).await,
+            }
+        } else if self.exemptions.remove(&number).is_some() {
+            let all = exemption::all(&mut tx).await.expect("reads");
+            let id = all.iter().find(|it| it.terms.name == number.to_string()).expect("it was made").id;
+            exemption::delete(&mut tx, id, None).await.expect("deletes");
+        } else {
+            let controls = ["*", "k8s.pod.*", "k8s.pod.privileged"][rng.random_range(0..3)];
+            self.exemptions.insert(number, controls);
+            exempt(&mut tx, number, controls).await;
+        }
+        tx.commit().await.expect("commits");
+    }
+
+    /// Brings an estate without exemptions to this state.
+    async fn set_policy(&self, estate: &Estate) {
+        let mut tx = estate.store.tenant(estate.tenant).await.expect("a transaction");
+        for (number, controls) in &self.exemptions {
+            exempt(&mut tx, *number, controls).await;
+        }
+        if self.off {
+            turn_off(&mut tx, estate).await;
+        }
+        tx.commit().await.expect("commits");
     }
 
     fn mutate(&mut self, rng: &mut StdRng) -> Kind {
@@ -149,6 +202,24 @@ impl Model {
     }
 }
 
+async fn exempt(tx: &mut rampart_store::TenantTx, number: usize, controls: &str) {
+    let terms = Terms {
+        name: number.to_string(),
+        category: ExemptionCategory::Mitigated,
+        reason: "so".to_owned(),
+        approved_by: None,
+        expires_at: None,
+        selected: Selected::Controls(vec![controls.to_owned()]),
+        condition: Condition::read(&conditions()[number], "").expect("a condition"),
+    };
+    exemption::create(tx, &terms).await.expect("creates");
+}
+
+async fn turn_off(tx: &mut rampart_store::TenantTx, estate: &Estate) {
+    let scope = AccessScope::Namespace(estate.cluster.id, "b".to_owned());
+    disabled_control::create(tx, "k8s.pod.privileged", &scope, "so").await.expect("creates");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn after_any_edits_and_denials_the_state_equals_an_assessment_from_empty() {
     let rounds = if std::env::var_os("RAMPART_TEST_FULL").is_some() { 12 } else { 3 };
@@ -164,6 +235,9 @@ async fn after_any_edits_and_denials_the_state_equals_an_assessment_from_empty()
             } else {
                 model.list(&grown, kind).await;
             }
+            if rng.random_bool(0.4) {
+                model.change_policy(&mut rng, &grown).await;
+            }
             if rng.random_bool(0.5) {
                 grown.assess().await;
             }
@@ -172,6 +246,7 @@ async fn after_any_edits_and_denials_the_state_equals_an_assessment_from_empty()
         grown.assess().await;
         let fresh = Estate::beside(first.database.clone()).await;
         model.list_all(&fresh).await;
+        model.set_policy(&fresh).await;
         fresh.assess().await;
         assert_eq!(grown.verdicts().await, fresh.verdicts().await, "seed {seed}");
         assert_eq!(grown.counters().await, fresh.counters().await, "counters, seed {seed}");
@@ -206,7 +281,7 @@ async fn lost_access_keeps_the_last_verdict_and_unread_kinds_are_unknown() {
     assert_eq!(estate.verdicts().await, sighted, "nothing looks better or worse because it can no longer be read");
 }
 
-/// Sums of `[healthy, unhealthy, not applicable, unknown, stale]` over all checks.
+/// Sums of `[healthy, unhealthy, not applicable, unknown, stale]` over all checks; nothing is exempt.
 fn sums(counters: &Value) -> [i64; 5] {
     let checks = counters.as_object().into_iter().flatten().filter(|(name, _)| !name.starts_with("group/"));
     checks.fold([0; 5], |sums, (_, counts)| {

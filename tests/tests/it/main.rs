@@ -13,6 +13,7 @@ mod collector_manifest;
 mod crash;
 mod deployment;
 mod egress;
+mod exemptions;
 mod federation;
 mod fix_units;
 mod google_cloud;

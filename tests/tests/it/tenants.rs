@@ -35,6 +35,11 @@ async fn settled_tenant(platform: &Platform, name: &str) -> (Client, String) {
     assert!(uploaded.status.success(), "{}", String::from_utf8_lossy(&uploaded.stderr));
     let initiative = json!({ "name": format!("{name}-own"), "title": name, "controls": [{ "id": "k8s.pod.*" }] });
     client.post("/v1/initiatives", &initiative).await;
+    let exemption = json!({ "name": name, "category": "waiver", "reason": name, "controls": ["k8s.pod.host_port"],
+        "where": { "namespace": "nowhere" } });
+    client.post("/v1/exemptions", &exemption).await;
+    let off = json!({ "control": "k8s.pod.host_port", "reason": name, "scope": { "type": "account", "account": "0" } });
+    client.post("/v1/disabled-controls", &off).await;
     let written = std::fs::read(&file).expect("the collector wrote it");
     (client, first_session(&written))
 }
@@ -55,6 +60,8 @@ async fn own_values(client: &Client, name: &str) -> BTreeMap<&'static str, Strin
     let changed = client.list("/v1/findings").await;
     BTreeMap::from([
         ("assignment_id", first(&client.list("/v1/assignments").await, "id")),
+        ("exemption_id", first(&client.list("/v1/exemptions").await, "id")),
+        ("disabled_control_id", first(&client.list("/v1/disabled-controls").await, "id")),
         ("cluster_id", first(&client.list("/v1/clusters").await, "id")),
         ("preflight_id", first(&client.list(&format!("/v1/connectors/{connector}/preflights")).await, "id")),
         ("account", first(&client.list(&format!("/v1/connectors/{name}-organization/accounts")).await, "account")),
@@ -221,6 +228,8 @@ async fn the_other_is_not_found(acme: &Client, globex: &Client, values: &BTreeMa
         (Method::POST, format!("/v1/connectors/{connector}/pause")),
         (Method::POST, format!("/v1/scans/{}/cancel", values["scan_id"])),
         (Method::DELETE, format!("/v1/assignments/{}", values["assignment_id"])),
+        (Method::DELETE, format!("/v1/exemptions/{}", values["exemption_id"])),
+        (Method::DELETE, format!("/v1/disabled-controls/{}", values["disabled_control_id"])),
         (Method::DELETE, format!("/v1/tokens/{}", values["token_id"])),
         (Method::DELETE, format!("/v1/initiatives/{}", values["name"])),
     ] {

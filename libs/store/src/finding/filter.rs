@@ -96,6 +96,8 @@ pub struct Filter {
     pub fix_unit: Option<Uuid>,
     /// Whose status came about so.
     pub cause: Option<String>,
+    /// Exempt by this exemption.
+    pub exemption: Option<Uuid>,
     /// Resting on facts that could not be read again (or not).
     pub stale: Option<bool>,
     /// Changed at or after this time.
@@ -140,6 +142,9 @@ impl Filter {
         if let Some(unit) = self.fix_unit {
             query.push(" and f.resource_id in (select resource_id from resource_sources where tenant_id = ");
             query.push_bind(tenant).push(" and fix_unit_id = ").push_bind(unit).push(")");
+        }
+        if let Some(exemption) = self.exemption {
+            query.push(" and f.exemption_id = ").push_bind(exemption);
         }
         if let Some(since) = self.changed_since {
             query.push(" and f.changed_at >= ").push_bind(since);

@@ -228,15 +228,19 @@ pub async fn verdicts(
     Ok(checks
         .into_iter()
         .filter_map(|check| {
-            let status = if has_bit(&packed.healthy, check.ordinal) {
+            let open = check.finding.filter(|status| matches!(status.as_str(), "unhealthy" | "exempt"));
+            let status = if let Some(status) = open {
+                // Also where it stands only because it could not be given again, which marks it unknown.
+                status
+            } else if has_bit(&packed.healthy, check.ordinal) {
                 "healthy".to_owned()
             } else if has_bit(&packed.not_applicable, check.ordinal) {
                 "not_applicable".to_owned()
             } else if has_bit(&packed.unknown, check.ordinal) {
                 "unknown".to_owned()
             } else {
-                // Not packed: unhealthy or exempt, or not part of what the resource was judged by.
-                check.finding.filter(|status| matches!(status.as_str(), "unhealthy" | "exempt"))?
+                // Not part of what the resource was judged by.
+                return None;
             };
             let reason = (status == "unknown")
                 .then(|| packed.reasons.as_ref()?.get(check.ordinal.to_string()).cloned())

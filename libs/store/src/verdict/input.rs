@@ -5,8 +5,9 @@ use rampart_domain::{Cloud, CoverageState, Kind, UnitId};
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::exempt::{ExemptionRow, in_force};
 use crate::work::{self, WorkKind};
-use crate::{AccessScope, StoreError, TenantTx};
+use crate::{AccessScope, StoreError, TenantTx, disabled_control};
 
 /// How long a cluster's assessment waits for more that changes in its account.
 const SOON: Duration = Duration::from_secs(2);
@@ -24,13 +25,27 @@ pub struct AssignmentRow {
     pub excluded_namespaces: Vec<String>,
 }
 
-/// What decides which checks apply: enabled assignments and the customer's own initiatives.
+/// A control that is turned off for a scope.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DisabledRow {
+    /// Its id, or `prefix.*`.
+    pub control: String,
+    /// Where it is off.
+    pub scope: AccessScope,
+}
+
+/// What decides which checks apply and what comes of them: enabled assignments, the customer's own initiatives, controls that
+/// are turned off, and exemptions that have not expired.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PolicyInputs {
     /// In a stable order.
     pub assignments: Vec<AssignmentRow>,
     /// Name and definition, in a stable order.
     pub initiatives: Vec<(String, Value)>,
+    /// In a stable order.
+    pub disabled: Vec<DisabledRow>,
+    /// The oldest first.
+    pub exemptions: Vec<ExemptionRow>,
 }
 
 /// Reads what decides which checks apply.
@@ -68,7 +83,9 @@ pub async fn policy_inputs(tx: &mut TenantTx) -> Result<PolicyInputs, StoreError
             .into_iter()
             .map(|row| (row.name, row.definition))
             .collect();
-    Ok(PolicyInputs { assignments, initiatives })
+    let disabled = disabled_control::all(tx).await?;
+    let disabled = disabled.into_iter().map(|row| DisabledRow { control: row.control, scope: row.scope }).collect();
+    Ok(PolicyInputs { assignments, initiatives, disabled, exemptions: in_force(tx).await? })
 }
 
 /// Where a unit lies.

@@ -61,6 +61,8 @@ pub struct StoredFinding {
     pub ordinal: i32,
     /// Status as text.
     pub status: String,
+    /// The exemption by which it is exempt.
+    pub exemption_id: Option<Uuid>,
 }
 
 /// Finding rows of some resources.
@@ -68,7 +70,8 @@ pub async fn findings_of(tx: &mut TenantTx, ids: &[Uuid]) -> Result<Vec<StoredFi
     let tenant = tx.tenant_uuid();
     Ok(sqlx::query_as!(
         StoredFinding,
-        "select resource_id, ordinal, status from findings where tenant_id = $1 and resource_id in (select unnest($2::uuid[]))",
+        "select resource_id, ordinal, status, exemption_id from findings
+         where tenant_id = $1 and resource_id in (select unnest($2::uuid[]))",
         tenant,
         ids
     )
@@ -77,25 +80,27 @@ pub async fn findings_of(tx: &mut TenantTx, ids: &[Uuid]) -> Result<Vec<StoredFi
 }
 
 /// The counters of a unit that are not all zero: verdicts by control, then resources by score group, each as
-/// `[healthy, unhealthy, not applicable, unknown, stale]`.
+/// `[healthy, unhealthy, not applicable, unknown, stale, exempt]`.
 pub async fn counters(
     tx: &mut TenantTx,
     unit: UnitId,
-) -> Result<std::collections::BTreeMap<String, [i64; 5]>, StoreError> {
+) -> Result<std::collections::BTreeMap<String, [i64; 6]>, StoreError> {
     let tenant = tx.tenant_uuid();
     let rows = sqlx::query!(
         r#"select k.control_id || '/' || encode(k.params_hash, 'hex') as "name!", c.healthy as "healthy!",
-             c.unhealthy as "unhealthy!", c.not_applicable as "not_applicable!", c.unknown as "unknown!", c.stale as "stale!"
+             c.unhealthy as "unhealthy!", c.not_applicable as "not_applicable!", c.unknown as "unknown!", c.stale as "stale!",
+             c.exempt as "exempt!"
            from verdict_counts c join checks k using (tenant_id, ordinal)
            where c.tenant_id = $1 and c.unit_id = $2
            union all
-           select 'group/' || score_group, healthy, unhealthy, 0, unknown, stale from score_counts
+           select 'group/' || score_group, healthy, unhealthy, 0, unknown, stale, exempt from score_counts
            where tenant_id = $1 and unit_id = $2"#,
         tenant,
         unit.0
     )
     .fetch_all(tx.conn())
     .await?;
-    let counted = rows.into_iter().map(|r| (r.name, [r.healthy, r.unhealthy, r.not_applicable, r.unknown, r.stale]));
+    let counted =
+        rows.into_iter().map(|r| (r.name, [r.healthy, r.unhealthy, r.not_applicable, r.unknown, r.stale, r.exempt]));
     Ok(counted.filter(|(_, counts)| counts.iter().any(|count| *count != 0)).collect())
 }

@@ -1,8 +1,9 @@
 use chrono::{DateTime, Utc};
-use rampart_domain::{Cause, Status, UnitId};
+use rampart_domain::{Cause, ExemptionId, Status, UnitId};
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::exempt::note_uses;
 use super::{Bitmap, DirtyRow, StoredResource};
 use crate::{StoreError, TenantTx};
 
@@ -19,7 +20,8 @@ pub struct PackWrite {
     pub not_applicable: Bitmap,
     /// Checks that could not be judged.
     pub unknown: Bitmap,
-    /// `{ordinal: reason}` of those.
+    /// `{ordinal: reason}` of those. For checks without meaning, the number of the cause among those of the control; left
+    /// out for the first.
     pub reasons: Option<Value>,
     /// Whether it counts.
     pub scored: bool,
@@ -40,6 +42,8 @@ pub struct FindingWrite {
     pub before: Option<Status>,
     /// Why it changed.
     pub cause: Cause,
+    /// The exemption by which it is exempt.
+    pub exemption: Option<ExemptionId>,
     /// `None` keeps the last evidence.
     pub evidence: Option<Value>,
     /// Whether it counts.
@@ -87,6 +91,8 @@ pub struct CountDelta {
     pub unknown: i64,
     /// Of the healthy and unhealthy ones, those that could not be given again.
     pub stale: i64,
+    /// Exempt verdicts.
+    pub exempt: i64,
 }
 
 /// How much a counter of a unit and score group moves, in resources.
@@ -100,6 +106,8 @@ pub struct ScoreDelta {
     pub unknown: i64,
     /// Of the healthy and unhealthy ones, those with a verdict that could not be given again.
     pub stale: i64,
+    /// Resources with an exempt verdict in the group, however else they count.
+    pub exempt: i64,
 }
 
 /// What one batch of an assessment writes.
@@ -129,6 +137,7 @@ pub async fn write(
     write_packs(tx, unit, now, batch).await?;
     insert_findings(tx, unit, now, &batch.findings).await?;
     update_findings(tx, unit, now, &batch.findings).await?;
+    note_uses(tx, unit, now, &batch.findings).await?;
     move_counters(tx, unit, batch).await
 }
 
@@ -187,12 +196,13 @@ async fn insert_findings(
     let tenant = tx.tenant_uuid();
     sqlx::query!(
         "insert into findings (tenant_id, unit_id, first_seen, since, changed_at, resource_id, ordinal, control_id,
-             severity, status, cause, cluster_id, account, namespace, kind, evidence, scored)
+             severity, status, cause, cluster_id, account, namespace, kind, evidence, scored, exemption_id)
          select $1, $2, $3, $3, $3, i.id, i.ordinal, i.control, i.severity, i.status, i.cause, i.cluster, i.account,
-             i.namespace, i.kind, i.evidence::jsonb, i.scored
+             i.namespace, i.kind, i.evidence::jsonb, i.scored, i.exemption
          from unnest($4::uuid[], $5::int4[], $6::text[], $7::int2[], $8::text[], $9::text[], $10::uuid[], $11::text[],
-             $12::text[], $13::text[], $14::text[], $15::bool[])
-           as i(id, ordinal, control, severity, status, cause, cluster, account, namespace, kind, evidence, scored)",
+             $12::text[], $13::text[], $14::text[], $15::bool[], $16::uuid[])
+           as i(id, ordinal, control, severity, status, cause, cluster, account, namespace, kind, evidence, scored,
+                exemption)",
         tenant,
         unit.0,
         now,
@@ -209,6 +219,7 @@ async fn insert_findings(
         &new.iter().map(|f| f.evidence.as_ref().map_or_else(|| "{}".to_owned(), Value::to_string)).collect::<Vec<_>>()
             as _,
         &new.iter().map(|f| f.scored).collect::<Vec<_>>(),
+        &new.iter().map(|f| f.exemption.map(|it| it.0)).collect::<Vec<_>>() as _,
     )
     .execute(tx.conn())
     .await?;
@@ -235,13 +246,14 @@ async fn update_findings(
              namespace = case when i.placed then i.namespace else f.namespace end,
              since = case when f.status = i.status then f.since else $3 end,
              cause = case when f.status = i.status then f.cause else i.cause end,
-             evidence = coalesce(i.evidence::jsonb, f.evidence)
+             evidence = coalesce(i.evidence::jsonb, f.evidence), exemption_id = i.exemption
          from unnest($4::uuid[], $5::int4[], $6::int2[], $7::text[], $8::text[], $9::text[], $10::bool[], $11::bool[],
-             $12::uuid[], $13::text[], $14::text[])
-           as i(id, ordinal, severity, status, cause, evidence, scored, placed, cluster, account, namespace)
+             $12::uuid[], $13::text[], $14::text[], $15::uuid[])
+           as i(id, ordinal, severity, status, cause, evidence, scored, placed, cluster, account, namespace, exemption)
          where f.tenant_id = $1 and f.resource_id = i.id and f.ordinal = i.ordinal
            and ((i.placed and (f.cluster_id, f.account, f.namespace) is distinct from (i.cluster, i.account, i.namespace))
                 or f.status <> i.status or f.severity <> coalesce(nullif(i.severity, 0), f.severity) or f.scored <> i.scored or f.unit_id <> $2
+                or f.exemption_id is distinct from i.exemption
                 or f.evidence is distinct from coalesce(i.evidence::jsonb, f.evidence))",
         tenant,
         unit.0,
@@ -257,6 +269,7 @@ async fn update_findings(
         &old.iter().map(|f| f.place.cluster_id).collect::<Vec<_>>() as _,
         &old.iter().map(|f| f.place.account.as_deref()).collect::<Vec<_>>() as _,
         &old.iter().map(|f| f.place.namespace.as_deref()).collect::<Vec<_>>() as _,
+        &old.iter().map(|f| f.exemption.map(|it| it.0)).collect::<Vec<_>>() as _,
     )
     .execute(tx.conn())
     .await?;
@@ -287,12 +300,13 @@ async fn move_counters(tx: &mut TenantTx, unit: UnitId, batch: &VerdictWrite) ->
     if !counts.is_empty() {
         sqlx::query!(
             "insert into verdict_counts as c (tenant_id, unit_id, ordinal, healthy, unhealthy, not_applicable, unknown,
-                 stale)
-             select $1, $2, i.* from unnest($3::int4[], $4::int8[], $5::int8[], $6::int8[], $7::int8[], $8::int8[]) as i
+                 stale, exempt)
+             select $1, $2, i.*
+             from unnest($3::int4[], $4::int8[], $5::int8[], $6::int8[], $7::int8[], $8::int8[], $9::int8[]) as i
              on conflict (tenant_id, unit_id, ordinal) do update set
                  healthy = c.healthy + excluded.healthy, unhealthy = c.unhealthy + excluded.unhealthy,
                  not_applicable = c.not_applicable + excluded.not_applicable, unknown = c.unknown + excluded.unknown,
-                 stale = c.stale + excluded.stale",
+                 stale = c.stale + excluded.stale, exempt = c.exempt + excluded.exempt",
             tenant,
             unit.0,
             &counts.iter().map(|(ordinal, _)| *ordinal).collect::<Vec<_>>(),
@@ -301,6 +315,7 @@ async fn move_counters(tx: &mut TenantTx, unit: UnitId, batch: &VerdictWrite) ->
             &counts.iter().map(|(_, d)| d.not_applicable).collect::<Vec<_>>(),
             &counts.iter().map(|(_, d)| d.unknown).collect::<Vec<_>>(),
             &counts.iter().map(|(_, d)| d.stale).collect::<Vec<_>>(),
+            &counts.iter().map(|(_, d)| d.exempt).collect::<Vec<_>>(),
         )
         .execute(tx.conn())
         .await?;
@@ -308,11 +323,13 @@ async fn move_counters(tx: &mut TenantTx, unit: UnitId, batch: &VerdictWrite) ->
     let scores: Vec<_> = batch.scores.iter().filter(|(_, delta)| *delta != ScoreDelta::default()).collect();
     if !scores.is_empty() {
         sqlx::query!(
-            "insert into score_counts as c (tenant_id, unit_id, score_group, healthy, unhealthy, unknown, stale)
-             select $1, $2, i.* from unnest($3::text[], $4::int8[], $5::int8[], $6::int8[], $7::int8[]) as i
+            "insert into score_counts as c (tenant_id, unit_id, score_group, healthy, unhealthy, unknown, stale, exempt)
+             select $1, $2, i.*
+             from unnest($3::text[], $4::int8[], $5::int8[], $6::int8[], $7::int8[], $8::int8[]) as i
              on conflict (tenant_id, unit_id, score_group) do update set
                  healthy = c.healthy + excluded.healthy, unhealthy = c.unhealthy + excluded.unhealthy,
-                 unknown = c.unknown + excluded.unknown, stale = c.stale + excluded.stale",
+                 unknown = c.unknown + excluded.unknown, stale = c.stale + excluded.stale,
+                 exempt = c.exempt + excluded.exempt",
             tenant,
             unit.0,
             &scores.iter().map(|(group, _)| group.as_str()).collect::<Vec<_>>() as _,
@@ -320,6 +337,7 @@ async fn move_counters(tx: &mut TenantTx, unit: UnitId, batch: &VerdictWrite) ->
             &scores.iter().map(|(_, d)| d.unhealthy).collect::<Vec<_>>(),
             &scores.iter().map(|(_, d)| d.unknown).collect::<Vec<_>>(),
             &scores.iter().map(|(_, d)| d.stale).collect::<Vec<_>>(),
+            &scores.iter().map(|(_, d)| d.exempt).collect::<Vec<_>>(),
         )
         .execute(tx.conn())
         .await?;

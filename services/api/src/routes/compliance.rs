@@ -97,6 +97,8 @@ pub(super) struct ControlView {
     pub unknown: i64,
     /// Of the healthy and unhealthy ones, those whose last reading could not be repeated.
     pub stale: i64,
+    /// Resources whose finding is exempt: they neither pass nor fail.
+    pub exempt: i64,
 }
 
 impl ControlView {
@@ -110,6 +112,7 @@ impl ControlView {
             not_applicable: counts.not_applicable,
             unknown: counts.unknown,
             stale: counts.stale,
+            exempt: counts.exempt,
         }
     }
 }

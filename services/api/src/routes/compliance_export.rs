@@ -10,7 +10,7 @@ use super::scope::Scope;
 const PAGE: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/templates/compliance.html"));
 const PAGE_NAME: &str = "compliance.html";
 
-const COLUMNS: [&str; 25] = [
+const COLUMNS: [&str; 26] = [
     "framework",
     "version",
     "as_of",
@@ -28,6 +28,7 @@ const COLUMNS: [&str; 25] = [
     "not_applicable",
     "unknown",
     "stale",
+    "exempt",
     "resource",
     "kind",
     "account",
@@ -126,6 +127,7 @@ fn line(
         of_control(|control| control.not_applicable.to_string()),
         of_control(|control| control.unknown.to_string()),
         of_control(|control| control.stale.to_string()),
+        of_control(|control| control.exempt.to_string()),
         of_finding(|finding| finding.resource_native_id.clone().unwrap_or_else(|| finding.resource_id.to_string())),
         of_finding(|finding| finding.kind.clone()),
         of_finding(|finding| finding.account.clone().unwrap_or_default()),
@@ -169,6 +171,7 @@ fn requirement_value(requirement: &RequirementView) -> Value {
         context! {
             id => control.control_id.clone(), healthy => control.healthy, unhealthy => control.unhealthy,
             not_applicable => control.not_applicable, unknown => control.unknown, stale => control.stale,
+            exempt => control.exempt,
         }
     };
     let controls: Vec<Value> = requirement.controls.iter().map(control).collect();

@@ -60,6 +60,7 @@ mod tests {
             not_applicable: 1,
             unknown,
             stale,
+            exempt: 1,
         };
         for (controls, expected) in [
             (vec![], RequirementStatus::NotAssessed),

@@ -1,6 +1,7 @@
 use axum::Json;
 use axum::extract::State;
-use rampart_content::{Control, Remediation, Variant};
+use rampart_content::{Control, Remediation, Variant, selects_control};
+use rampart_store::disabled_control::{self, DisabledControl};
 use rampart_store::page::Listed;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -8,6 +9,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::disabled_controls::DisabledControlView;
 use crate::App;
 use crate::http::{Answer, ApiError, Caller, List, Listing, PageParams, PathOf, ReadInventory};
 
@@ -45,6 +47,8 @@ struct ControlView {
     parameters: Value,
     /// The same rule in other catalogues.
     references: Value,
+    /// Where it is turned off, of what the caller may see.
+    disabled: Vec<DisabledControlView>,
 }
 
 /// What to do about a violation.
@@ -91,9 +95,11 @@ fn json(part: &impl Serialize) -> Value {
     serde_json::to_value(part).expect("content was read from YAML with string keys and fits JSON")
 }
 
-impl From<&Control> for ControlView {
-    fn from(control: &Control) -> Self {
+impl ControlView {
+    fn of(control: &Control, disabled: &[DisabledControl]) -> Self {
+        let disabled = disabled.iter().filter(|row| selects_control(&row.control, &control.id));
         Self {
+            disabled: disabled.cloned().map(Into::into).collect(),
             id: control.id.clone(),
             version: control.version,
             title: control.title.clone(),
@@ -138,12 +144,14 @@ impl ControlFilter {
     responses((status = 200, body = List<ControlView>)))]
 async fn list_controls(
     State(app): State<App>,
-    _caller: Caller<ReadInventory>,
+    caller: Caller<ReadInventory>,
     Listing { filter, page }: Listing<ControlFilter>,
 ) -> Result<Json<List<ControlView>>, ApiError> {
     let all = app.catalogue().controls().filter(|control| filter.takes(control));
     let listed: Listed<&Control> = page.slice(all, |control| control.id.clone())?;
-    Ok(List::of(listed, ControlView::from))
+    let mut tx = app.tx(&caller).await?;
+    let disabled = disabled_control::visible(&mut tx, &caller.visible()).await?;
+    Ok(List::of(listed, |control| ControlView::of(control, &disabled)))
 }
 
 /// Get a control.
@@ -151,9 +159,11 @@ async fn list_controls(
     responses((status = 200, body = ControlView)))]
 async fn get_control(
     State(app): State<App>,
-    _caller: Caller<ReadInventory>,
+    caller: Caller<ReadInventory>,
     PathOf(id): PathOf<String>,
 ) -> Result<Answer, ApiError> {
     let control = app.catalogue().control(&id).ok_or_else(|| ApiError::not_found("control"))?;
-    Ok(Answer::ok(ControlView::from(control)))
+    let mut tx = app.tx(&caller).await?;
+    let disabled = disabled_control::visible(&mut tx, &caller.visible()).await?;
+    Ok(Answer::ok(ControlView::of(control, &disabled)))
 }

@@ -59,6 +59,8 @@ struct FindingView {
     observed_at: Option<DateTime<Utc>>,
     /// Whether it counts in the secure score.
     scored: bool,
+    /// What it is exempt by; null for any other status.
+    exemption: Option<ExemptedBy>,
     resource_id: Uuid,
     /// Null when the resource is gone.
     resource_name: Option<String>,
@@ -79,6 +81,14 @@ struct FindingView {
     fix_unit: Option<FixUnitReference>,
 }
 
+/// The exemption that a finding is exempt by.
+#[derive(Debug, Serialize, ToSchema)]
+struct ExemptedBy {
+    id: Uuid,
+    /// Null when it was removed a moment ago.
+    name: Option<String>,
+}
+
 impl FindingView {
     fn of(row: &Finding, app: &App) -> Self {
         Self {
@@ -91,6 +101,7 @@ impl FindingView {
             stale: row.stale,
             observed_at: row.observed_at,
             scored: row.scored,
+            exemption: row.exemption_id.map(|id| ExemptedBy { id, name: row.exemption_name.clone() }),
             resource_id: row.resource_id,
             resource_name: row.resource_name.clone(),
             resource_native_id: row.native_id.clone(),
@@ -191,6 +202,8 @@ struct FindingFilter {
     resource: Option<Uuid>,
     /// On resources of this fix unit, by id.
     fix_unit: Option<Uuid>,
+    /// Exempt by this exemption, by id; without `status`, the exempt ones.
+    exemption: Option<Uuid>,
     /// Whose status came about so.
     #[param(value_type = Option<String>)]
     cause: Option<Cause>,
@@ -212,7 +225,8 @@ impl FindingFilter {
         let mut statuses: Vec<String> = self.status.iter().map(ToString::to_string).collect();
         // A feed of changes shows what turned healthy, too.
         if statuses.is_empty() && self.changed_since.is_none() && !matches!(self.group_by, Some(GroupWord::Status)) {
-            statuses.push(Status::Unhealthy.to_string());
+            let status = if self.exemption.is_some() { Status::Exempt } else { Status::Unhealthy };
+            statuses.push(status.to_string());
         }
         let filter = Filter {
             statuses,
@@ -224,6 +238,7 @@ impl FindingFilter {
             namespace: self.namespace,
             resource: self.resource,
             fix_unit: self.fix_unit,
+            exemption: self.exemption,
             cause: self.cause.map(|cause| cause.to_string()),
             stale: self.stale,
             changed_since: self.changed_since,
@@ -255,7 +270,7 @@ enum FindingsOrGroups {
 
 /// List or count findings.
 ///
-/// Without `status`, the unhealthy ones; with `changed_since` and without `status`, all that changed.
+/// Without `status`, the unhealthy ones, or the exempt ones of an `exemption`; with `changed_since` and without `status`, all that changed.
 #[utoipa::path(get, path = "/v1/findings", tag = "findings", params(PageParams, FindingFilter),
     responses((status = 200, body = FindingsOrGroups)))]
 async fn list_findings(

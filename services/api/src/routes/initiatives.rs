@@ -116,6 +116,11 @@ struct Definition {
     controls: Vec<ChoiceView>,
 }
 
+/// What a custom initiative selects: ids of controls, and families.
+pub(super) fn choices(row: Initiative) -> Result<Vec<String>, ApiError> {
+    Ok(InitiativeView::try_from(row)?.controls.into_iter().map(|choice| choice.id).collect())
+}
+
 impl TryFrom<Initiative> for InitiativeView {
     type Error = ApiError;
 

@@ -17,6 +17,10 @@ mod connector_source;
 mod connectors;
 mod controls;
 mod coverage;
+mod disabled_controls;
+mod exemption_preview;
+mod exemption_terms;
+mod exemptions;
 mod findings;
 mod fix_unit_outliers;
 mod fix_unit_remediation;
@@ -28,6 +32,7 @@ mod initiatives;
 mod issuer;
 mod jobs;
 mod kubernetes_source;
+mod not_applicable;
 mod onboarding;
 mod pod_security_readiness;
 mod preflights;
@@ -71,11 +76,15 @@ pub(crate) fn all() -> OpenApiRouter<App> {
         .merge(fix_unit_outliers::router())
         .merge(recommendations::router())
         .merge(pod_security_readiness::router())
+        .merge(not_applicable::router())
         .merge(controls::router())
         .merge(admission_policy::router())
         .merge(frameworks::router())
         .merge(initiatives::router())
         .merge(assignments::router())
+        .merge(exemptions::router())
+        .merge(exemption_preview::router())
+        .merge(disabled_controls::router())
         .merge(secure_score::router())
         .merge(compliance::router())
         .merge(compliance_report::router())

@@ -46,8 +46,10 @@ struct RecommendationView {
     unknown: i64,
     /// Of the affected and healthy ones, those whose last reading could not be repeated.
     stale: i64,
-    /// Resources about which the control says nothing.
+    /// Resources about which the control says nothing; `GET /v1/recommendations/{control_id}/not-applicable` has them.
     not_applicable: i64,
+    /// Resources whose finding is exempt.
+    exempt: i64,
     /// Percentage points that the secure score of the scope would gain.
     score_gain: f64,
 }
@@ -80,7 +82,7 @@ struct RecommendationFilter {
     #[serde(default)]
     #[param(value_type = Vec<String>)]
     severity: Vec<Severity>,
-    /// Also controls that affect nothing now.
+    /// Also controls that affect nothing now, those whose findings are all exempt included.
     #[serde(default)]
     satisfied: bool,
 }
@@ -117,6 +119,7 @@ impl RecommendationView {
             unknown: counts.unknown,
             stale: counts.stale,
             not_applicable: counts.not_applicable,
+            exempt: counts.exempt,
             score_gain: gain(app.catalogue().groups(), &tallies(&numbers.groups), own),
         }
     }

@@ -31,12 +31,15 @@ pub(super) fn router() -> OpenApiRouter<App> {
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(as = Health)]
 pub(super) struct HealthView {
-    /// `unhealthy`, `unknown` (some verdict is, or it was not assessed yet), `healthy` or `not_applicable`.
+    /// `unhealthy`, `unknown` (some verdict is, or it was not assessed yet), `healthy` or `not_applicable` (no verdict
+    /// counts).
     #[schema(example = "unhealthy")]
     status: String,
     /// Unhealthy findings by severity.
     #[schema(example = json!({"high": 2, "medium": 1}))]
     unhealthy: std::collections::BTreeMap<String, i64>,
+    /// Exempt findings.
+    exempt: i64,
 }
 
 /// A resource in a list.
@@ -75,7 +78,11 @@ impl ResourceView {
     /// Health only where the caller may read findings.
     pub(super) fn of(row: Summary, findings: &rampart_store::Visible) -> Self {
         let open = findings.sees(row.account.as_deref(), row.cluster_id, row.namespace.as_deref());
-        let health = open.then(|| HealthView { status: row.health, unhealthy: by_severity(row.unhealthy.as_ref()) });
+        let health = open.then(|| HealthView {
+            status: row.health,
+            unhealthy: by_severity(row.unhealthy.as_ref()),
+            exempt: row.exempt,
+        });
         Self {
             id: row.resource_id,
             native_id: row.native_id,

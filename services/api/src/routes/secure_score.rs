@@ -51,6 +51,9 @@ struct GroupView {
     unknown: u64,
     /// Of the healthy and unhealthy ones, those whose last reading could not be repeated.
     stale: u64,
+    /// Resources with an exempt verdict in the group: it neither earns nor costs points, and the resource counts by its
+    /// other verdicts, if it has any.
+    exempt: u64,
 }
 
 /// What the score rests on.
@@ -75,6 +78,7 @@ pub(super) fn tallies(counts: &[GroupCounts]) -> Vec<ControlTally<'_>> {
         unhealthy: count(row.unhealthy),
         unknown: count(row.unknown),
         stale: count(row.stale),
+        exempt: count(row.exempt),
     };
     counts.iter().map(|row| ControlTally { group: &row.score_group, tally: tally(row) }).collect()
 }
@@ -91,6 +95,7 @@ impl GroupView {
             unhealthy: group.tally.unhealthy,
             unknown: group.tally.unknown,
             stale: group.tally.stale,
+            exempt: group.tally.exempt,
         }
     }
 }

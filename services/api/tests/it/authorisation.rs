@@ -33,6 +33,8 @@ fn path(operation: &Operation, world: &World) -> String {
         .replace("{digest}", &world.digest)
         .replace("{name}", &world.initiative)
         .replace("{assignment_id}", &world.assignment.to_string())
+        .replace("{exemption_id}", &world.exemption.to_string())
+        .replace("{disabled_control_id}", &world.disabled_control.to_string())
         .replace("{token_id}", &world.token.to_string())
         .replace("{cloud}", "aws");
     assert!(!path.contains('{'), "{path}: say what stands for the parameter");
@@ -52,6 +54,11 @@ fn body(operation: &Operation, world: &World) -> Option<Value> {
         "create_assignment" | "update_assignment" => Some(json!({"name": "new", "initiative": "pss-baseline",
             "scope": {"type": "cluster", "cluster_id": world.cluster}})),
         "start_pod_security_readiness" => Some(json!({"cluster_id": world.cluster})),
+        "create_exemption" | "update_exemption" => Some(json!({"name": "new", "category": "waiver", "reason": "r",
+            "controls": ["k8s.pod.privileged"], "where": {"cluster": world.cluster}})),
+        "preview_exemption" => Some(json!({"controls": ["k8s.pod.privileged"], "where": {"cluster": world.cluster}})),
+        "disable_control" => Some(json!({"control": "k8s.pod.privileged", "reason": "r",
+            "scope": {"type": "cluster", "cluster_id": world.cluster}})),
         "create_token" => Some(json!({"name": "new", "grants": [{"role": "owner", "scope": {"type": "tenant"}}]})),
         _ if operation.method == Method::GET || operation.method == Method::DELETE => None,
         _ => Some(json!({})),
@@ -172,8 +179,8 @@ async fn what_lies_outside_the_scope_is_not_there() {
 }
 
 /// Nouns whose reading takes the right to read findings.
-const FINDINGS: [&str; 6] =
-    ["findings", "fix-units", "recommendations", "secure-score", "compliance", "pod-security-readiness"];
+const FINDINGS: [&str; 7] =
+    ["findings", "fix-units", "recommendations", "secure-score", "compliance", "exemptions", "pod-security-readiness"];
 
 #[tokio::test]
 async fn a_role_allows_what_it_says_and_no_more() {

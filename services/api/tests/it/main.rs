@@ -7,6 +7,7 @@ mod authorisation;
 mod compliance;
 mod conditional;
 mod document;
+mod exemptions;
 mod federation;
 mod fix_units;
 mod onboarding;

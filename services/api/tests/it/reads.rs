@@ -40,7 +40,7 @@ async fn a_resource_tells_its_health_verdicts_relations_and_history() {
     let world = api.world("alpha").await;
     let place = format!("/v1/resources/{}", world.resource);
     let seen = api.get(&place, &world.owner).await.expect(StatusCode::OK).json();
-    assert_eq!(seen["health"], json!({"status": "unhealthy", "unhealthy": {"high": 1}}));
+    assert_eq!(seen["health"], json!({"status": "unhealthy", "unhealthy": {"high": 1}, "exempt": 0}));
     assert_eq!(seen["edges"][0]["kind"], "runs_image");
     assert!(seen["observed_at"].is_string(), "{seen}");
     let verdicts = api.get(&format!("{place}/verdicts"), &world.owner).await.json();

@@ -84,6 +84,8 @@ pub(crate) struct World {
     pub initiative: String,
     pub assignment: Uuid,
     pub readiness: Uuid,
+    pub exemption: Uuid,
+    pub disabled_control: Uuid,
     pub token: Uuid,
 }
 
@@ -212,6 +214,8 @@ impl TestApi {
             initiative,
             assignment: Uuid::nil(),
             readiness: Uuid::nil(),
+            exemption: Uuid::nil(),
+            disabled_control: Uuid::nil(),
             token: Uuid::nil(),
         };
         self.seed(&world, name).await;
@@ -220,6 +224,12 @@ impl TestApi {
         world.assignment = made(self.post("/v1/assignments", &world.owner, assignment).await);
         let readiness = json!({"cluster_id": world.cluster});
         world.readiness = made(self.post("/v1/pod-security-readiness", &world.owner, readiness).await);
+        let exemption = json!({"name": format!("{name}-exemption"), "category": "waiver", "reason": "accepted",
+            "controls": ["k8s.pod.host_path"], "where": {"cluster": world.cluster}});
+        world.exemption = made(self.post("/v1/exemptions", &world.owner, exemption).await);
+        let disabled = json!({"control": "k8s.pod.host_port", "reason": format!("{name}-one needs them"),
+            "scope": {"type": "cluster", "cluster_id": world.cluster}});
+        world.disabled_control = made(self.post("/v1/disabled-controls", &world.owner, disabled).await);
         let token = json!({"name": format!("{name}-token"),
             "grants": [{"role": "security_reader", "scope": {"type": "tenant"}}]});
         world.token = made(self.post("/v1/tokens", &world.owner, token).await);

@@ -27,6 +27,7 @@ fn findings_name_file_document_object_and_field() {
             "evidence": {
                 "message": "container 'app' is privileged".replace('\'', ""),
                 "facts": [{"pointer": "/spec/containers/0/securityContext/privileged", "element": "container app", "value": true}],
+                "elements": ["container app"],
             },
         }])
     );
