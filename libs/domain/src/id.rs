@@ -52,6 +52,10 @@ uuid_id! {
     InitiativeId,
     /// An initiative applied to a scope.
     AssignmentId,
+    /// A rule that says how much depends on some resources.
+    CriticalityRuleId,
+    /// A rule that says who mends some findings, and by when.
+    GovernanceRuleId,
     /// An API token (never its secret).
     TokenId,
 }

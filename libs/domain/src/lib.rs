@@ -9,6 +9,7 @@ mod id;
 mod image;
 mod kind;
 mod resource;
+mod risk;
 mod scope;
 mod selector;
 mod severity;
@@ -19,14 +20,15 @@ pub use cloud::Cloud;
 pub use coverage::{CoverageState, Gap};
 pub use hash::{ConfigHash, canonical_json, hash_json};
 pub use id::{
-    AssignmentId, ClusterId, ConnectorId, InitiativeId, NativeId, PreflightId, PreviewId, ResourceId, ScanId, TenantId,
-    TokenId, UnitId,
+    AssignmentId, ClusterId, ConnectorId, CriticalityRuleId, GovernanceRuleId, InitiativeId, NativeId, PreflightId,
+    PreviewId, ResourceId, ScanId, TenantId, TokenId, UnitId,
 };
 pub use image::image_digest;
 pub use kind::{Family, Kind};
 pub use resource::{ManagedBy, Resource, strip_nulls};
+pub use risk::{Criticality, Factor, Risk};
 pub use scope::Scope;
-pub use selector::{selects, selects_pairs};
+pub use selector::{glob_matches, selects, selects_pairs};
 pub use severity::Severity;
 pub use text_enum::UnknownWord;
 pub use verdict::{Cause, Evidence, Fact, Status, UnknownReason, Verdict};

@@ -24,12 +24,14 @@ mod engine;
 mod evaluate;
 mod evidence;
 pub mod examples;
+pub mod governance;
 mod input;
 pub mod live;
 #[cfg(test)]
 mod oracle;
 mod pointer;
 pub mod policy;
+pub mod risk;
 pub mod score;
 #[cfg(test)]
 #[path = "../tests/it/sources.rs"]

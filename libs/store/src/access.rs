@@ -62,7 +62,7 @@ pub enum Permission {
     ReadFindings,
     /// Create, change, test, scan and delete connectors. Needs a tenant-wide grant.
     ManageConnectors,
-    /// Initiatives and assignments.
+    /// Initiatives, assignments, rules of governance and criticality, and who mends a finding.
     ManagePolicy,
     /// Tokens and the tenant itself. Needs a tenant-wide grant.
     ManageTenant,

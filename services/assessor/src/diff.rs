@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
 use rampart_domain::{Cause, Severity, Status, UnknownReason, Verdict};
+use rampart_store::governance::Standing;
 use rampart_store::verdict::{
     Bitmap, FindingPlace, FindingWrite, PackWrite, StoredFinding, StoredPack, StoredResource,
 };
@@ -126,6 +127,7 @@ pub(crate) fn after(resource: &StoredResource, judged: Judged, before: &Before, 
                 scored: judged.scored,
                 resource_id: resource.id,
                 place: FindingPlace::from(resource),
+                standing: Standing::default(),
             });
         }
     }
@@ -170,6 +172,7 @@ fn end_findings<'a>(
         scored: false,
         resource_id,
         place: FindingPlace::default(),
+        standing: Standing::default(),
     })
 }
 

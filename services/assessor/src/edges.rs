@@ -83,7 +83,7 @@ fn write(from: Uuid, edge: Edge) -> EdgeWrite {
     EdgeWrite { kind: edge.kind.as_str(), from, to: edge.to }
 }
 
-fn node<'a>(resource: &'a StoredResource, native_id: &'a NativeId, owner: Option<&'a NativeId>) -> Node<'a> {
+pub(crate) fn node<'a>(resource: &'a StoredResource, native_id: &'a NativeId, owner: Option<&'a NativeId>) -> Node<'a> {
     let uid = resource.native_id.strip_prefix("k8s://").and_then(|rest| rest.split('/').next());
     Node {
         kind: resource.kind,

@@ -3,6 +3,7 @@
 //! ```text
 //! work(assess, unit) ─▶ policy: which checks apply ─▶ targets: what must be judged again
 //!                      ─▶ judge: engine over batches ─▶ diff against what is stored ─▶ store::verdict (fenced)
+//!                      ─▶ surroundings, rules ─▶ standing: risk, owner and days of findings (same transaction)
 //! ```
 //! A run is idempotent and takes no input but the unit: what changed stands in `dirty`, what applies in assignments.
 
@@ -10,8 +11,12 @@ mod assess;
 mod counting;
 mod diff;
 mod edges;
+mod identities;
 mod judge;
 mod policy;
+mod rules;
+mod standing;
+mod surroundings;
 mod targets;
 mod world;
 

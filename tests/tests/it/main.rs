@@ -20,6 +20,7 @@ mod ordering;
 mod organizations;
 mod other_organizations;
 mod rescan;
+mod standing;
 mod tenants;
 mod verdicts;
 mod watch;

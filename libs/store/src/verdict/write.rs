@@ -4,6 +4,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::{Bitmap, DirtyRow, StoredResource};
+use crate::governance::Standing;
 use crate::{StoreError, TenantTx};
 
 /// The packed verdicts of one resource.
@@ -48,6 +49,8 @@ pub struct FindingWrite {
     pub resource_id: Uuid,
     /// Where it lies, for a new row.
     pub place: FindingPlace,
+    /// Risk, owner and days, for a new row; those of a stored one are written by [`crate::governance::grade`].
+    pub standing: Standing,
 }
 
 /// Where a finding lies; without a kind it is not known any more, and a stored row keeps its place.
@@ -187,12 +190,18 @@ async fn insert_findings(
     let tenant = tx.tenant_uuid();
     sqlx::query!(
         "insert into findings (tenant_id, unit_id, first_seen, since, changed_at, resource_id, ordinal, control_id,
-             severity, status, cause, cluster_id, account, namespace, kind, evidence, scored)
-         select $1, $2, $3, $3, $3, i.id, i.ordinal, i.control, i.severity, i.status, i.cause, i.cluster, i.account,
-             i.namespace, i.kind, i.evidence::jsonb, i.scored
+             severity, status, cause, cluster_id, account, namespace, kind, evidence, scored, open_since, risk,
+             governance_rule_id, rule_owner, due_days, grace_period_days, set_owner, set_due_at)
+         select $1, $2, $3::timestamptz, $3, $3, i.id, i.ordinal, i.control, i.severity, i.status, i.cause, i.cluster, i.account,
+             i.namespace, i.kind, i.evidence::jsonb, i.scored, case when i.status = 'unhealthy' then $3::timestamptz end, i.risk,
+             i.rule, i.owner, i.days, i.grace, a.owner, a.due_at
          from unnest($4::uuid[], $5::int4[], $6::text[], $7::int2[], $8::text[], $9::text[], $10::uuid[], $11::text[],
-             $12::text[], $13::text[], $14::text[], $15::bool[])
-           as i(id, ordinal, control, severity, status, cause, cluster, account, namespace, kind, evidence, scored)",
+             $12::text[], $13::text[], $14::text[], $15::bool[], $16::int2[], $17::uuid[], $18::text[], $19::int2[],
+             $20::int2[])
+           as i(id, ordinal, control, severity, status, cause, cluster, account, namespace, kind, evidence, scored,
+                risk, rule, owner, days, grace)
+         left join finding_assignments a
+           on a.tenant_id = $1 and a.resource_id = i.id and a.control_id = i.control",
         tenant,
         unit.0,
         now,
@@ -209,6 +218,11 @@ async fn insert_findings(
         &new.iter().map(|f| f.evidence.as_ref().map_or_else(|| "{}".to_owned(), Value::to_string)).collect::<Vec<_>>()
             as _,
         &new.iter().map(|f| f.scored).collect::<Vec<_>>(),
+        &new.iter().map(|f| f.standing.risk).collect::<Vec<_>>(),
+        &new.iter().map(|f| f.standing.rule).collect::<Vec<_>>() as _,
+        &new.iter().map(|f| f.standing.owner.as_deref()).collect::<Vec<_>>() as _,
+        &new.iter().map(|f| f.standing.due_days).collect::<Vec<_>>() as _,
+        &new.iter().map(|f| f.standing.grace_period_days).collect::<Vec<_>>(),
     )
     .execute(tx.conn())
     .await?;
@@ -234,6 +248,8 @@ async fn update_findings(
              account = case when i.placed then i.account else f.account end,
              namespace = case when i.placed then i.namespace else f.namespace end,
              since = case when f.status = i.status then f.since else $3 end,
+             open_since = case i.status when 'unhealthy' then coalesce(f.open_since, $3::timestamptz)
+                 when 'unknown' then f.open_since end,
              cause = case when f.status = i.status then f.cause else i.cause end,
              evidence = coalesce(i.evidence::jsonb, f.evidence)
          from unnest($4::uuid[], $5::int4[], $6::int2[], $7::text[], $8::text[], $9::text[], $10::bool[], $11::bool[],

@@ -137,7 +137,11 @@ impl PutAssignment {
 }
 
 /// A caller decides only about scopes that its grants cover whole.
-async fn must_cover(tx: &mut TenantTx, caller: &Caller<ManagePolicy>, scope: &AccessScope) -> Result<(), ApiError> {
+pub(super) async fn must_cover(
+    tx: &mut TenantTx,
+    caller: &Caller<ManagePolicy>,
+    scope: &AccessScope,
+) -> Result<(), ApiError> {
     if assignment::is_covered(tx, &caller.visible(), scope).await? {
         Ok(())
     } else {

@@ -16,13 +16,18 @@ mod connector_source;
 mod connectors;
 mod controls;
 mod coverage;
+mod criticality_rules;
+mod finding_assignments;
 mod findings;
 mod frameworks;
 mod gcp_source;
+mod governance;
+mod governance_rules;
 mod images;
 mod initiatives;
 mod issuer;
 mod kubernetes_source;
+mod label_selector;
 mod onboarding;
 mod preflights;
 mod previews;
@@ -61,6 +66,10 @@ pub(crate) fn all() -> OpenApiRouter<App> {
         .merge(resources::router())
         .merge(images::router())
         .merge(findings::router())
+        .merge(finding_assignments::router())
+        .merge(governance::router())
+        .merge(governance_rules::router())
+        .merge(criticality_rules::router())
         .merge(recommendations::router())
         .merge(controls::router())
         .merge(frameworks::router())
@@ -96,4 +105,19 @@ pub(crate) fn check_name(errors: &mut crate::http::FieldErrors, field: &str, nam
     let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
     let fits = (1..=100).contains(&name.len()) && plain && name.parse::<uuid::Uuid>().is_err();
     errors.check(fits, field, "must be 1 to 100 letters, digits, `-`, `_` or `.`, and not look like an id");
+}
+
+/// Patterns of names: at most 100, each of 1 to 200 characters.
+pub(crate) fn check_patterns(errors: &mut crate::http::FieldErrors, field: &str, patterns: &[String]) {
+    errors.check(patterns.len() <= 100, field, "must be at most 100");
+    for (index, pattern) in patterns.iter().enumerate() {
+        let fits = (1..=200).contains(&pattern.chars().count());
+        errors.check(fits, &format!("{field}/{index}"), "must have 1 to 200 characters");
+    }
+}
+
+/// Who mends findings: an e-mail address or the name of a team, as it is shown and searched for.
+pub(crate) fn check_owner(errors: &mut crate::http::FieldErrors, field: &str, owner: &str) {
+    let fits = (1..=200).contains(&owner.chars().count()) && owner.trim() == owner && !owner.contains(char::is_control);
+    errors.check(fits, field, "must have 1 to 200 characters, without space around");
 }

@@ -31,6 +31,8 @@ fn path(operation: &Operation, world: &World) -> String {
         .replace("{digest}", &world.digest)
         .replace("{name}", &world.initiative)
         .replace("{assignment_id}", &world.assignment.to_string())
+        .replace("{governance_rule_id}", &world.governance_rule.to_string())
+        .replace("{criticality_rule_id}", &world.criticality_rule.to_string())
         .replace("{token_id}", &world.token.to_string())
         .replace("{cloud}", "aws");
     assert!(!path.contains('{'), "{path}: say what stands for the parameter");
@@ -49,6 +51,11 @@ fn body(operation: &Operation, world: &World) -> Option<Value> {
         "update_initiative" => Some(json!({"title": "t", "controls": [{"id": "*"}]})),
         "create_assignment" | "update_assignment" => Some(json!({"name": "new", "initiative": "pss-baseline",
             "scope": {"type": "cluster", "cluster_id": world.cluster}})),
+        "create_governance_rule" | "update_governance_rule" => Some(json!({"name": "new", "priority": 1,
+            "owner": "jo", "scope": {"type": "cluster", "cluster_id": world.cluster}})),
+        "create_criticality_rule" | "update_criticality_rule" => Some(json!({"name": "new", "level": "critical",
+            "scope": {"type": "cluster", "cluster_id": world.cluster}})),
+        "set_finding_assignment" => Some(json!({"owner": "jo"})),
         "create_token" => Some(json!({"name": "new", "grants": [{"role": "owner", "scope": {"type": "tenant"}}]})),
         _ if operation.method == Method::GET || operation.method == Method::DELETE => None,
         _ => Some(json!({})),
@@ -180,7 +187,7 @@ async fn a_role_allows_what_it_says_and_no_more() {
         let writes = operation.method != Method::GET;
         let tag = operation.path.split(['/', ':']).nth(2).unwrap();
         let connects = matches!(tag, "connectors" | "scans") || operation.path.contains("/pricings");
-        let findings = matches!(tag, "findings" | "recommendations" | "secure-score" | "compliance")
+        let findings = matches!(tag, "findings" | "recommendations" | "secure-score" | "compliance" | "governance")
             || operation.id.contains("verdicts");
         let forbidden = [
             ("reader", &reader, writes || tag == "tokens"),

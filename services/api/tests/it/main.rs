@@ -7,6 +7,7 @@ mod compliance;
 mod conditional;
 mod document;
 mod federation;
+mod governance;
 mod onboarding;
 mod paging;
 mod problems;

@@ -81,6 +81,8 @@ pub(crate) struct World {
     pub preflight: Uuid,
     pub initiative: String,
     pub assignment: Uuid,
+    pub governance_rule: Uuid,
+    pub criticality_rule: Uuid,
     pub token: Uuid,
 }
 
@@ -207,12 +209,19 @@ impl TestApi {
             preflight,
             initiative,
             assignment: Uuid::nil(),
+            governance_rule: Uuid::nil(),
+            criticality_rule: Uuid::nil(),
             token: Uuid::nil(),
         };
         self.seed(&world, name).await;
         let assignment = json!({"name": format!("{name}-assignment"), "initiative": "rampart-default",
             "scope": {"type": "cluster", "cluster_id": world.cluster}});
         world.assignment = made(self.post("/v1/assignments", &world.owner, assignment).await);
+        let scope = json!({"type": "cluster", "cluster_id": world.cluster});
+        let rule = json!({"name": format!("{name}-governance"), "priority": 100, "owner": "team", "scope": scope});
+        world.governance_rule = made(self.post("/v1/governance-rules", &world.owner, rule).await);
+        let rule = json!({"name": format!("{name}-criticality"), "level": "high", "scope": scope});
+        world.criticality_rule = made(self.post("/v1/criticality-rules", &world.owner, rule).await);
         let token = json!({"name": format!("{name}-token"),
             "grants": [{"role": "security_reader", "scope": {"type": "tenant"}}]});
         world.token = made(self.post("/v1/tokens", &world.owner, token).await);
@@ -268,10 +277,10 @@ impl TestApi {
                     unknown, scored, evaluated_at)
                  values ('{tenant}', '{resource}', '{cluster}', 'x', 1, '\\x0002', '\\x', '\\x', true, now());
                  insert into findings (tenant_id, resource_id, ordinal, control_id, severity, status, cause, unit_id,
-                    cluster_id, account, namespace, kind, first_seen, since, changed_at, evidence, scored)
+                    cluster_id, account, namespace, kind, first_seen, since, changed_at, evidence, scored, risk)
                  values ('{tenant}', '{resource}', 0, 'k8s.pod.privileged', 4, 'unhealthy', 'discovered', '{cluster}',
                     '{cluster}', '{account}', 'shop', 'k8s.deployment', now(), now(), now(),
-                    '{{\"message\": \"container {name}-{label} is privileged\", \"facts\": []}}', true);
+                    '{{\"message\": \"container {name}-{label} is privileged\", \"facts\": []}}', true, 3);
                  insert into finding_events (tenant_id, resource_id, ordinal, at, from_status, to_status, cause)
                  values ('{tenant}', '{resource}', 0, now(), 'healthy', 'unhealthy', 'resource');
                  insert into resource_versions (tenant_id, resource_id, revision, kind, native_id, config, valid_from,
