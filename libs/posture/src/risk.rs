@@ -33,7 +33,7 @@ mod identity;
 mod privilege;
 
 pub use environment::{ENVIRONMENT_KEYS, NON_PRODUCTION_VALUES, PRODUCTION_VALUES, environment};
-pub use exposure::{Backend, backends, endpoint, service};
+pub use exposure::{Backend, backends, endpoint, node_port, service};
 pub use identity::powers;
 pub use privilege::privilege;
 

@@ -30,7 +30,7 @@ impl Identities {
         let roles: BTreeSet<String> = bindings.iter().map(|binding| binding.role.clone()).collect();
         let roles = context::cluster_roles(tx, unit, &Vec::from_iter(roles)).await?;
         let known: HashMap<&str, &str> =
-            roles.iter().filter_map(|(name, rules)| Some((name.as_str(), powers(rules)?))).collect();
+            roles.iter().filter_map(|(name, allowed)| Some((name.as_str(), powers(allowed)?))).collect();
         let mut found = Self::default();
         for binding in &bindings {
             // It comes with every cluster, also where roles cannot be read.

@@ -11,12 +11,12 @@ use uuid::Uuid;
 
 use crate::identities::Identities;
 use crate::rules::Rules;
-use crate::surroundings::{ROUTES, Stand};
+use crate::surroundings::{ROUTES, Stand, leads};
 
 /// Kinds by which service accounts come to their rights.
 const RIGHTS: [Kind; 2] = [Kind::K8sClusterRole, Kind::K8sClusterRoleBinding];
-/// Kinds whose change bears on the context of workloads in their namespace.
-const NEAR: [Kind; 3] = [Kind::K8sService, Kind::K8sIngress, Kind::K8sServiceAccount];
+/// Kinds that lead to workloads of their namespace.
+const LEADING: [Kind; 2] = [Kind::K8sService, Kind::K8sIngress];
 
 /// The judged resources whose findings may stand otherwise after some changes, beside those that are judged again. `all`
 /// says that the rules themselves changed.
@@ -37,27 +37,36 @@ pub(crate) async fn affected(
     let changed: Vec<&DirtyRow> = dirty.iter().filter(|row| matches!(row.news(), News::Resource(_))).collect();
     let concerns = |kinds: &[Kind]| changed.iter().any(|row| kinds.contains(&row.kind));
     let workloads: Vec<Kind> = Kind::ALL.iter().copied().filter(|kind| kind.is_workload()).collect();
-    let mut near: BTreeSet<String> =
-        changed.iter().filter(|row| NEAR.contains(&row.kind)).filter_map(|row| row.namespace.clone()).collect();
-    if concerns(&ROUTES) {
-        // Where they lead now, and where they led: to what was exposed.
-        near.extend(led_to(tx, unit, place).await?);
-        let exposed = [Factor::InternetExposed, Factor::NetworkExposed];
-        near.extend(context::namespaces_with(tx, unit, &exposed.map(Factor::as_str)).await?);
-    }
-    if concerns(&RIGHTS) {
-        let mut rights = BTreeSet::new();
-        let sensitive = [Factor::SensitiveIdentity.as_str()];
-        rights.extend(context::namespaces_with(tx, unit, &sensitive).await?);
-        rights.extend(identities.in_namespaces().cloned());
-        let accounts = [&workloads[..], &[Kind::K8sServiceAccount]].concat();
-        let wide = identities.are_all();
-        let within: Vec<String> = rights.into_iter().collect();
-        affected.extend(governance::judged(tx, unit, Some(&accounts), (!wide).then_some(&within[..])).await?);
-    }
-    if !near.is_empty() {
-        let near: Vec<String> = near.into_iter().collect();
+    let within = |kinds: &[Kind]| -> Vec<String> {
+        let rows = changed.iter().filter(|row| kinds.contains(&row.kind));
+        rows.filter_map(|row| row.namespace.clone()).collect::<BTreeSet<_>>().into_iter().collect()
+    };
+    if concerns(&LEADING) || concerns(&ROUTES) {
+        // What leads outside now, and what did. Most services lead nowhere.
+        let mut exposed = leading(tx, (unit, place), &within(&LEADING)).await?;
+        let factors = [Factor::InternetExposed, Factor::NetworkExposed];
+        exposed.extend(context::namespaces_with(tx, unit, &factors.map(Factor::as_str)).await?);
+        if !concerns(&ROUTES) {
+            let near = within(&LEADING);
+            exposed.retain(|namespace| near.contains(namespace));
+        }
+        let near: Vec<String> = exposed.into_iter().collect();
         affected.extend(governance::judged(tx, unit, Some(&workloads), Some(&near)).await?);
+    }
+    if concerns(&RIGHTS) || concerns(&[Kind::K8sServiceAccount]) {
+        let sensitive = [Factor::SensitiveIdentity.as_str()];
+        let mut near: BTreeSet<String> = context::namespaces_with(tx, unit, &sensitive).await?.into_iter().collect();
+        near.extend(identities.in_namespaces().cloned());
+        let accounts = [&workloads[..], &[Kind::K8sServiceAccount]].concat();
+        if !concerns(&RIGHTS) {
+            let changed = within(&[Kind::K8sServiceAccount]);
+            near.retain(|namespace| changed.contains(namespace));
+            near.extend(changed.into_iter().filter(|_| identities.are_all()));
+        }
+        let near: Vec<String> = near.into_iter().collect();
+        let anywhere = concerns(&RIGHTS) && identities.are_all();
+        let near = (!anywhere).then_some(&near[..]);
+        affected.extend(governance::judged(tx, unit, Some(&accounts), near).await?);
     }
     let namespaces: Vec<Uuid> =
         changed.iter().filter(|row| row.kind == Kind::K8sNamespace).map(|row| row.resource_id).collect();
@@ -72,13 +81,20 @@ pub(crate) async fn affected(
     Ok(affected)
 }
 
-/// The namespaces of services that routes lead to.
-async fn led_to(tx: &mut TenantTx, unit: UnitId, place: &UnitPlace) -> Result<BTreeSet<String>, StoreError> {
+/// The namespaces in which services lead to pods from outside: of some namespaces, and wherever routes lead.
+async fn leading(
+    tx: &mut TenantTx,
+    (unit, place): (UnitId, &UnitPlace),
+    namespaces: &[String],
+) -> Result<BTreeSet<String>, StoreError> {
+    let mut found = verdict::neighbours(tx, unit, place, &LEADING, Some(namespaces)).await?;
     let routes = verdict::neighbours(tx, unit, place, &ROUTES, None).await?;
     let backends = routes.iter().flat_map(|route| {
         risk::backends(route.kind, &route.name, route.namespace.as_deref().unwrap_or_default(), &route.config)
     });
-    Ok(backends.map(|backend| backend.namespace).collect())
+    let routed: BTreeSet<String> = backends.map(|backend| backend.namespace).collect();
+    found.extend(routes);
+    Ok(leads(&found, place.cloud).into_keys().chain(routed).collect())
 }
 
 /// Rules as they hold for one resource.

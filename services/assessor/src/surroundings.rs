@@ -30,7 +30,7 @@ pub(crate) struct Surroundings {
 }
 
 /// A service that leads to pods from outside of the cluster.
-struct Lead {
+pub(crate) struct Lead {
     selector: Map<String, Value>,
     ways: Vec<Circumstance>,
 }
@@ -71,7 +71,7 @@ impl Surroundings {
         let own = resource.labels.as_object();
         let mut labels = of_namespace.cloned().unwrap_or_default();
         labels.extend(own.into_iter().flatten().map(|(key, value)| (key.clone(), value.clone())));
-        let mut found = Vec::from_iter(self.environment(resource, own, of_namespace));
+        let mut found: Vec<Circumstance> = self.environment(resource, own, of_namespace).into_iter().collect();
         found.extend(self.importance(resource, &labels));
         found.extend(self.exposure(resource));
         found.extend(self.power(resource));
@@ -127,14 +127,18 @@ impl Surroundings {
         if let Some(endpoint) = risk::endpoint(resource.kind, &resource.config) {
             return vec![endpoint];
         }
-        let leads = resource.namespace.as_ref().and_then(|namespace| self.leads.get(namespace));
         // What does not run answers nobody.
-        let Some(leads) = leads.filter(|_| resource.kind.is_workload() && resource.active) else { return Vec::new() };
+        if !resource.kind.is_workload() || !resource.active {
+            return Vec::new();
+        }
+        let spec = resource.kind.pod_spec_pointer().and_then(|pointer| resource.config.pointer(pointer));
+        let own = spec.and_then(risk::node_port);
+        let leads = resource.namespace.as_ref().and_then(|namespace| self.leads.get(namespace));
         let native = NativeId::new(resource.native_id.as_str());
         let none = Map::new();
         let pods = edges::node(resource, &native, None).pod_labels().unwrap_or(&none);
-        let leading = leads.iter().filter(|lead| selects_pairs(&lead.selector, pods));
-        leading.flat_map(|lead| lead.ways.iter().cloned()).collect()
+        let leading = leads.into_iter().flatten().filter(|lead| selects_pairs(&lead.selector, pods));
+        leading.flat_map(|lead| lead.ways.iter().cloned()).chain(own).collect()
     }
 
     fn power(&self, resource: &StoredResource) -> Vec<Circumstance> {
@@ -156,7 +160,7 @@ impl Surroundings {
 }
 
 /// The services among some resources that lead to pods from outside, by namespace.
-fn leads(found: &[StoredResource], cloud: Cloud) -> HashMap<String, Vec<Lead>> {
+pub(crate) fn leads(found: &[StoredResource], cloud: Cloud) -> HashMap<String, Vec<Lead>> {
     let mut through: BTreeMap<(String, String), Vec<Circumstance>> = BTreeMap::new();
     for resource in found.iter().filter(|resource| resource.kind != Kind::K8sService) {
         let namespace = resource.namespace.as_deref().unwrap_or_default();

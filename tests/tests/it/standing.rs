@@ -101,7 +101,7 @@ async fn criticality(estate: &Estate, name: &str, namespaces: &[&str], level: Cr
     let new = NewCriticalityRule {
         name: name.into(),
         scope: AccessScope::Tenant,
-        namespaces: namespaces.iter().map(ToString::to_string).collect(),
+        namespaces: namespaces.iter().map(|name| (*name).to_owned()).collect(),
         selector: None,
         level,
         enabled: true,

@@ -43,6 +43,21 @@ pub fn service(name: &str, config: &Value, cloud: Cloud) -> Option<Circumstance>
     }
 }
 
+/// The port of its node at which what runs by a pod spec listens; `None` without one. In a pod of the node's network every
+/// port of a container is the node's.
+pub fn node_port(spec: &Value) -> Option<Circumstance> {
+    let shares = spec.get("hostNetwork") == Some(&Value::Bool(true));
+    items(spec, "/containers").find_map(|container| {
+        let port = items(container, "/ports").find_map(|port| {
+            let own = port.get("hostPort").and_then(Value::as_u64).filter(|own| *own > 0);
+            own.or_else(|| port.get("containerPort").filter(|_| shares)?.as_u64())
+        })?;
+        let name = container.get("name").and_then(Value::as_str).unwrap_or_default();
+        let because = format!("container {name} listens at port {port} of its node");
+        Some(Circumstance::new(Factor::NetworkExposed, because))
+    })
+}
+
 /// Whether the cloud is asked for an internal load balancer.
 fn is_internal(config: &Value) -> bool {
     let annotations = config.pointer("/metadata/annotations");
@@ -197,7 +212,7 @@ mod tests {
     use rampart_domain::{Cloud, Factor, Kind};
     use serde_json::{Value, json};
 
-    use super::{backends, endpoint, service};
+    use super::{backends, endpoint, node_port, service};
 
     #[track_caller]
     fn check(config: &Value, expected: Option<Factor>) {
@@ -230,6 +245,21 @@ mod tests {
         check(&ranges("0.0.0.0/0"), internet);
         let untold = service("web", &json!({"spec": {"type": "LoadBalancer"}}), Cloud::OnPremises);
         assert_eq!(untold.map(|it| it.factor), network, "what balances loads there is not known");
+    }
+
+    #[test]
+    fn ports_of_the_node_count() {
+        let because = |spec: Value| node_port(&spec).map(|found| found.because);
+        let listens = |port: Value| json!({"containers": [{"name": "a", "ports": [port]}]});
+        assert_eq!(
+            because(listens(json!({"containerPort": 80, "hostPort": 8080}))).as_deref(),
+            Some("container a listens at port 8080 of its node")
+        );
+        assert_eq!(because(listens(json!({"containerPort": 80, "hostPort": 0}))), None);
+        let mut shared = listens(json!({"containerPort": 80}));
+        shared["hostNetwork"] = json!(true);
+        assert_eq!(because(shared).as_deref(), Some("container a listens at port 80 of its node"));
+        assert_eq!(because(json!({"hostNetwork": true, "containers": [{"name": "a"}]})), None);
     }
 
     #[test]

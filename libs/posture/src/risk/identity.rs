@@ -70,7 +70,8 @@ mod tests {
 
     #[track_caller]
     fn check(rule: Value, expected: Option<&str>) {
-        assert_eq!(powers(&Value::Array(vec![rule.clone()])), expected, "{rule}");
+        let text = rule.to_string();
+        assert_eq!(powers(&Value::Array(vec![rule])), expected, "{text}");
     }
 
     #[test]

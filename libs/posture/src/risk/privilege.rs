@@ -55,7 +55,7 @@ fn mounts_node(spec: &Value) -> Option<String> {
             path => path,
         };
         let below = |tree: &str| path == tree || path.strip_prefix(tree).is_some_and(|rest| rest.starts_with('/'));
-        let socket = path.ends_with(".sock");
+        let socket = path.rsplit_once('.').is_some_and(|(_, end)| end == "sock");
         let takes_over = PATHS.contains(&path) || path == "/run" || socket || TREES.iter().any(|tree| below(tree));
         takes_over.then(|| format!("it mounts {given} of its node"))
     })

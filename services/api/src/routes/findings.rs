@@ -3,8 +3,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use chrono::{DateTime, Utc};
 use rampart_content::Control;
-use rampart_domain::{Cause, Factor, Kind, ResourceId, Risk, Severity, Status};
-use rampart_posture::risk;
+use rampart_domain::{Cause, Kind, ResourceId, Risk, Severity, Status};
 use rampart_store::finding::{self, Event, Facet, Filter, Finding, Sort};
 use rampart_store::resource::Count;
 use rampart_store::{context, governance};
@@ -19,6 +18,7 @@ use super::GroupCount;
 use super::controls::RemediationView;
 use super::finding_assignments::FindingAssignmentView;
 use super::resources::Groups;
+use super::risk_factors::{FACTOR_KINDS, FactorView, risk_number, risk_word};
 use crate::App;
 use crate::http::{Answer, ApiError, Caller, List, Listing, PageParams, PathOf, ReadFindings};
 
@@ -33,16 +33,6 @@ pub(super) fn router() -> OpenApiRouter<App> {
 pub(super) fn severity_word(severity: i16) -> &'static str {
     let index = usize::try_from(severity - 1).unwrap_or_default();
     Severity::ALL.get(index).unwrap_or(&Severity::Critical).as_str()
-}
-
-/// The word for a stored risk level, 1 to 4.
-pub(super) fn risk_word(risk: i16) -> &'static str {
-    let index = usize::try_from(risk - 1).unwrap_or_default();
-    Risk::ALL.get(index).unwrap_or(&Risk::Critical).as_str()
-}
-
-fn risk_number(risk: Risk) -> i16 {
-    Risk::ALL.iter().position(|other| *other == risk).map_or(4, |index| index as i16 + 1)
 }
 
 fn severity_number(severity: Severity) -> i16 {
@@ -166,46 +156,6 @@ struct DetailView {
     /// Changes of status, the latest first, at most 100.
     history: Vec<EventView>,
 }
-
-/// A circumstance of a resource that raises or lowers the risk level of findings on it.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = RiskFactor)]
-struct FactorView {
-    /// `internet_exposed`, `network_exposed`, `privileged`, `sensitive_identity`, `production`, `non_production`,
-    /// `criticality_critical`, `criticality_high` or `criticality_low`.
-    #[schema(example = "internet_exposed")]
-    factor: String,
-    /// What it adds.
-    #[schema(example = 2)]
-    effect: i16,
-    /// What it was seen by.
-    #[schema(example = "service web of type LoadBalancer selects it")]
-    because: String,
-}
-
-impl FactorView {
-    /// From the store: `{factor, because}`.
-    fn of(stored: &Value) -> Option<Self> {
-        let text = |field: &str| stored.get(field).and_then(Value::as_str);
-        let factor: Factor = text("factor")?.parse().ok()?;
-        let because = text("because").unwrap_or_default().to_owned();
-        Some(Self { factor: factor.to_string(), effect: risk::effect(factor), because })
-    }
-}
-
-/// Kinds that the factors of what lies in a cluster are read from.
-const FACTOR_KINDS: [Kind; 10] = [
-    Kind::K8sNamespace,
-    Kind::K8sService,
-    Kind::K8sIngress,
-    Kind::K8sHttpRoute,
-    Kind::K8sGrpcRoute,
-    Kind::K8sTlsRoute,
-    Kind::K8sTcpRoute,
-    Kind::K8sServiceAccount,
-    Kind::K8sClusterRole,
-    Kind::K8sClusterRoleBinding,
-];
 
 /// A change of status.
 #[derive(Debug, Serialize, ToSchema)]
@@ -443,12 +393,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn severities_and_risk_levels_read_back() {
+    fn severities_read_back() {
         for severity in Severity::ALL {
             assert_eq!(severity_word(severity_number(*severity)), severity.as_str());
-        }
-        for risk in Risk::ALL {
-            assert_eq!(risk_word(risk_number(*risk)), risk.as_str());
         }
     }
 

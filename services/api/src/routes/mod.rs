@@ -34,6 +34,7 @@ mod previews;
 mod pricings;
 mod recommendations;
 mod resources;
+mod risk_factors;
 mod scan_estimate;
 mod scans;
 mod scope;

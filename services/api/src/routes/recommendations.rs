@@ -16,7 +16,7 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::controls::{RemediationView, VariantView};
-use super::findings::risk_word;
+use super::risk_factors::risk_word;
 use super::scope::ScopeQuery;
 use super::secure_score::tallies;
 use crate::App;
