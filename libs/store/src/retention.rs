@@ -6,8 +6,8 @@ use rampart_domain::TenantId;
 use crate::{Store, StoreError, organization, tenant};
 
 /// Makes the partitions of the next two months and drops those that lie wholly before the retention time; removes old
-/// scans, permission checks, previews, answered idempotency keys, findings of resources that are gone with what was decided about them, and accounts that were
-/// retired with their data.
+/// scans, permission checks, previews, answered idempotency keys, findings of resources that are gone with what was decided
+/// about them, and accounts that were retired with their data.
 pub async fn sweep(store: &Store, now: DateTime<Utc>, keep_days: u32) -> Result<(), StoreError> {
     let before = now.checked_sub_days(Days::new(keep_days.into())).unwrap_or(now);
     let ahead = now.checked_add_days(Days::new(62)).unwrap_or(now);

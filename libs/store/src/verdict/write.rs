@@ -192,9 +192,10 @@ async fn insert_findings(
         "insert into findings (tenant_id, unit_id, first_seen, since, changed_at, resource_id, ordinal, control_id,
              severity, status, cause, cluster_id, account, namespace, kind, evidence, scored, open_since, risk,
              governance_rule_id, rule_owner, due_days, grace_period_days, set_owner, set_due_at)
-         select $1, $2, $3::timestamptz, $3, $3, i.id, i.ordinal, i.control, i.severity, i.status, i.cause, i.cluster, i.account,
-             i.namespace, i.kind, i.evidence::jsonb, i.scored, case when i.status = 'unhealthy' then $3::timestamptz end, i.risk,
-             i.rule, i.owner, i.days, i.grace, a.owner, a.due_at
+         select $1, $2, $3::timestamptz, $3, $3, i.id, i.ordinal, i.control, i.severity, i.status, i.cause, i.cluster,
+             i.account, i.namespace, i.kind, i.evidence::jsonb, i.scored,
+             case when i.status = 'unhealthy' then $3::timestamptz end, i.risk, i.rule, i.owner, i.days, i.grace, a.owner,
+             a.due_at
          from unnest($4::uuid[], $5::int4[], $6::text[], $7::int2[], $8::text[], $9::text[], $10::uuid[], $11::text[],
              $12::text[], $13::text[], $14::text[], $15::bool[], $16::int2[], $17::uuid[], $18::text[], $19::int2[],
              $20::int2[])
