@@ -76,9 +76,7 @@ mod tests {
 
     #[test]
     fn what_reaches_the_whole_cluster_is_told() {
-        let rule = |group: &str, resource: &str, verb: &str| {
-            json!({"apiGroups": [group], "resources": [resource], "verbs": [verb]})
-        };
+        let rule = |group: &str, resource: &str, verb: &str| json!({"apiGroups": [group], "resources": [resource], "verbs": [verb]});
         check(rule("*", "*", "*"), Some("may do everything"));
         check(rule("", "secrets", "list"), Some("may read every secret"));
         check(rule("*", "*", "get"), Some("may read every secret"));
