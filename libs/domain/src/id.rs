@@ -60,6 +60,10 @@ uuid_id! {
     ExemptionId,
     /// A control that is turned off for a scope.
     DisabledControlId,
+    /// A rule that says how much depends on some resources.
+    CriticalityRuleId,
+    /// A rule that says who mends some findings, and by when.
+    GovernanceRuleId,
     /// An API token (never its secret).
     TokenId,
 }

@@ -10,6 +10,7 @@ mod id;
 mod image;
 mod kind;
 mod resource;
+mod risk;
 mod scope;
 mod selector;
 mod severity;
@@ -22,14 +23,16 @@ pub use coverage::{CoverageState, Gap};
 pub use exemption::ExemptionCategory;
 pub use hash::{ConfigHash, canonical_json, hash_json};
 pub use id::{
-    AssignmentId, ClusterId, ConnectorId, DisabledControlId, ExemptionId, FixUnitId, InitiativeId, JobId, NativeId,
-    PreflightId, PreviewId, ResourceId, ScanId, TenantId, TokenId, UnitId,
+    AssignmentId, ClusterId, ConnectorId, CriticalityRuleId, DisabledControlId, ExemptionId, FixUnitId,
+    GovernanceRuleId, InitiativeId, JobId, NativeId, PreflightId, PreviewId, ResourceId, ScanId, TenantId, TokenId,
+    UnitId,
 };
 pub use image::image_digest;
 pub use kind::{Family, Kind};
 pub use resource::{ManagedBy, Resource, strip_nulls};
+pub use risk::{Criticality, Factor, Risk};
 pub use scope::Scope;
-pub use selector::{selects, selects_pairs};
+pub use selector::{glob_matches, selects, selects_pairs};
 pub use severity::Severity;
 pub use source::{Deliverer, SourceType};
 pub use text_enum::UnknownWord;

@@ -25,6 +25,22 @@ pub fn selects_pairs(pairs: &Map<String, Value>, labels: &Map<String, Value>) ->
     pairs.iter().all(|(key, value)| labels.get(key) == Some(value))
 }
 
+/// Whether a pattern, in which each `*` stands for any text, stands for the whole of `text`.
+pub fn glob_matches(pattern: &str, text: &str) -> bool {
+    let Some((first, rest)) = pattern.split_once('*') else { return pattern == text };
+    let Some(mut left) = text.strip_prefix(first) else { return false };
+    let mut parts: Vec<&str> = rest.split('*').collect();
+    let last = parts.pop().unwrap_or_default();
+    for part in parts {
+        // The earliest place leaves the most for what follows.
+        match left.find(part) {
+            Some(at) => left = &left[at + part.len()..],
+            None => return false,
+        }
+    }
+    left.ends_with(last)
+}
+
 fn holds(requirement: &Value, labels: &Map<String, Value>) -> bool {
     let Some(key) = requirement.get("key").and_then(Value::as_str) else { return false };
     let label = labels.get(key);
@@ -42,12 +58,32 @@ fn holds(requirement: &Value, labels: &Map<String, Value>) -> bool {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::selects;
+    use super::{glob_matches, selects};
 
     #[track_caller]
     fn check(selector: &Value, labels: &Value, expected: bool) {
         let labels = labels.as_object().cloned().unwrap();
         assert_eq!(selects(selector, &labels), expected, "{selector} on {labels:?}");
+    }
+
+    #[test]
+    fn a_star_stands_for_any_text() {
+        for (pattern, text, expected) in [
+            ("shop", "shop", true),
+            ("shop", "shop-eu", false),
+            ("shop*", "shop", true),
+            ("shop*", "shop-eu", true),
+            ("*-prod", "shop-prod", true),
+            ("*-prod", "shop-prod-2", false),
+            ("a*b*c", "a-b-b-c", true),
+            ("a*b*c", "acb", false),
+            ("ab*ba", "aba", false),
+            ("*", "", true),
+            ("", "", true),
+            ("", "x", false),
+        ] {
+            assert_eq!(glob_matches(pattern, text), expected, "{pattern} on {text}");
+        }
     }
 
     #[test]

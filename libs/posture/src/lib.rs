@@ -25,6 +25,7 @@ mod engine;
 mod evaluate;
 mod evidence;
 pub mod examples;
+pub mod governance;
 mod input;
 pub mod live;
 #[cfg(test)]
@@ -32,6 +33,7 @@ mod oracle;
 pub mod pod_security;
 mod pointer;
 pub mod policy;
+pub mod risk;
 pub mod score;
 #[cfg(test)]
 #[path = "../tests/it/sources.rs"]

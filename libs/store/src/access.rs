@@ -63,7 +63,8 @@ pub enum Permission {
     ReadFindings,
     /// Create, change, test, scan and delete connectors. Needs a tenant-wide grant.
     ManageConnectors,
-    /// Initiatives, assignments, exemptions, and controls that are turned off.
+    /// Initiatives, assignments, exemptions, controls that are turned off, rules of governance and criticality, and who
+    /// mends a finding.
     ManagePolicy,
     /// Tokens and the tenant itself. Needs a tenant-wide grant.
     ManageTenant,

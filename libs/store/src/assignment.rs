@@ -159,6 +159,15 @@ pub async fn is_visible(tx: &mut TenantTx, visible: &Visible, scope: &AccessScop
     Ok(touches(visible, scope, &accounts))
 }
 
+/// Tells of scopes whether they touch what the caller may see.
+pub(crate) async fn scopes_seen(
+    tx: &mut TenantTx,
+    visible: &Visible,
+) -> Result<impl Fn(&AccessScope) -> bool, StoreError> {
+    let accounts = accounts_of_clusters(tx).await?;
+    Ok(move |scope: &AccessScope| touches(visible, scope, &accounts))
+}
+
 /// Whether the caller's grants cover the whole scope, so that it may decide about it.
 pub async fn is_covered(tx: &mut TenantTx, visible: &Visible, scope: &AccessScope) -> Result<bool, StoreError> {
     let accounts = accounts_of_clusters(tx).await?;

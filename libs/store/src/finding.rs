@@ -10,6 +10,7 @@ use serde_json::Value;
 use sqlx::{FromRow, QueryBuilder};
 use uuid::Uuid;
 
+use crate::governance::STATE;
 use crate::page::{Listed, Page};
 use crate::resource::Count;
 use crate::{StoreError, TenantTx, Visible};
@@ -67,6 +68,18 @@ pub struct Finding {
     pub source_type: Option<String>,
     /// Name of the source.
     pub source_name: Option<String>,
+    /// 1 low … 4 critical.
+    pub risk: i16,
+    /// Who mends it.
+    pub owner: Option<String>,
+    /// By when; `None` without a date, and while it is not unhealthy.
+    pub due_at: Option<DateTime<Utc>>,
+    /// From when on it is overdue: the due date and the grace period.
+    pub overdue_at: Option<DateTime<Utc>>,
+    /// `on_time`, `grace` or `overdue`; `None` without a due date.
+    pub governance_state: Option<String>,
+    /// The governance rule that decided.
+    pub governance_rule_id: Option<Uuid>,
 }
 
 /// Kinds that are made from pods are as fresh as the pods are.
@@ -84,6 +97,7 @@ fn with_resource() -> String {
         "select f.resource_id, f.ordinal, f.control_id, f.severity, f.status, f.cause, f.cluster_id, f.account,
                 f.namespace, f.kind, f.first_seen, f.since, f.changed_at, f.evidence, f.scored,
                 f.exemption_id, x.name as exemption_name,
+                f.risk, f.owner, f.due_at, f.overdue_at, {STATE} as governance_state, f.governance_rule_id,
                 r.name as resource_name, r.native_id,
                 r.resource_id is not null and not exists ({FRESH}{COVERED_BY}) as stale,
                 (select v.whole_at from coverage v where v.tenant_id = r.tenant_id and v.connector_id = r.connector_id
@@ -114,6 +128,8 @@ pub async fn list(
     Ok(match sort {
         Sort::Severity => page.cut(rows, |row| (row.severity, row.resource_id, row.ordinal)),
         Sort::ChangedAt => page.cut(rows, |row| (row.changed_at, row.resource_id, row.ordinal)),
+        Sort::Risk => page.cut(rows, |row| (row.risk, row.severity, row.resource_id, row.ordinal)),
+        Sort::DueAt => page.cut(rows, |row| (row.due_at, row.resource_id, row.ordinal)),
     })
 }
 

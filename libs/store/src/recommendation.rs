@@ -134,3 +134,26 @@ pub async fn decisive(
     .await?;
     Ok(rows.into_iter().map(|row| (row.control_id, row.resources)).collect())
 }
+
+/// Per control, how many of the unhealthy verdicts that count are at each risk level, 1 low to 4 critical.
+pub async fn risks(tx: &mut TenantTx, reach: &Reach) -> Result<BTreeMap<String, BTreeMap<i16, i64>>, StoreError> {
+    let tenant = tx.tenant_uuid();
+    let rows = sqlx::query!(
+        r#"select control_id, risk, count(*) as "resources!" from findings
+           where tenant_id = $1 and status = 'unhealthy' and scored
+             and ($2::uuid[] is null or unit_id = any($2)
+                  or (unit_id, namespace) in (select * from unnest($3::uuid[], $4::text[])))
+           group by control_id, risk"#,
+        tenant,
+        reach.units.as_deref() as _,
+        &reach.namespace_clusters,
+        &reach.namespaces
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    let mut risks: BTreeMap<String, BTreeMap<i16, i64>> = BTreeMap::new();
+    for row in rows {
+        risks.entry(row.control_id).or_default().insert(row.risk, row.resources);
+    }
+    Ok(risks)
+}

@@ -6,8 +6,8 @@ use rampart_domain::TenantId;
 use crate::{Store, StoreError, organization, tenant};
 
 /// Makes the partitions of the next two months and drops those that lie wholly before the retention time; removes old
-/// scans, permission checks, previews, jobs, answered idempotency keys, findings of resources that are gone, and accounts that were
-/// retired with their data.
+/// scans, permission checks, previews, jobs, answered idempotency keys, findings of resources that are gone with what was
+/// decided about them, and accounts that were retired with their data.
 pub async fn sweep(store: &Store, now: DateTime<Utc>, keep_days: u32) -> Result<(), StoreError> {
     let before = now.checked_sub_days(Days::new(keep_days.into())).unwrap_or(now);
     let ahead = now.checked_add_days(Days::new(62)).unwrap_or(now);
@@ -38,6 +38,16 @@ async fn sweep_tenant(store: &Store, tenant: TenantId, before: DateTime<Utc>) ->
     sqlx::query!(
         "delete from findings f where tenant_id = $1 and changed_at < $2
            and not exists (select from resources r where r.tenant_id = $1 and r.resource_id = f.resource_id)",
+        tenant.0,
+        before
+    )
+    .execute(tx.conn())
+    .await?;
+    sqlx::query!(
+        "delete from finding_assignments a where tenant_id = $1 and set_at < $2
+           and not exists (select from resources r where r.tenant_id = $1 and r.resource_id = a.resource_id)
+           and not exists (select from findings f where f.tenant_id = $1 and f.resource_id = a.resource_id
+                               and f.control_id = a.control_id)",
         tenant.0,
         before
     )

@@ -8,13 +8,17 @@ use rampart_graph::SOURCE_RULES;
 use rampart_store::verdict::{self, DirtyRow, StoredResource, UnitPlace, VerdictWrite};
 use rampart_store::work::Lease;
 use rampart_store::worker::Failure;
-use rampart_store::{Store, StoreError, TenantTx, fix_unit, plan};
+use rampart_store::{Store, StoreError, TenantTx, context, fix_unit, governance, plan};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::counting::{Counting, Groups};
 use crate::diff::{self, Before};
+use crate::identities::Identities;
 use crate::policy::Policy;
+use crate::rules::Rules;
+use crate::standing::{self, Grader};
+use crate::surroundings::{Stand, Surroundings};
 use crate::world::World;
 use crate::{Knowledge, edges, judge, sources, targets};
 
@@ -65,6 +69,10 @@ struct Run<'a> {
     groups: Groups,
     dirty: Vec<DirtyRow>,
     targets: targets::Targets,
+    rules: Arc<Rules>,
+    identities: Arc<Identities>,
+    /// Judged resources that are not judged again, whose findings may stand otherwise.
+    restand: Vec<Uuid>,
     /// Deltas cannot tell the counters: the catalogue moved, or nothing was counted before.
     recount: bool,
     /// More changes wait than one pass takes.
@@ -95,7 +103,9 @@ impl<'a> Run<'a> {
         let exemptions_moved = stored.as_deref() != Some(&policy.inputs[..]);
         let more = dirty.len() as i64 == CHANGES;
         let outdated = if more { Vec::new() } else { sources::outdated(&mut tx, unit).await? };
-        if dirty.is_empty() && !full && !exemptions_moved && outdated.is_empty() {
+        let rules = Rules::load(&mut tx, unit, &place).await?;
+        let moved = governance::applied_rules(&mut tx, unit).await?.as_deref() != Some(&rules.fingerprint[..]);
+        if dirty.is_empty() && !full && !exemptions_moved && !moved && outdated.is_empty() {
             return Ok(None);
         }
         let ordinals = verdict::ensure_checks(&mut tx, &policy.checks).await?;
@@ -124,23 +134,49 @@ impl<'a> Run<'a> {
                 targets.judge.entry(id).or_insert(Cause::Exemption);
             }
         }
+        let identities = if place.is_cluster { Identities::load(&mut tx, unit).await? } else { Identities::default() };
+        let mut restand = standing::affected(&mut tx, (unit, &place), &identities, &dirty, moved).await?;
+        restand.retain(|id| !targets.judge.contains_key(id));
         tx.commit().await?;
         let policy = Arc::new(policy);
-        let run = Self { store, knowledge, lease, unit, place, policy, groups, dirty, targets, recount, more };
+        let (rules, identities, restand) = (Arc::new(rules), Arc::new(identities), restand.into_iter().collect());
+        let run = Self {
+            store,
+            knowledge,
+            lease,
+            unit,
+            place,
+            policy,
+            groups,
+            dirty,
+            targets,
+            rules,
+            identities,
+            restand,
+            recount,
+            more,
+        };
         Ok(Some(run))
     }
 
     async fn execute(&self, cancel: &CancellationToken) -> Result<Summary, Failure> {
         let mut summary = Summary::default();
         let world = Arc::new(self.world().await?);
+        let around = Arc::new(self.surroundings().await?);
         let ids: Vec<Uuid> = self.targets.judge.keys().copied().collect();
         for batch in ids.chunks(BATCH) {
             if cancel.is_cancelled() {
                 return Err("the assessment was interrupted".into());
             }
-            let done = self.batch(&world, batch).await?;
+            let done = self.batch((&world, &around), batch).await?;
             summary.judged += done.judged;
             summary.findings += done.findings;
+        }
+        for batch in self.restand.chunks(BATCH) {
+            if cancel.is_cancelled() {
+                return Err("the assessment was interrupted".into());
+            }
+            self.restand(&around, batch).await?;
         }
         for batch in self.targets.changed.chunks(BATCH) {
             edges::derive(self.store, self.lease, self.unit, batch).await?;
@@ -160,6 +196,7 @@ impl<'a> Run<'a> {
         if !self.more {
             fix_unit::set_rules(&mut tx, self.unit, SOURCE_RULES).await?;
         }
+        governance::set_applied_rules(&mut tx, self.unit, &self.rules.fingerprint).await?;
         tx.commit().await?;
         Ok(summary)
     }
@@ -192,8 +229,34 @@ impl<'a> Run<'a> {
         Ok(World::new(neighbours, coverage, self.place.clone()))
     }
 
+    /// Loads what lies around everything whose findings may stand otherwise.
+    async fn surroundings(&self) -> Result<Surroundings, StoreError> {
+        let mut tx = self.store.tenant(self.lease.tenant).await?;
+        let ids: Vec<Uuid> = self.targets.judge.keys().chain(&self.restand).copied().collect();
+        let near = if ids.len() <= FEW { Some(verdict::extent(&mut tx, &ids).await?.1) } else { None };
+        let known = (self.rules.clone(), self.identities.clone());
+        Surroundings::load(&mut tx, (self.unit, &self.place), known, near.as_deref()).await
+    }
+
+    /// Brings the findings of resources that are not judged again into line with context and rules.
+    async fn restand(&self, around: &Arc<Surroundings>, ids: &[Uuid]) -> Result<(), Failure> {
+        let mut tx = self.store.tenant(self.lease.tenant).await?;
+        let found = verdict::resources_by_id(&mut tx, self.unit, ids).await?;
+        drop(tx);
+        let around = around.clone();
+        let stands: Vec<Stand> =
+            tokio::task::spawn_blocking(move || found.iter().map(|resource| around.stand(resource)).collect()).await?;
+        let mut tx = self.store.fenced(self.lease).await?;
+        standing::settle(&mut tx, self.unit, Utc::now(), &self.rules, (&stands, &[])).await?;
+        Ok(tx.commit().await?)
+    }
+
     /// Judges and writes one batch.
-    async fn batch(&self, world: &Arc<World>, ids: &[Uuid]) -> Result<Summary, Failure> {
+    async fn batch(
+        &self,
+        (world, around): (&Arc<World>, &Arc<Surroundings>),
+        ids: &[Uuid],
+    ) -> Result<Summary, Failure> {
         let mut tx = self.store.tenant(self.lease.tenant).await?;
         let found = verdict::resources_by_id(&mut tx, self.unit, ids).await?;
         let workloads: Vec<Uuid> = found.iter().filter(|r| r.kind.is_workload()).map(|r| r.id).collect();
@@ -227,29 +290,34 @@ impl<'a> Run<'a> {
         }
         drop(tx);
         let count = judged.len();
-        let write = self.compare(world, judged, children, &without, before).await?;
+        let (write, old, new) = self.compare((world, around), judged, children, &without, before).await?;
         let summary = Summary { judged: count, findings: write.findings.len() };
         let mut tx = self.store.fenced(self.lease).await?;
-        verdict::write(&mut tx, self.unit, Utc::now(), &write).await?;
+        let now = Utc::now();
+        verdict::write(&mut tx, self.unit, now, &write).await?;
+        standing::settle(&mut tx, self.unit, now, &self.rules, (&old, &new)).await?;
+        context::remove(&mut tx, &without.keys().copied().collect::<Vec<_>>()).await?;
         tx.commit().await?;
         Ok(summary)
     }
 
-    /// Judges off the async threads and works out what must be written.
+    /// Judges off the async threads and works out what must be written, and how the judged resources stand: those that had
+    /// findings before, and the others.
     async fn compare(
         &self,
-        world: &Arc<World>,
+        (world, around): (&Arc<World>, &Arc<Surroundings>),
         judged: Vec<StoredResource>,
         children: Vec<StoredResource>,
         without: &BTreeMap<Uuid, Cause>,
         before: HashMap<Uuid, Before>,
-    ) -> Result<VerdictWrite, Failure> {
+    ) -> Result<(VerdictWrite, Vec<Stand>, Vec<Stand>), Failure> {
         let (knowledge, policy, world) = (self.knowledge.clone(), self.policy.clone(), world.clone());
+        let (around, rules) = (around.clone(), self.rules.clone());
         let causes: HashMap<Uuid, Cause> =
             judged.iter().filter_map(|r| Some((r.id, *self.targets.judge.get(&r.id)?))).collect();
         let groups = self.groups.clone();
         let without = without.clone();
-        let write = tokio::task::spawn_blocking(move || -> Result<VerdictWrite, StoreError> {
+        let done = tokio::task::spawn_blocking(move || -> Result<_, StoreError> {
             let mut pods: HashMap<Uuid, Vec<&StoredResource>> = HashMap::new();
             for child in children.iter().filter(|child| child.kind == Kind::K8sPod) {
                 pods.entry(child.owner_id.unwrap_or_default()).or_default().push(child);
@@ -258,10 +326,16 @@ impl<'a> Run<'a> {
             let mut write = VerdictWrite { inputs: policy.judging().to_vec(), ..VerdictWrite::default() };
             let mut counting = Counting::default();
             let nothing = Before::default();
+            let (mut old, mut new) = (Vec::new(), Vec::new());
             for (resource, verdicts) in judged.iter().zip(verdicts) {
                 let stored = before.get(&resource.id).unwrap_or(&nothing);
                 let cause = causes.get(&resource.id).copied().unwrap_or(Cause::Resource);
-                let after = diff::after(resource, verdicts, stored, cause, &policy);
+                let is_judged = !verdicts.verdicts.is_empty() || stored.pack.is_some();
+                let mut after = diff::after(resource, verdicts, stored, cause, &policy);
+                let stand = around.stand(resource);
+                Grader::new(&rules, &stand).grade(&mut after.findings);
+                let stands = if stored.findings.is_empty() { &mut new } else { &mut old };
+                stands.extend(is_judged.then_some(stand));
                 counting.replace(&groups, &stored.counted(), &after.counted);
                 write.packs.extend(after.pack);
                 write.findings.extend(after.findings);
@@ -275,10 +349,10 @@ impl<'a> Run<'a> {
                 }
             }
             counting.hand_to(&mut write);
-            Ok(write)
+            Ok((write, old, new))
         })
         .await??;
-        Ok(write)
+        Ok(done)
     }
 
     /// Counts the unit from what is stored.

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
 use rampart_domain::{Cause, ExemptionId, Severity, Status, UnknownReason, Verdict};
+use rampart_store::governance::Standing;
 use rampart_store::verdict::{
     Bitmap, FindingPlace, FindingWrite, PackWrite, StoredFinding, StoredPack, StoredResource,
 };
@@ -169,6 +170,7 @@ pub(crate) fn after(
                 scored: judged.scored,
                 resource_id: resource.id,
                 place: FindingPlace::from(resource),
+                standing: Standing::default(),
             });
         }
     }
@@ -224,6 +226,7 @@ fn end_findings<'a>(
         scored: false,
         resource_id,
         place: FindingPlace::default(),
+        standing: Standing::default(),
     })
 }
 

@@ -3,6 +3,7 @@
 //! ```text
 //! work(assess, unit) ─▶ policy: which checks apply ─▶ targets: what must be judged again
 //!                      ─▶ judge: engine over batches ─▶ diff against what is stored ─▶ store::verdict (fenced)
+//!                      ─▶ surroundings, rules ─▶ standing: risk, owner and days of findings (same transaction)
 //! work(job, id) ─▶ what a caller asked: it reads what that caller may see, and writes a result, never a verdict
 //! ```
 //! A run is idempotent and takes no input but the unit: what changed stands in `dirty`, what applies in assignments, and what
@@ -13,11 +14,15 @@ mod counting;
 mod diff;
 mod edges;
 mod exempt;
+mod identities;
 mod job;
 mod judge;
 mod policy;
 mod rights;
+mod rules;
 mod sources;
+mod standing;
+mod surroundings;
 mod targets;
 mod world;
 

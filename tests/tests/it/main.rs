@@ -23,6 +23,7 @@ mod organizations;
 mod other_organizations;
 mod pod_security;
 mod rescan;
+mod standing;
 mod tenants;
 mod verdicts;
 mod watch;

@@ -40,6 +40,10 @@ async fn settled_tenant(platform: &Platform, name: &str) -> (Client, String) {
     client.post("/v1/exemptions", &exemption).await;
     let off = json!({ "control": "k8s.pod.host_port", "reason": name, "scope": { "type": "account", "account": "0" } });
     client.post("/v1/disabled-controls", &off).await;
+    let rule = json!({ "name": format!("{name}-rule"), "priority": 1, "owner": name, "scope": { "type": "tenant" } });
+    client.post("/v1/governance-rules", &rule).await;
+    let rule = json!({ "name": format!("{name}-rule"), "level": "high", "scope": { "type": "tenant" } });
+    client.post("/v1/criticality-rules", &rule).await;
     let written = std::fs::read(&file).expect("the collector wrote it");
     (client, first_session(&written))
 }
@@ -63,6 +67,8 @@ async fn own_values(client: &Client, name: &str) -> BTreeMap<&'static str, Strin
         ("exemption_id", first(&client.list("/v1/exemptions").await, "id")),
         ("disabled_control_id", first(&client.list("/v1/disabled-controls").await, "id")),
         ("cluster_id", first(&client.list("/v1/clusters").await, "id")),
+        ("governance_rule_id", first(&client.list("/v1/governance-rules").await, "id")),
+        ("criticality_rule_id", first(&client.list("/v1/criticality-rules").await, "id")),
         ("preflight_id", first(&client.list(&format!("/v1/connectors/{connector}/preflights")).await, "id")),
         ("account", first(&client.list(&format!("/v1/connectors/{name}-organization/accounts")).await, "account")),
         ("preview_id", first(&client.list(&format!("/v1/connectors/{name}-organization/previews")).await, "id")),
@@ -161,11 +167,12 @@ async fn lists_are_disjoint(acme: &Client, globex: &Client) {
     for path in plain.iter().filter(of_tenants) {
         let mut seen = Vec::new();
         for client in [acme, globex] {
-            let answers = if matches!(path.as_str(), "/v1/tenant" | "/v1/secure-score" | "/v1/compliance") {
-                vec![client.get(path).await]
-            } else {
-                client.list(path).await
-            };
+            let answers =
+                if matches!(path.as_str(), "/v1/tenant" | "/v1/secure-score" | "/v1/compliance" | "/v1/governance") {
+                    vec![client.get(path).await]
+                } else {
+                    client.list(path).await
+                };
             let mut ids = BTreeSet::new();
             for answer in &answers {
                 uuids(answer, &mut ids);
@@ -230,6 +237,9 @@ async fn the_other_is_not_found(acme: &Client, globex: &Client, values: &BTreeMa
         (Method::DELETE, format!("/v1/assignments/{}", values["assignment_id"])),
         (Method::DELETE, format!("/v1/exemptions/{}", values["exemption_id"])),
         (Method::DELETE, format!("/v1/disabled-controls/{}", values["disabled_control_id"])),
+        (Method::DELETE, format!("/v1/governance-rules/{}", values["governance_rule_id"])),
+        (Method::DELETE, format!("/v1/criticality-rules/{}", values["criticality_rule_id"])),
+        (Method::DELETE, format!("/v1/findings/{}/assignment", values["finding_id"])),
         (Method::DELETE, format!("/v1/tokens/{}", values["token_id"])),
         (Method::DELETE, format!("/v1/initiatives/{}", values["name"])),
     ] {

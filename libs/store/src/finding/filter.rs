@@ -14,6 +14,10 @@ pub enum Sort {
     Severity,
     /// The oldest change first, so that a reader can follow along.
     ChangedAt,
+    /// The riskiest first, and of those the most severe.
+    Risk,
+    /// The earliest due date first; without those that have none.
+    DueAt,
 }
 
 impl Sort {
@@ -21,6 +25,8 @@ impl Sort {
         match self {
             Self::Severity => " order by f.severity desc, f.resource_id desc, f.ordinal desc",
             Self::ChangedAt => " order by f.changed_at, f.resource_id, f.ordinal",
+            Self::Risk => " order by f.risk desc, f.severity desc, f.resource_id desc, f.ordinal desc",
+            Self::DueAt => " order by f.due_at, f.resource_id, f.ordinal",
         }
     }
 
@@ -35,6 +41,20 @@ impl Sort {
             Self::ChangedAt => {
                 if let Some((at, resource, ordinal)) = page.after::<(DateTime<Utc>, Uuid, i32)>()? {
                     query.push(" and (f.changed_at, f.resource_id, f.ordinal) > (").push_bind(at);
+                    query.push(", ").push_bind(resource).push(", ").push_bind(ordinal).push(")");
+                }
+            }
+            Self::Risk => {
+                if let Some((risk, severity, resource, ordinal)) = page.after::<(i16, i16, Uuid, i32)>()? {
+                    query.push(" and (f.risk, f.severity, f.resource_id, f.ordinal) < (").push_bind(risk);
+                    query.push(", ").push_bind(severity).push(", ").push_bind(resource);
+                    query.push(", ").push_bind(ordinal).push(")");
+                }
+            }
+            Self::DueAt => {
+                query.push(" and f.due_at is not null");
+                if let Some((at, resource, ordinal)) = page.after::<(DateTime<Utc>, Uuid, i32)>()? {
+                    query.push(" and (f.due_at, f.resource_id, f.ordinal) > (").push_bind(at);
                     query.push(", ").push_bind(resource).push(", ").push_bind(ordinal).push(")");
                 }
             }
@@ -58,6 +78,10 @@ pub enum Facet {
     Kind,
     /// Status.
     Status,
+    /// Risk level, 1 to 4.
+    Risk,
+    /// Who mends them.
+    Owner,
 }
 
 impl Facet {
@@ -69,6 +93,8 @@ impl Facet {
             Self::Namespace => "f.namespace",
             Self::Kind => "f.kind",
             Self::Status => "f.status",
+            Self::Risk => "f.risk",
+            Self::Owner => "f.owner",
         }
     }
 }
@@ -102,11 +128,21 @@ pub struct Filter {
     pub stale: Option<bool>,
     /// Changed at or after this time.
     pub changed_since: Option<DateTime<Utc>>,
+    /// At one of these risk levels, 1 to 4; empty means any.
+    pub risks: Vec<i16>,
+    /// Mended by this owner.
+    pub owner: Option<String>,
+    /// With an owner (or without).
+    pub owned: Option<bool>,
+    /// Past due date and grace period (or not).
+    pub overdue: Option<bool>,
+    /// Due before this time.
+    pub due_before: Option<DateTime<Utc>>,
 }
 
 impl Filter {
     /// Appends ` where …` over the alias `f`.
-    pub(super) fn push(&self, query: &mut QueryBuilder<Postgres>, tenant: Uuid, visible: &Visible) {
+    pub(crate) fn push(&self, query: &mut QueryBuilder<Postgres>, tenant: Uuid, visible: &Visible) {
         query.push(" where f.tenant_id = ").push_bind(tenant);
         for (column, values) in
             [("f.status", &self.statuses), ("f.control_id", &self.controls), ("f.kind", &self.kinds)]
@@ -125,9 +161,31 @@ impl Filter {
         if !self.severities.is_empty() {
             query.push(" and f.severity = any(").push_bind(self.severities.clone()).push(")");
         }
-        for (column, value) in
-            [("f.account", &self.account), ("f.namespace", &self.namespace), ("f.cause", &self.cause)]
-        {
+        if !self.risks.is_empty() {
+            query.push(" and f.risk = any(").push_bind(self.risks.clone()).push(")");
+        }
+        if let Some(owned) = self.owned {
+            query.push(if owned { " and f.owner is not null" } else { " and f.owner is null" });
+        }
+        match self.overdue {
+            None => {}
+            // What is overdue is past its due date, which has an index.
+            Some(true) => {
+                query.push(" and f.due_at <= now() and f.overdue_at <= now()");
+            }
+            Some(false) => {
+                query.push(" and (f.overdue_at is null or f.overdue_at > now())");
+            }
+        }
+        if let Some(before) = self.due_before {
+            query.push(" and f.due_at < ").push_bind(before);
+        }
+        for (column, value) in [
+            ("f.account", &self.account),
+            ("f.namespace", &self.namespace),
+            ("f.cause", &self.cause),
+            ("f.owner", &self.owner),
+        ] {
             if let Some(value) = value {
                 query.push(format!(" and {column} = ")).push_bind(value.clone());
             }

@@ -249,6 +249,9 @@ async fn merge(tx: &mut TenantTx, from: Uuid, into: Uuid, now: DateTime<Utc>) ->
         "update edges set unit_id = $3 where tenant_id = $1 and unit_id = $2",
         "update grants set cluster_id = $3 where tenant_id = $1 and cluster_id = $2",
         "update assignments set cluster_id = $3 where tenant_id = $1 and cluster_id = $2",
+        "update governance_rules set cluster_id = $3 where tenant_id = $1 and cluster_id = $2",
+        "update criticality_rules set cluster_id = $3 where tenant_id = $1 and cluster_id = $2",
+        "update resource_contexts set unit_id = $3 where tenant_id = $1 and unit_id = $2",
     ] {
         sqlx::query(statement).bind(tenant).bind(from).bind(into).execute(tx.conn()).await?;
     }

@@ -5,6 +5,7 @@ use uuid::Uuid;
 
 use super::exempt::note_uses;
 use super::{Bitmap, DirtyRow, StoredResource};
+use crate::governance::Standing;
 use crate::{StoreError, TenantTx};
 
 /// The packed verdicts of one resource.
@@ -52,6 +53,8 @@ pub struct FindingWrite {
     pub resource_id: Uuid,
     /// Where it lies, for a new row.
     pub place: FindingPlace,
+    /// Risk, owner and days, for a new row; those of a stored one are written by [`crate::governance::grade`].
+    pub standing: Standing,
 }
 
 /// Where a finding lies; without a kind it is not known any more, and a stored row keeps its place.
@@ -196,13 +199,19 @@ async fn insert_findings(
     let tenant = tx.tenant_uuid();
     sqlx::query!(
         "insert into findings (tenant_id, unit_id, first_seen, since, changed_at, resource_id, ordinal, control_id,
-             severity, status, cause, cluster_id, account, namespace, kind, evidence, scored, exemption_id)
-         select $1, $2, $3, $3, $3, i.id, i.ordinal, i.control, i.severity, i.status, i.cause, i.cluster, i.account,
-             i.namespace, i.kind, i.evidence::jsonb, i.scored, i.exemption
+             severity, status, cause, cluster_id, account, namespace, kind, evidence, scored, open_since, risk,
+             exemption_id, governance_rule_id, rule_owner, due_days, grace_period_days, set_owner, set_due_at)
+         select $1, $2, $3::timestamptz, $3, $3, i.id, i.ordinal, i.control, i.severity, i.status, i.cause, i.cluster,
+             i.account, i.namespace, i.kind, i.evidence::jsonb, i.scored,
+             case when i.status = 'unhealthy' then $3::timestamptz end, i.risk, i.exemption, i.rule, i.owner, i.days, i.grace,
+             a.owner, a.due_at
          from unnest($4::uuid[], $5::int4[], $6::text[], $7::int2[], $8::text[], $9::text[], $10::uuid[], $11::text[],
-             $12::text[], $13::text[], $14::text[], $15::bool[], $16::uuid[])
+             $12::text[], $13::text[], $14::text[], $15::bool[], $16::uuid[], $17::int2[], $18::uuid[], $19::text[],
+             $20::int2[], $21::int2[])
            as i(id, ordinal, control, severity, status, cause, cluster, account, namespace, kind, evidence, scored,
-                exemption)",
+                exemption, risk, rule, owner, days, grace)
+         left join finding_assignments a
+           on a.tenant_id = $1 and a.resource_id = i.id and a.control_id = i.control",
         tenant,
         unit.0,
         now,
@@ -220,6 +229,11 @@ async fn insert_findings(
             as _,
         &new.iter().map(|f| f.scored).collect::<Vec<_>>(),
         &new.iter().map(|f| f.exemption.map(|it| it.0)).collect::<Vec<_>>() as _,
+        &new.iter().map(|f| f.standing.risk).collect::<Vec<_>>(),
+        &new.iter().map(|f| f.standing.rule).collect::<Vec<_>>() as _,
+        &new.iter().map(|f| f.standing.owner.as_deref()).collect::<Vec<_>>() as _,
+        &new.iter().map(|f| f.standing.due_days).collect::<Vec<_>>() as _,
+        &new.iter().map(|f| f.standing.grace_period_days).collect::<Vec<_>>(),
     )
     .execute(tx.conn())
     .await?;
@@ -245,6 +259,8 @@ async fn update_findings(
              account = case when i.placed then i.account else f.account end,
              namespace = case when i.placed then i.namespace else f.namespace end,
              since = case when f.status = i.status then f.since else $3 end,
+             open_since = case i.status when 'unhealthy' then coalesce(f.open_since, $3::timestamptz)
+                 when 'unknown' then f.open_since end,
              cause = case when f.status = i.status then f.cause else i.cause end,
              evidence = coalesce(i.evidence::jsonb, f.evidence), exemption_id = i.exemption
          from unnest($4::uuid[], $5::int4[], $6::int2[], $7::text[], $8::text[], $9::text[], $10::bool[], $11::bool[],

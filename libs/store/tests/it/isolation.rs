@@ -70,7 +70,7 @@ async fn fill(conn: &mut PgConnection, tenant: TenantId) {
         }
         let columns = sqlx::query(
             "select attname::text as name, format_type(atttypid, null) as kind from pg_attribute
-             where attrelid = $1::regclass and attnum > 0 and not attisdropped order by attnum",
+             where attrelid = $1::regclass and attnum > 0 and not attisdropped and attgenerated = '' order by attnum",
         )
         .bind(&table)
         .fetch_all(&mut *conn)
@@ -88,7 +88,8 @@ async fn fill(conn: &mut PgConnection, tenant: TenantId) {
                 _ => "1".to_owned(),
             })
             .collect();
-        let insert = format!("insert into {table} values ({})", values.join(", "));
+        let names: Vec<String> = columns.iter().map(|column| column.get("name")).collect();
+        let insert = format!("insert into {table} ({}) values ({})", names.join(", "), values.join(", "));
         sqlx::query(AssertSqlSafe(insert.clone()))
             .execute(&mut *conn)
             .await

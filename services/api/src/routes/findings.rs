@@ -3,9 +3,10 @@ use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use chrono::{DateTime, Utc};
 use rampart_content::Control;
-use rampart_domain::{Cause, Kind, ResourceId, Severity, Status};
+use rampart_domain::{Cause, Kind, ResourceId, Risk, Severity, Status};
 use rampart_store::finding::{self, Event, Facet, Filter, Finding, Sort};
 use rampart_store::resource::Count;
+use rampart_store::{context, governance};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -15,8 +16,10 @@ use uuid::Uuid;
 
 use super::GroupCount;
 use super::controls::RemediationView;
+use super::finding_assignments::FindingAssignmentView;
 use super::fix_units::FixUnitReference;
 use super::resources::Groups;
+use super::risk_factors::{FACTOR_KINDS, FactorView, risk_number, risk_word};
 use crate::App;
 use crate::http::{Answer, ApiError, Caller, List, Listing, PageParams, PathOf, ReadFindings};
 
@@ -48,6 +51,16 @@ struct FindingView {
     title: String,
     /// `informational`, `low`, `medium`, `high` or `critical`.
     severity: &'static str,
+    /// `low`, `medium`, `high` or `critical`: the severity of the control, moved by where the resource stands.
+    risk_level: &'static str,
+    /// Who mends it, by hand or by the governance rules; null for nobody.
+    owner: Option<String>,
+    /// By when; null without a date, and while it is not unhealthy.
+    due_at: Option<DateTime<Utc>>,
+    /// From when on it is overdue: the due date and the grace period.
+    overdue_at: Option<DateTime<Utc>>,
+    /// `on_time` before `due_at`, `grace` from then until `overdue_at`, `overdue` from then on; null without a due date.
+    governance_state: Option<String>,
     /// `unhealthy`, `healthy`, `not_applicable`, `unknown` or `exempt`.
     status: String,
     /// What made the status what it is: `discovered`, `resource`, `control`, `parameter`, `neighbour`, `coverage`,
@@ -96,6 +109,11 @@ impl FindingView {
             title: app.control_title(&row.control_id),
             control_id: row.control_id.clone(),
             severity: severity_word(row.severity),
+            risk_level: risk_word(row.risk),
+            owner: row.owner.clone(),
+            due_at: row.due_at,
+            overdue_at: row.overdue_at,
+            governance_state: row.governance_state.clone(),
             status: row.status.clone(),
             cause: row.cause.clone(),
             stale: row.stale,
@@ -133,6 +151,23 @@ struct DetailView {
     rationale: Option<String>,
     /// What to do; null when the catalogue does not have the control any more.
     remediation: Option<RemediationView>,
+    /// What moved the risk level away from the severity. Of exposure, of environment and of criticality only the strongest
+    /// counts, and a criticality rule goes before an environment; the effects that count add up.
+    ///
+    /// | severity | ≤ −2 | −1 | 0 | +1 | +2 | +3 | ≥ +4 |
+    /// |---|---|---|---|---|---|---|---|
+    /// | informational | low | low | low | low | low | low | medium |
+    /// | low | low | low | low | low | medium | medium | high |
+    /// | medium | low | low | medium | medium | high | high | critical |
+    /// | high | low | medium | high | high | critical | critical | critical |
+    /// | critical | medium | high | critical | critical | critical | critical | critical |
+    risk_factors: Vec<FactorView>,
+    /// Kinds that the factors are read from and that were not read whole in the cluster: the level may be too low.
+    risk_unread: Vec<String>,
+    /// The governance rule that matched; null when none did.
+    governance_rule_id: Option<Uuid>,
+    /// What somebody decided in place of the rules.
+    assignment: Option<FindingAssignmentView>,
     /// Changes of status, the latest first, at most 100.
     history: Vec<EventView>,
 }
@@ -159,6 +194,8 @@ enum SortWord {
     #[default]
     Severity,
     ChangedAt,
+    Risk,
+    DueAt,
 }
 
 #[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
@@ -170,6 +207,8 @@ enum GroupWord {
     Namespace,
     Kind,
     Status,
+    Risk,
+    Owner,
 }
 
 /// Which findings to list.
@@ -211,7 +250,20 @@ struct FindingFilter {
     stale: Option<bool>,
     /// Changed at or after this time. With `sort=changed_at` and any status, a feed to follow.
     changed_since: Option<DateTime<Utc>>,
-    /// `severity`: the worst first. `changed_at`: the oldest change first.
+    /// At one of these risk levels.
+    #[serde(default)]
+    #[param(value_type = Vec<String>)]
+    risk: Vec<Risk>,
+    /// Mended by this owner.
+    owner: Option<String>,
+    /// Only those with an owner, or only the others.
+    owned: Option<bool>,
+    /// Only those past due date and grace period, or only the others.
+    overdue: Option<bool>,
+    /// Due before this time.
+    due_before: Option<DateTime<Utc>>,
+    /// `severity`: the worst first. `changed_at`: the oldest change first. `risk`: the riskiest first. `due_at`: the
+    /// earliest due date first, without those that have none.
     #[serde(default)]
     #[param(inline)]
     sort: SortWord,
@@ -242,10 +294,17 @@ impl FindingFilter {
             cause: self.cause.map(|cause| cause.to_string()),
             stale: self.stale,
             changed_since: self.changed_since,
+            risks: self.risk.into_iter().map(risk_number).collect(),
+            owner: self.owner,
+            owned: self.owned,
+            overdue: self.overdue,
+            due_before: self.due_before,
         };
         let sort = match self.sort {
             SortWord::Severity => Sort::Severity,
             SortWord::ChangedAt => Sort::ChangedAt,
+            SortWord::Risk => Sort::Risk,
+            SortWord::DueAt => Sort::DueAt,
         };
         let facet = self.group_by.map(|word| match word {
             GroupWord::Control => Facet::Control,
@@ -254,6 +313,8 @@ impl FindingFilter {
             GroupWord::Namespace => Facet::Namespace,
             GroupWord::Kind => Facet::Kind,
             GroupWord::Status => Facet::Status,
+            GroupWord::Risk => Facet::Risk,
+            GroupWord::Owner => Facet::Owner,
         });
         (filter, sort, facet)
     }
@@ -291,13 +352,16 @@ async fn list_findings(
     Ok(List::of(rows, |row| FindingView::of(&row, &app)).into_response())
 }
 
-/// Severities are stored as numbers and shown as words.
+/// Severities and risk levels are stored as numbers and shown as words.
 fn named(count: Count, facet: Facet) -> GroupCount {
     let mut group = GroupCount::from(count);
-    if facet == Facet::Severity {
-        let number = group.key.and_then(|number| number.parse().ok());
-        group.key = number.map(|number| severity_word(number).to_owned());
-    }
+    let word = match facet {
+        Facet::Severity => severity_word,
+        Facet::Risk => risk_word,
+        _ => return group,
+    };
+    let number = group.key.and_then(|number| number.parse().ok());
+    group.key = number.map(|number| word(number).to_owned());
     group
 }
 
@@ -314,6 +378,12 @@ async fn get_finding(
     let mut tx = app.tx(&caller).await?;
     let row = finding::get(&mut tx, &caller.visible(), resource, ordinal).await?;
     let events = finding::events(&mut tx, resource, ordinal, EVENTS).await?;
+    let factors = context::factors(&mut tx, resource.0).await?;
+    let unread = match row.cluster_id {
+        Some(cluster) => context::unread(&mut tx, cluster, &FACTOR_KINDS.map(Kind::as_str)).await?,
+        None => Vec::new(),
+    };
+    let assignment = governance::assignment_of(&mut tx, resource, &row.control_id).await?;
     let control = app.catalogue().control(&row.control_id);
     Ok(Answer::ok(DetailView {
         finding: FindingView::of(&row, &app),
@@ -321,6 +391,10 @@ async fn get_finding(
         params: row.params,
         rationale: control.map(|control| control.rationale.clone()),
         remediation: control.map(|control| remediation(control, row.kind.parse().ok())),
+        risk_factors: factors.as_array().into_iter().flatten().filter_map(FactorView::of).collect(),
+        risk_unread: unread,
+        governance_rule_id: row.governance_rule_id,
+        assignment: assignment.map(FindingAssignmentView::from),
         history: events.into_iter().map(EventView::from).collect(),
     }))
 }
@@ -331,7 +405,7 @@ pub(super) fn remediation(control: &Control, kind: Option<Kind>) -> RemediationV
     variant.map_or(&control.remediation, |variant| &variant.remediation).clone().into()
 }
 
-fn parse_id(id: &str) -> Option<(ResourceId, i32)> {
+pub(super) fn parse_id(id: &str) -> Option<(ResourceId, i32)> {
     let (resource, ordinal) = id.split_once('.')?;
     Some((resource.parse().ok()?, ordinal.parse().ok()?))
 }

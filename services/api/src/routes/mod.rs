@@ -17,21 +17,26 @@ mod connector_source;
 mod connectors;
 mod controls;
 mod coverage;
+mod criticality_rules;
 mod disabled_controls;
 mod exemption_preview;
 mod exemption_terms;
 mod exemptions;
+mod finding_assignments;
 mod findings;
 mod fix_unit_outliers;
 mod fix_unit_remediation;
 mod fix_units;
 mod frameworks;
 mod gcp_source;
+mod governance;
+mod governance_rules;
 mod images;
 mod initiatives;
 mod issuer;
 mod jobs;
 mod kubernetes_source;
+mod label_selector;
 mod not_applicable;
 mod onboarding;
 mod pod_security_readiness;
@@ -40,6 +45,7 @@ mod previews;
 mod pricings;
 mod recommendations;
 mod resources;
+mod risk_factors;
 mod scan_estimate;
 mod scans;
 mod scope;
@@ -72,8 +78,12 @@ pub(crate) fn all() -> OpenApiRouter<App> {
         .merge(resources::router())
         .merge(images::router())
         .merge(findings::router())
-        .merge(fix_units::router())
+        .merge(criticality_rules::router())
+        .merge(finding_assignments::router())
         .merge(fix_unit_outliers::router())
+        .merge(fix_units::router())
+        .merge(governance::router())
+        .merge(governance_rules::router())
         .merge(recommendations::router())
         .merge(pod_security_readiness::router())
         .merge(not_applicable::router())
@@ -115,4 +125,19 @@ pub(crate) fn check_name(errors: &mut crate::http::FieldErrors, field: &str, nam
     let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
     let fits = (1..=100).contains(&name.len()) && plain && name.parse::<uuid::Uuid>().is_err();
     errors.check(fits, field, "must be 1 to 100 letters, digits, `-`, `_` or `.`, and not look like an id");
+}
+
+/// Patterns of names: at most 100, each of 1 to 200 characters.
+pub(crate) fn check_patterns(errors: &mut crate::http::FieldErrors, field: &str, patterns: &[String]) {
+    errors.check(patterns.len() <= 100, field, "must be at most 100");
+    for (index, pattern) in patterns.iter().enumerate() {
+        let fits = (1..=200).contains(&pattern.chars().count());
+        errors.check(fits, &format!("{field}/{index}"), "must have 1 to 200 characters");
+    }
+}
+
+/// Who mends findings: an e-mail address or the name of a team, as it is shown and searched for.
+pub(crate) fn check_owner(errors: &mut crate::http::FieldErrors, field: &str, owner: &str) {
+    let fits = (1..=200).contains(&owner.chars().count()) && owner.trim() == owner && !owner.contains(char::is_control);
+    errors.check(fits, field, "must have 1 to 200 characters, without space around");
 }

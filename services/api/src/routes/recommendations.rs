@@ -16,6 +16,7 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::controls::{RemediationView, VariantView};
+use super::risk_factors::risk_word;
 use super::scope::ScopeQuery;
 use super::secure_score::tallies;
 use crate::App;
@@ -40,6 +41,9 @@ struct RecommendationView {
     group: String,
     /// Resources that are unhealthy.
     affected: i64,
+    /// Of those, how many at which risk level: `low`, `medium`, `high`, `critical`; levels without any are left out.
+    #[schema(example = json!({"critical": 2, "high": 11}))]
+    risk_levels: BTreeMap<&'static str, i64>,
     /// Resources that are healthy.
     healthy: i64,
     /// Resources about which a fact is missing.
@@ -92,6 +96,7 @@ struct Numbers {
     counts: BTreeMap<String, ControlCounts>,
     groups: Vec<GroupCounts>,
     decisive: BTreeMap<String, i64>,
+    risks: BTreeMap<String, BTreeMap<i16, i64>>,
 }
 
 async fn numbers(app: &App, tx: &mut TenantTx, reach: &Reach) -> Result<Numbers, ApiError> {
@@ -100,6 +105,7 @@ async fn numbers(app: &App, tx: &mut TenantTx, reach: &Reach) -> Result<Numbers,
         counts: recommendation::counts(tx, reach).await?,
         groups: score::groups(tx, reach, &groups).await?,
         decisive: recommendation::decisive(tx, reach, &groups).await?,
+        risks: recommendation::risks(tx, reach).await?,
     })
 }
 
@@ -108,6 +114,7 @@ impl RecommendationView {
         let counts = numbers.counts.get(&control.id).cloned().unwrap_or_default();
         let healed = numbers.decisive.get(&control.id).copied().unwrap_or_default().max(0).unsigned_abs();
         let tally = Tally { unhealthy: healed, ..Tally::default() };
+        let risks = numbers.risks.get(&control.id).into_iter().flatten();
         let own = ControlTally { group: &control.group, tally };
         Self {
             control_id: control.id.clone(),
@@ -115,6 +122,7 @@ impl RecommendationView {
             severity: control.severity.to_string(),
             group: control.group.clone(),
             affected: counts.unhealthy,
+            risk_levels: risks.map(|(risk, resources)| (risk_word(*risk), *resources)).collect(),
             healthy: counts.healthy,
             unknown: counts.unknown,
             stale: counts.stale,

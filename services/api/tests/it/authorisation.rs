@@ -35,6 +35,8 @@ fn path(operation: &Operation, world: &World) -> String {
         .replace("{assignment_id}", &world.assignment.to_string())
         .replace("{exemption_id}", &world.exemption.to_string())
         .replace("{disabled_control_id}", &world.disabled_control.to_string())
+        .replace("{governance_rule_id}", &world.governance_rule.to_string())
+        .replace("{criticality_rule_id}", &world.criticality_rule.to_string())
         .replace("{token_id}", &world.token.to_string())
         .replace("{cloud}", "aws");
     assert!(!path.contains('{'), "{path}: say what stands for the parameter");
@@ -59,6 +61,11 @@ fn body(operation: &Operation, world: &World) -> Option<Value> {
         "preview_exemption" => Some(json!({"controls": ["k8s.pod.privileged"], "where": {"cluster": world.cluster}})),
         "disable_control" => Some(json!({"control": "k8s.pod.privileged", "reason": "r",
             "scope": {"type": "cluster", "cluster_id": world.cluster}})),
+        "create_governance_rule" | "update_governance_rule" => Some(json!({"name": "new", "priority": 1,
+            "owner": "jo", "scope": {"type": "cluster", "cluster_id": world.cluster}})),
+        "create_criticality_rule" | "update_criticality_rule" => Some(json!({"name": "new", "level": "critical",
+            "scope": {"type": "cluster", "cluster_id": world.cluster}})),
+        "set_finding_assignment" => Some(json!({"owner": "jo"})),
         "create_token" => Some(json!({"name": "new", "grants": [{"role": "owner", "scope": {"type": "tenant"}}]})),
         _ if operation.method == Method::GET || operation.method == Method::DELETE => None,
         _ => Some(json!({})),
@@ -179,8 +186,16 @@ async fn what_lies_outside_the_scope_is_not_there() {
 }
 
 /// Nouns whose reading takes the right to read findings.
-const FINDINGS: [&str; 7] =
-    ["findings", "fix-units", "recommendations", "secure-score", "compliance", "exemptions", "pod-security-readiness"];
+const FINDINGS: [&str; 8] = [
+    "findings",
+    "fix-units",
+    "recommendations",
+    "secure-score",
+    "compliance",
+    "exemptions",
+    "governance",
+    "pod-security-readiness",
+];
 
 #[tokio::test]
 async fn a_role_allows_what_it_says_and_no_more() {

@@ -10,6 +10,7 @@ mod document;
 mod exemptions;
 mod federation;
 mod fix_units;
+mod governance;
 mod onboarding;
 mod paging;
 mod pod_security_readiness;

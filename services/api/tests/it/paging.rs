@@ -40,6 +40,11 @@ async fn pages_of_any_size_make_up_the_whole_list() {
              insert into resource_sources (tenant_id, resource_id, fix_unit_id, source_type, source_name, part)
              select tenant_id, resource_id, md5((substr(native_id, 2)::int % 7)::text)::uuid, 'helm_chart', 'same', 'x'
              from resources where tenant_id = '{tenant}' and native_id like 'n%';
+             update findings set due_days = 3, risk = 1 + severity % 3 where tenant_id = '{tenant}';
+             insert into governance_rules (tenant_id, governance_rule_id, name, priority, scope_type, owner)
+             select '{tenant}', gen_random_uuid(), 'rule-' || n, n / 2, 'tenant', 'jo' from generate_series(1, 5) n;
+             insert into criticality_rules (tenant_id, criticality_rule_id, name, scope_type, level)
+             select '{tenant}', gen_random_uuid(), 'rule-' || n, 'tenant', 'low' from generate_series(1, 5) n;
              insert into scans (tenant_id, scan_id, connector_id, status, trigger, requested_at)
              select '{tenant}', gen_random_uuid(), '{connector}', 'succeeded', 'schedule', date_trunc('hour', now())
              from generate_series(1, 9);
@@ -59,6 +64,10 @@ async fn pages_of_any_size_make_up_the_whole_list() {
         "/v1/fix-units?",
         "/v1/fix-units?sort=clusters&",
         "/v1/fix-units?sort=severity&type=helm_chart&",
+        "/v1/findings?sort=risk&",
+        "/v1/findings?sort=due_at&",
+        "/v1/governance-rules?",
+        "/v1/criticality-rules?",
         "/v1/scans?",
         "/v1/clusters?",
         "/v1/controls?",

@@ -86,6 +86,8 @@ pub(crate) struct World {
     pub readiness: Uuid,
     pub exemption: Uuid,
     pub disabled_control: Uuid,
+    pub governance_rule: Uuid,
+    pub criticality_rule: Uuid,
     pub token: Uuid,
 }
 
@@ -216,6 +218,8 @@ impl TestApi {
             readiness: Uuid::nil(),
             exemption: Uuid::nil(),
             disabled_control: Uuid::nil(),
+            governance_rule: Uuid::nil(),
+            criticality_rule: Uuid::nil(),
             token: Uuid::nil(),
         };
         self.seed(&world, name).await;
@@ -230,6 +234,11 @@ impl TestApi {
         let disabled = json!({"control": "k8s.pod.host_port", "reason": format!("{name}-one needs them"),
             "scope": {"type": "cluster", "cluster_id": world.cluster}});
         world.disabled_control = made(self.post("/v1/disabled-controls", &world.owner, disabled).await);
+        let scope = json!({"type": "cluster", "cluster_id": world.cluster});
+        let rule = json!({"name": format!("{name}-governance"), "priority": 100, "owner": "team", "scope": scope});
+        world.governance_rule = made(self.post("/v1/governance-rules", &world.owner, rule).await);
+        let rule = json!({"name": format!("{name}-criticality"), "level": "high", "scope": scope});
+        world.criticality_rule = made(self.post("/v1/criticality-rules", &world.owner, rule).await);
         let token = json!({"name": format!("{name}-token"),
             "grants": [{"role": "security_reader", "scope": {"type": "tenant"}}]});
         world.token = made(self.post("/v1/tokens", &world.owner, token).await);
@@ -286,10 +295,10 @@ impl TestApi {
                     unknown, scored, evaluated_at)
                  values ('{tenant}', '{resource}', '{cluster}', 'x', 1, '\\x0002', '\\x', '\\x', true, now());
                  insert into findings (tenant_id, resource_id, ordinal, control_id, severity, status, cause, unit_id,
-                    cluster_id, account, namespace, kind, first_seen, since, changed_at, evidence, scored)
+                    cluster_id, account, namespace, kind, first_seen, since, changed_at, evidence, scored, risk)
                  values ('{tenant}', '{resource}', 0, 'k8s.pod.privileged', 4, 'unhealthy', 'discovered', '{cluster}',
                     '{cluster}', '{account}', 'shop', 'k8s.deployment', now(), now(), now(),
-                    '{{\"message\": \"container {name}-{label} is privileged\", \"facts\": []}}', true);
+                    '{{\"message\": \"container {name}-{label} is privileged\", \"facts\": []}}', true, 3);
                  insert into finding_events (tenant_id, resource_id, ordinal, at, from_status, to_status, cause)
                  values ('{tenant}', '{resource}', 0, now(), 'healthy', 'unhealthy', 'resource');
                  insert into resource_versions (tenant_id, resource_id, revision, kind, native_id, config, valid_from,
