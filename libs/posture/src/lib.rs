@@ -17,6 +17,7 @@ extern crate self as rampart_posture;
 mod cel;
 mod check;
 mod compile;
+pub mod custom;
 #[cfg(test)]
 mod differential;
 mod element;
@@ -24,6 +25,7 @@ mod engine;
 mod evaluate;
 mod evidence;
 pub mod examples;
+mod imported;
 mod input;
 pub mod live;
 #[cfg(test)]
@@ -37,4 +39,5 @@ mod sources;
 
 pub use check::{Check, CheckSet, Selection, SelectionError, resolve};
 pub use engine::{CompileError, CompileProblem, Dependent, Engine};
+pub use evaluate::Meter;
 pub use input::{Completeness, Facts, Input, NeighbourItem, NeighbourQuery, NeighbourSet, Neighbours, NoNeighbours};

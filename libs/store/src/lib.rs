@@ -16,6 +16,7 @@ pub mod collector;
 pub mod compliance;
 pub mod connector;
 pub mod coverage;
+pub mod custom;
 pub mod edge;
 mod error;
 pub mod finding;

@@ -15,7 +15,7 @@ use crate::counting::{Counting, Groups};
 use crate::diff::{self, Before};
 use crate::policy::Policy;
 use crate::world::World;
-use crate::{Knowledge, edges, judge, targets};
+use crate::{Knowledge, edges, judge, targets, tenant};
 
 /// Resources judged and written at once.
 const BATCH: usize = 1_000;
@@ -56,7 +56,8 @@ pub async fn assess(
 /// One pass over a unit.
 struct Run<'a> {
     store: &'a Store,
-    knowledge: &'a Arc<Knowledge>,
+    /// The product's, with what the tenant wrote.
+    knowledge: Arc<Knowledge>,
     lease: &'a Lease,
     unit: UnitId,
     place: UnitPlace,
@@ -74,11 +75,12 @@ impl<'a> Run<'a> {
     /// Reads what applies and what must be judged; `None` when nothing must.
     async fn prepare(
         store: &'a Store,
-        knowledge: &'a Arc<Knowledge>,
+        knowledge: &Arc<Knowledge>,
         lease: &'a Lease,
         unit: UnitId,
     ) -> Result<Option<Self>, Failure> {
         let mut tx = store.fenced(lease).await?;
+        let knowledge = tenant::knowledge(knowledge, &mut tx).await?;
         let dirty = verdict::dirty(&mut tx, unit, CHANGES).await?;
         let place = verdict::unit_place(&mut tx, unit).await?;
         let place =
@@ -96,7 +98,7 @@ impl<'a> Run<'a> {
         }
         let ordinals = verdict::ensure_checks(&mut tx, &policy.checks).await?;
         policy.set_ordinals(&ordinals);
-        let groups = groups(&mut tx, knowledge).await?;
+        let groups = groups(&mut tx, &knowledge).await?;
         let judged = policy.judged_kinds();
         let mut targets = targets::of_dirty(&mut tx, &knowledge.engine, (unit, &place), &policy, &dirty).await?;
         let catalogue_moved = stored.as_ref().is_some_and(|stored| stored.get(..16) != policy.inputs.get(..16));

@@ -10,6 +10,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::policy::Policy;
+use crate::stopwatch::Stopwatch;
 use crate::world::World;
 
 /// The verdicts of one resource.
@@ -39,7 +40,8 @@ pub(crate) fn judge(
     pods: &HashMap<Uuid, Vec<&StoredResource>>,
     now: DateTime<Utc>,
 ) -> Result<Vec<Judged>, StoreError> {
-    batch.iter().map(|resource| judge_one(engine, policy, world, resource, pods, now)).collect()
+    let mut meter = Stopwatch::default();
+    batch.iter().map(|resource| judge_one(engine, policy, world, resource, pods, (now, &mut meter))).collect()
 }
 
 fn judge_one(
@@ -48,7 +50,7 @@ fn judge_one(
     world: &World,
     resource: &StoredResource,
     pods: &HashMap<Uuid, Vec<&StoredResource>>,
-    now: DateTime<Utc>,
+    (now, meter): (DateTime<Utc>, &mut Stopwatch),
 ) -> Result<Judged, StoreError> {
     let cloud: Cloud = resource.cloud.parse()?;
     let managed_by: ManagedBy = resource.managed_by.parse()?;
@@ -73,7 +75,7 @@ fn judge_one(
         now,
     };
     let mut verdicts = Vec::new();
-    engine.evaluate(policy.checks_in(resource.namespace.as_deref()), &input, |check, verdict| {
+    engine.evaluate_metered(policy.checks_in(resource.namespace.as_deref()), &input, meter, |check, verdict| {
         verdicts.push(Judgement {
             ordinal: policy.ordinal(check),
             control_id: check.control_id.clone(),

@@ -11,10 +11,13 @@ mod assess;
 mod counting;
 mod diff;
 mod edges;
+mod isolation;
 mod job;
 mod judge;
 mod policy;
+mod stopwatch;
 mod targets;
+mod tenant;
 mod world;
 
 use std::path::PathBuf;
@@ -31,6 +34,7 @@ use rampart_store::worker;
 use tokio_util::sync::CancellationToken;
 
 pub use crate::assess::{Summary, assess};
+pub use crate::isolation::{Isolation, run as judge_policies};
 pub use crate::job::run as run_job;
 
 /// Options of the assessor role.
@@ -58,13 +62,23 @@ pub struct Knowledge {
     pub catalogue: Catalogue,
     /// The controls, ready to judge.
     pub engine: Engine,
+    /// How policies of customers are kept apart.
+    isolation: Isolation,
+    /// What tenants wrote, laid over this.
+    tenants: tenant::Tenants,
 }
 
 impl Knowledge {
     /// Compiles a catalogue.
     pub fn new(catalogue: Catalogue) -> anyhow::Result<Self> {
         let engine = Engine::compile(&catalogue)?;
-        Ok(Self { catalogue, engine })
+        Ok(Self { catalogue, engine, isolation: Isolation::default(), tenants: tenant::Tenants::default() })
+    }
+
+    /// The same, with another program to run policies of customers in.
+    #[must_use]
+    pub fn with_isolation(self, isolation: Isolation) -> Self {
+        Self { isolation, ..self }
     }
 
     /// Compiles the built-in catalogue.

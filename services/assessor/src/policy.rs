@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use rampart_content::{Catalogue, Choice, Initiative};
-use rampart_domain::{Kind, UnitId, hash_json};
+use rampart_content::{Catalogue, Choice, Initiative, is_custom};
+use rampart_domain::{ConfigHash, Kind, UnitId, hash_json};
 use rampart_posture::{Check, CheckSet, Engine, Selection, resolve};
 use rampart_store::AccessScope;
 use rampart_store::verdict::{AssignmentRow, CheckIdentity, PolicyInputs, UnitPlace};
@@ -88,6 +88,20 @@ impl Policy {
         self.sets.push(engine.checks(&selections)?);
         known.insert(chosen, self.sets.len() - 1);
         Ok(self.sets.len() - 1)
+    }
+
+    /// What is judged when these selections apply everywhere, to be told and not stored.
+    pub(crate) fn of_selections(
+        engine: &Engine,
+        selections: &[Selection],
+    ) -> Result<Self, rampart_posture::SelectionError> {
+        let set = engine.checks(selections)?;
+        let checks: Vec<CheckIdentity> = set.checks().iter().map(identity).collect();
+        let ordinals: Vec<i32> = (0..).take(checks.len()).collect();
+        let (sets, by_namespace) = (vec![set], HashMap::new());
+        let mut policy = Self { sets, default: 0, by_namespace, checks, ordinals: HashMap::new(), inputs: Vec::new() };
+        policy.set_ordinals(&ordinals);
+        Ok(policy)
     }
 
     /// Gives each check the ordinal under which the store knows it; same order as `checks`.
@@ -187,5 +201,17 @@ fn fingerprint(catalogue: &Catalogue, applied: &[Applied]) -> Vec<u8> {
             json!([a.namespace, a.excluded, selections])
         })
         .collect();
-    [catalogue.version().0, hash_json(&Value::Array(assignments)).0].concat()
+    [version(catalogue, applied).0, hash_json(&Value::Array(assignments)).0].concat()
+}
+
+/// Fingerprint of the product's controls, and of those of the customer's that are selected.
+fn version(catalogue: &Catalogue, applied: &[Applied]) -> ConfigHash {
+    let selected = applied.iter().flat_map(|applied| &applied.selections).map(|selection| &*selection.control_id);
+    let custom: BTreeSet<&str> = selected.filter(|id| is_custom(id)).collect();
+    if custom.is_empty() {
+        return catalogue.version();
+    }
+    let versions: Vec<Value> =
+        custom.iter().map(|id| json!([id, catalogue.control_version(id).map(|hash| hash.to_string())])).collect();
+    hash_json(&json!([catalogue.version().to_string(), versions]))
 }

@@ -9,6 +9,7 @@
 //! A policy says whether an object violates it and why; unlike a control of the catalogue it gives no JSON pointers.
 
 pub mod admission;
+pub mod bundle;
 pub mod gatekeeper;
 mod inventory;
 mod rego;
@@ -84,6 +85,15 @@ pub struct Violation {
     pub details: Option<Value>,
 }
 
+/// What running a policy takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Needs {
+    /// Other objects than the one under review.
+    pub inventory: bool,
+    /// A process of its own, where its author is not trusted: no budget bounds the memory that it takes.
+    pub isolation: bool,
+}
+
 /// A loaded policy: what it matches, with its parameters.
 pub trait Policy: Send + Sync {
     /// Kind and name of the document that switches it on, such as `K8sRequiredLabels/owner`.
@@ -91,6 +101,20 @@ pub trait Policy: Send + Sync {
 
     /// Judges one object.
     fn review(&self, review: &Review<'_>) -> Decision;
+
+    /// Whether it could look at objects of a group and kind, whatever else they hold.
+    fn may_match(&self, group: &str, kind: &str) -> bool;
+
+    /// What running it takes.
+    fn needs(&self) -> Needs {
+        Needs::default()
+    }
+
+    /// Whether it looks at an object at all; true where that takes running it.
+    fn looks_at(&self, review: &Review<'_>) -> bool {
+        let _ = review;
+        true
+    }
 
     /// Judges one object that comes with its admission request, for policies that look at more of a request than
     /// `review` says.

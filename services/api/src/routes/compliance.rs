@@ -156,6 +156,7 @@ pub(super) struct Read {
     pub reach: Reach,
     pub basis: Basis,
     counts: BTreeMap<String, ControlCounts>,
+    catalogue: Arc<Catalogue>,
 }
 
 impl Read {
@@ -173,12 +174,13 @@ impl Read {
             listings: whole.listings,
             whole: whole.whole,
         };
-        Ok(Self { tx, reach, basis, counts })
+        let catalogue = app.catalogue_of(&mut tx).await?;
+        Ok(Self { tx, reach, basis, counts, catalogue })
     }
 
     /// How far a framework is met, in all and by requirement.
-    pub(super) fn standing(&self, app: &App, framework: &Framework) -> (StandingView, Vec<RequirementView>) {
-        let answers = answers(app, framework);
+    pub(super) fn standing(&self, framework: &Framework) -> (StandingView, Vec<RequirementView>) {
+        let answers = answers(&self.catalogue, framework);
         let requirements: Vec<RequirementView> =
             answers.iter().map(|(it, controls)| RequirementView::of(it, controls, &self.counts)).collect();
         (StandingView::of(framework, &requirements), requirements)
@@ -215,7 +217,7 @@ async fn get_compliance(
     Params(query): Params<ScopeQuery>,
 ) -> Result<Answer, ApiError> {
     let read = Read::new(&app, &caller, query.scope()?).await?;
-    let frameworks = app.catalogue().frameworks().map(|framework| read.standing(&app, framework).0).collect();
+    let frameworks = app.catalogue().frameworks().map(|framework| read.standing(framework).0).collect();
     Ok(Answer::ok(Compliance { basis: read.basis, frameworks }))
 }
 
@@ -231,6 +233,6 @@ async fn get_framework_compliance(
 ) -> Result<Answer, ApiError> {
     let framework = find(&app, &id)?;
     let read = Read::new(&app, &caller, query.scope()?).await?;
-    let (standing, requirements) = read.standing(&app, framework);
+    let (standing, requirements) = read.standing(framework);
     Ok(Answer::ok(DetailView { basis: read.basis, standing, requirements }))
 }

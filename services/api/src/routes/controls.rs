@@ -1,6 +1,6 @@
 use axum::Json;
 use axum::extract::State;
-use rampart_content::{Control, Remediation, Variant};
+use rampart_content::{Control, Remediation, Variant, is_custom};
 use rampart_store::page::Listed;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -24,6 +24,8 @@ struct ControlView {
     /// Raised when a verdict may change.
     version: u32,
     title: String,
+    /// Whether it comes with the product; others are the tenant's own and its imported policies.
+    built_in: bool,
     /// `informational`, `low`, `medium`, `high` or `critical`.
     #[schema(example = "high")]
     severity: String,
@@ -97,6 +99,7 @@ impl From<&Control> for ControlView {
             id: control.id.clone(),
             version: control.version,
             title: control.title.clone(),
+            built_in: !is_custom(&control.id),
             severity: control.severity.to_string(),
             group: control.group.clone(),
             r#type: json(&control.r#type),
@@ -138,10 +141,11 @@ impl ControlFilter {
     responses((status = 200, body = List<ControlView>)))]
 async fn list_controls(
     State(app): State<App>,
-    _caller: Caller<ReadInventory>,
+    caller: Caller<ReadInventory>,
     Listing { filter, page }: Listing<ControlFilter>,
 ) -> Result<Json<List<ControlView>>, ApiError> {
-    let all = app.catalogue().controls().filter(|control| filter.takes(control));
+    let catalogue = app.catalogue_of(&mut app.tx(&caller).await?).await?;
+    let all = catalogue.controls().filter(|control| filter.takes(control));
     let listed: Listed<&Control> = page.slice(all, |control| control.id.clone())?;
     Ok(List::of(listed, ControlView::from))
 }
@@ -151,9 +155,10 @@ async fn list_controls(
     responses((status = 200, body = ControlView)))]
 async fn get_control(
     State(app): State<App>,
-    _caller: Caller<ReadInventory>,
+    caller: Caller<ReadInventory>,
     PathOf(id): PathOf<String>,
 ) -> Result<Answer, ApiError> {
-    let control = app.catalogue().control(&id).ok_or_else(|| ApiError::not_found("control"))?;
+    let catalogue = app.catalogue_of(&mut app.tx(&caller).await?).await?;
+    let control = catalogue.control(&id).ok_or_else(|| ApiError::not_found("control"))?;
     Ok(Answer::ok(ControlView::from(control)))
 }

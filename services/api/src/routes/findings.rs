@@ -17,6 +17,7 @@ use super::GroupCount;
 use super::controls::RemediationView;
 use super::resources::Groups;
 use crate::App;
+use crate::app::control_title;
 use crate::http::{Answer, ApiError, Caller, List, Listing, PageParams, PathOf, ReadFindings};
 
 /// Changes of status shown with a finding.
@@ -77,10 +78,10 @@ struct FindingView {
 }
 
 impl FindingView {
-    fn of(row: &Finding, app: &App) -> Self {
+    fn of(row: &Finding, catalogue: &Catalogue) -> Self {
         Self {
             id: format!("{}.{}", row.resource_id, row.ordinal),
-            title: app.control_title(&row.control_id),
+            title: control_title(catalogue, &row.control_id),
             control_id: row.control_id.clone(),
             severity: severity_word(row.severity),
             status: row.status.clone(),
@@ -292,9 +293,10 @@ async fn get_finding(
     let mut tx = app.tx(&caller).await?;
     let row = finding::get(&mut tx, &caller.visible(), resource, ordinal).await?;
     let events = finding::events(&mut tx, resource, ordinal, EVENTS).await?;
-    let control = app.catalogue().control(&row.control_id);
+    let catalogue = app.catalogue_of(&mut tx).await?;
+    let control = catalogue.control(&row.control_id);
     Ok(Answer::ok(DetailView {
-        finding: FindingView::of(&row, &app),
+        finding: FindingView::of(&row, &catalogue),
         facts: row.evidence.get("facts").cloned().unwrap_or_else(|| Value::Array(Vec::new())),
         params: row.params,
         rationale: control.map(|control| control.rationale.clone()),

@@ -16,6 +16,8 @@ mod connector_source;
 mod connectors;
 mod controls;
 mod coverage;
+mod custom_controls;
+mod custom_source;
 mod findings;
 mod frameworks;
 mod gcp_source;
@@ -25,6 +27,8 @@ mod issuer;
 mod jobs;
 mod kubernetes_source;
 mod onboarding;
+mod policies;
+mod policy_trials;
 mod preflights;
 mod previews;
 mod pricings;
@@ -64,6 +68,9 @@ pub(crate) fn all() -> OpenApiRouter<App> {
         .merge(findings::router())
         .merge(recommendations::router())
         .merge(controls::router())
+        .merge(custom_controls::router())
+        .merge(policies::router())
+        .merge(policy_trials::router())
         .merge(frameworks::router())
         .merge(initiatives::router())
         .merge(assignments::router())

@@ -1,6 +1,6 @@
 use serde_json::{Map, Value};
 
-use super::kinds::Versions;
+use super::kinds::{self, Versions};
 use crate::policy::Review;
 use crate::policy::validation::{Scope, Target};
 
@@ -59,6 +59,18 @@ impl Matching {
 
     pub(super) fn has_rules(&self) -> bool {
         !self.rules.is_empty()
+    }
+
+    /// Whether objects of a group and kind can match.
+    pub(super) fn may_match(&self, group: &str, kind: &str) -> bool {
+        let resource = kinds::find(group, kind).resource;
+        let is = |list: &[String], wanted: &str| list.iter().any(|item| item == "*" || item == wanted);
+        let whole = |item: &String| item.split_once('/').map_or(item.as_str(), |(resource, _)| resource).to_owned();
+        self.rules.is_empty()
+            || self.rules.iter().any(|rule| {
+                let resources: Vec<String> = rule.resources.iter().map(whole).collect();
+                is(&rule.groups, group) && is(&resources, &resource)
+            })
     }
 
     pub(super) fn matches(&self, target: &Target<'_>, review: &Review<'_>) -> Matched {

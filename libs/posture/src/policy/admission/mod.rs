@@ -61,6 +61,11 @@ impl Policy for Bound {
         self.decide(review, None, &Target::of(review))
     }
 
+    fn may_match(&self, group: &str, kind: &str) -> bool {
+        let all = [&self.policy.matching].into_iter().chain(&self.matching);
+        all.into_iter().all(|matching| matching.may_match(group, kind))
+    }
+
     fn review_request(&self, review: &Review<'_>, request: &Value) -> Decision {
         self.decide(review, Some(request), &Target::of_request(review, request))
     }
