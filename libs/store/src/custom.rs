@@ -333,7 +333,7 @@ async fn note(tx: &mut TenantTx, format: Format, name: &str) -> Result<CustomSou
         row.name,
         row.version,
         row.source,
-        row.changed_by.0,
+        row.changed_by,
         row.changed_at
     )
     .execute(tx.conn())

@@ -1,8 +1,9 @@
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use axum::extract::State;
 use chrono::{DateTime, Utc};
-use rampart_content::{Control, Framework, Requirement};
+use rampart_content::{Catalogue, Control, Framework, Requirement};
 use rampart_store::recommendation::{self, ControlCounts};
 use rampart_store::score::{self, Reach};
 use rampart_store::{AccessScope, TenantTx};

@@ -2,7 +2,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use chrono::{DateTime, Utc};
-use rampart_content::Control;
+use rampart_content::{Catalogue, Control};
 use rampart_domain::{Cause, Kind, ResourceId, Severity, Status};
 use rampart_store::finding::{self, Event, Facet, Filter, Finding, Sort};
 use rampart_store::resource::Count;
@@ -267,7 +267,8 @@ async fn list_findings(
         );
     }
     let rows = finding::list(&mut tx, &visible, &filter, sort, &page).await?;
-    Ok(List::of(rows, |row| FindingView::of(&row, &app)).into_response())
+    let catalogue = app.catalogue_of(&mut tx).await?;
+    Ok(List::of(rows, |row| FindingView::of(&row, &catalogue)).into_response())
 }
 
 /// Severities are stored as numbers and shown as words.

@@ -1,6 +1,6 @@
 use axum::Json;
 use axum::extract::State;
-use rampart_content::{Assessment, Control, Framework, Requirement};
+use rampart_content::{Assessment, Catalogue, Control, Framework, Requirement};
 use rampart_store::page::Listed;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;

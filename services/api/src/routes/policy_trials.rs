@@ -16,7 +16,7 @@ use super::jobs::{JobState, Noun, read};
 use super::scope::Scope;
 use crate::App;
 use crate::document::{IdempotencyHeader, PreferHeader};
-use crate::http::{Answer, ApiError, Caller, FieldErrors, ManagePolicy, PathOf, Submission, Wait};
+use crate::http::{Answer, ApiError, Caller, FieldErrors, ManagePolicy, PathOf, ReadFindings, Submission, Wait};
 
 pub(super) fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(start_policy_trial)).routes(routes!(get_policy_trial))
@@ -221,12 +221,12 @@ async fn start_policy_trial(
     NOUN.start(&app, &caller, submission, &caller.visible(), &json!(request), patience).await
 }
 
-/// Get a trial, with what came out of it.
+/// Get a trial, with what came out of it: one's own, or any for who sees the whole tenant.
 #[utoipa::path(get, path = "/v1/policy-trials/{trial_id}", tag = "policy-trials",
     params(("trial_id" = Uuid, Path)), responses((status = 200, body = TrialView)))]
 async fn get_policy_trial(
     State(app): State<App>,
-    caller: Caller<ManagePolicy>,
+    caller: Caller<ReadFindings>,
     PathOf(id): PathOf<Uuid>,
 ) -> Result<Answer, ApiError> {
     NOUN.get(&app, &caller, &caller.visible(), id).await

@@ -3,7 +3,7 @@ use rampart_store::Role;
 use serde_json::{Value, json};
 
 use crate::document::{Operation, operations};
-use crate::support::{Answered, TestApi, World, start};
+use crate::support::{Answered, POLICY, TestApi, World, control_source, start};
 
 /// The operation on what a world has.
 fn path(operation: &Operation, world: &World) -> String {
@@ -30,6 +30,9 @@ fn path(operation: &Operation, world: &World) -> String {
         .replace("{framework}", "cis-eks-1.8.0")
         .replace("{digest}", &world.digest)
         .replace("{name}", &world.initiative)
+        .replace("{custom_control}", &world.custom_control)
+        .replace("{bundle}", &world.bundle)
+        .replace("{trial_id}", &world.trial.to_string())
         .replace("{assignment_id}", &world.assignment.to_string())
         .replace("{token_id}", &world.token.to_string())
         .replace("{cloud}", "aws");
@@ -47,6 +50,12 @@ fn body(operation: &Operation, world: &World) -> Option<Value> {
         "set_connector_pricing" | "set_cluster_pricing" => Some(json!({"enabled": false})),
         "create_initiative" => Some(json!({"name": "new", "title": "t", "controls": [{"id": "*"}]})),
         "update_initiative" => Some(json!({"title": "t", "controls": [{"id": "*"}]})),
+        "create_custom_control" => Some(json!({"source": control_source("custom.new")})),
+        "update_custom_control" => Some(json!({"source": control_source(&world.custom_control)})),
+        "create_policies" => Some(json!({"name": "new", "source": POLICY})),
+        "update_policies" => Some(json!({"source": POLICY})),
+        "start_policy_trial" => Some(json!({"format": "policies", "source": POLICY,
+            "scope": {"type": "cluster", "cluster_id": world.cluster}})),
         "create_assignment" | "update_assignment" => Some(json!({"name": "new", "initiative": "pss-baseline",
             "scope": {"type": "cluster", "cluster_id": world.cluster}})),
         "create_token" => Some(json!({"name": "new", "grants": [{"role": "owner", "scope": {"type": "tenant"}}]})),
@@ -148,7 +157,17 @@ async fn what_lies_outside_the_scope_is_not_there() {
     let api = start().await;
     let world = api.world("alpha").await;
     let elsewhere = api.scoped(&world, Role::Owner, world.other_cluster).await;
-    let whole_tenant = ["get_tenant", "list_controls", "get_control", "list_initiatives", "get_initiative"];
+    let whole_tenant = [
+        "get_tenant",
+        "list_controls",
+        "get_control",
+        "list_initiatives",
+        "get_initiative",
+        "get_custom_control",
+        "list_custom_control_versions",
+        "get_policies",
+        "list_policies_versions",
+    ];
     for operation in operations() {
         let answered = call(&api, &operation, &world, &elsewhere).await;
         assert!(!answered.text.contains("alpha-one"), "{}: {}", operation.id, answered.text);
@@ -180,7 +199,7 @@ async fn a_role_allows_what_it_says_and_no_more() {
         let writes = operation.method != Method::GET;
         let tag = operation.path.split(['/', ':']).nth(2).unwrap();
         let connects = matches!(tag, "connectors" | "scans") || operation.path.contains("/pricings");
-        let findings = matches!(tag, "findings" | "recommendations" | "secure-score" | "compliance")
+        let findings = matches!(tag, "findings" | "recommendations" | "secure-score" | "compliance" | "policy-trials")
             || operation.id.contains("verdicts");
         let forbidden = [
             ("reader", &reader, writes || tag == "tokens"),

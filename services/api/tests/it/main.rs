@@ -5,6 +5,7 @@
 mod authorisation;
 mod compliance;
 mod conditional;
+mod custom;
 mod document;
 mod federation;
 mod onboarding;

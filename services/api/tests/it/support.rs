@@ -56,6 +56,28 @@ impl Answered {
     }
 }
 
+/// The source of a control of that id.
+pub(crate) fn control_source(id: &str) -> String {
+    format!(
+        "id: {id}\nversion: 1\ntitle: Own\nseverity: high\ngroup: best_practices\ntype: data_plane\nkinds: [workload]\n\
+         rationale: Why.\nviolation: has(resource.labels.bad)\nmessage: \"'wrong'\"\n\
+         remediation: {{ text: Do., manual: by hand }}\nexamples:\n  - {{ name: a, status: healthy, object: {{}} }}\n  \
+         - {{ name: b, status: unhealthy, object: {{}}, resource: {{ labels: {{ bad: x }} }} }}\n"
+    )
+}
+
+/// An admission policy without a binding.
+pub(crate) const POLICY: &str = "\
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicy
+metadata: { name: replicas }
+spec:
+  matchConstraints:
+    resourceRules: [{ apiGroups: [apps], apiVersions: [v1], operations: [CREATE], resources: [deployments] }]
+  validations:
+    - expression: object.spec.replicas >= 2
+";
+
 /// What one tenant has: two clusters in two accounts, and a row of everything.
 #[derive(Debug, Clone)]
 pub(crate) struct World {
@@ -80,6 +102,10 @@ pub(crate) struct World {
     pub scan: Uuid,
     pub preflight: Uuid,
     pub initiative: String,
+    /// A control of its own, a bundle of policies, and a trial of the control.
+    pub custom_control: String,
+    pub bundle: String,
+    pub trial: Uuid,
     pub assignment: Uuid,
     pub token: Uuid,
 }
@@ -188,6 +214,13 @@ impl TestApi {
         let initiative = format!("{name}-initiative");
         let custom = json!({"name": initiative, "title": "Own", "controls": [{"id": "*"}]});
         made(self.post("/v1/initiatives", &owner, custom).await);
+        let custom_control = format!("custom.{}", name.replace('-', "_"));
+        let bundle = format!("{name}-policies");
+        let source = control_source(&custom_control);
+        made(self.post("/v1/custom-controls", &owner, json!({"source": source})).await);
+        made(self.post("/v1/policies", &owner, json!({"name": bundle, "source": POLICY})).await);
+        let trial = json!({"format": "control", "source": source});
+        let trial = made(self.post("/v1/policy-trials", &owner, trial).await);
         let mut world = World {
             tenant,
             owner,
@@ -206,6 +239,9 @@ impl TestApi {
             scan,
             preflight,
             initiative,
+            custom_control,
+            bundle,
+            trial,
             assignment: Uuid::nil(),
             token: Uuid::nil(),
         };

@@ -8,8 +8,10 @@ use serde_json::Value;
 
 use super::wire::{Answer, Ask};
 
-/// Address space of the process. A policy that wants more ends it, and nothing but it.
-const MEMORY: u64 = 2 << 30;
+/// Address space that the process may take beyond what it begins with. A policy that wants more ends it, and nothing else.
+const MEMORY: u64 = 1 << 30;
+/// What it begins with, where that cannot be told.
+const BEGINS_WITH: u64 = 1 << 30;
 
 /// Judges by what comes on standard input until that ends. The life of the process that policies of customers run in.
 pub fn run() -> std::io::Result<()> {
@@ -50,8 +52,17 @@ fn review(policy: &dyn Policy, object: &Value, namespace: Option<&Value>) -> Ans
 /// Bounds what the process can take, and makes it the first to go where the machine runs out of memory. What cannot be
 /// set is let be: the time of every answer is bounded from outside.
 fn limit() {
-    let _ = setrlimit(Resource::RLIMIT_AS, MEMORY, MEMORY);
+    let most = address_space().unwrap_or(BEGINS_WITH) + MEMORY;
+    let _ = setrlimit(Resource::RLIMIT_AS, most, most);
     let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
     let _ = setrlimit(Resource::RLIMIT_FSIZE, 0, 0);
     let _ = std::fs::write("/proc/self/oom_score_adj", "1000");
+}
+
+/// Bytes of address space that the process has.
+fn address_space() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmSize:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib << 10)
 }
