@@ -104,7 +104,10 @@ fn control(catalogue: &Catalogue, text: &str) -> Result<Control, Vec<SourceProbl
     }
     let source = Documents::read(text).map_err(|problem| vec![problem])?;
     let place = |problem: &crate::CompileProblem| {
-        source.problem(0, &pointer_of(&problem.field), problem.position, &problem.message)
+        // The position in the field becomes one in the source.
+        let within = problem.position.map(|(line, column)| format!("{line}:{column}: ")).unwrap_or_default();
+        let message = problem.message.strip_prefix(&within).unwrap_or(&problem.message);
+        source.problem(0, &pointer_of(&problem.field), problem.position, message)
     };
     Err(problems.iter().map(place).collect())
 }

@@ -86,11 +86,11 @@ fn check_refused(format: Format, text: &str, pointer: &str, needle: &str, messag
 fn errors_have_pointer_line_and_column() {
     let own = |violation: &str| control(violation, "");
     check_refused(Format::Control, &own("object.a == nothing"), "/violation", "nothing", "`nothing` is not declared");
-    check_refused(Format::Control, &own("|\n  true &&\n    unknown(1)"), "/violation", "unknown(1)", "unknown");
+    check_refused(Format::Control, &own("|\n  true &&\n    unknown(1)"), "/violation", "(1)", "unknown function");
     let lets = control("sc", "let:\n  sc: it.x\n");
     check_refused(Format::Control, &lets, "/let/sc", "it.x", "`it` is not declared");
     let rego = TEMPLATE.replace("endswith(image", "http.send(image");
-    check_refused(Format::Policies, &rego, "/spec/targets/0/rego", "http.send(image", "NoLatest");
+    check_refused(Format::Policies, &rego, "/spec/targets/0/rego", "http.send(image", "http.send");
     let cel = ADMISSION.replace("object.spec.replicas", "object.spec.replicas + variables.none");
     check_refused(Format::Policies, &cel, "/spec/validations/0/expression", "variables.none", "none");
     let missing = ADMISSION.replace("kind: ValidatingAdmissionPolicy", "kind: ConfigMap");
@@ -196,18 +196,18 @@ fn policies_judge_beside_controls() {
 
 #[test]
 fn hostile_expressions_run_out_of_their_budget() {
-    let doubling: String = (1..40).map(|n| format!("  v{n}: v{} + v{}\n", n - 1, n - 1)).collect();
+    let doubling: String = (1..26).map(|n| format!("  v{n}: v{} + v{}\n", n - 1, n - 1)).collect();
     let doubling = format!("let:\n  v0: \"'0123456789abcdef'\"\n{doubling}");
     let list = "[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30]";
     let nested =
         format!("{list}.all(a, {list}.all(b, {list}.all(c, {list}.all(d, {list}.all(e, a + b + c + d + e > 0)))))");
     let bomb = "'a'.matches('(a{1,100}){1,100}{1,100}' + resource.name)";
     for (what, violation, lets) in [
-        ("text that doubles", "v39.size() > 0", doubling.as_str()),
+        ("text that doubles", "v25.size() > 0", doubling.as_str()),
         ("loops in loops", nested.as_str(), ""),
         ("a pattern that unfolds", bomb, ""),
     ] {
-        let layered = Layered::new(&[source(Format::Control, &control(violation, lets))]);
+        let layered = Layered::new(&[source(Format::Control, &control(&format!("\"{violation}\""), lets))]);
         let began = std::time::Instant::now();
         let verdict = layered.judge("custom.own", Kind::K8sDeployment, &deployment("shop", "a:1", 2));
         assert!(matches!(verdict, Verdict::Unknown(_)), "{what}: {verdict:?}");

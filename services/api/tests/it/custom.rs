@@ -25,8 +25,8 @@ async fn what_is_wrong_with_a_source_has_its_place() {
         );
     };
     let typo = control_source("custom.typo").replace("has(resource.labels.bad)", "resource.label.bad == 'x'");
-    check("/v1/custom-controls", json!({"source": typo}), ("/violation", 9, 12)).await;
-    check("/v1/policy-trials", json!({"format": "control", "source": typo}), ("/violation", 9, 12)).await;
+    check("/v1/custom-controls", json!({"source": typo}), ("/violation", 9, 20)).await;
+    check("/v1/policy-trials", json!({"format": "control", "source": typo}), ("/violation", 9, 20)).await;
     let shadow = control_source("k8s.pod.privileged");
     check("/v1/custom-controls", json!({"source": shadow}), ("/id", 1, 5)).await;
     let broken = POLICY.replace("object.spec.replicas >= 2", "object.spec.replicas >= two");

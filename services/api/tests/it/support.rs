@@ -217,8 +217,9 @@ impl TestApi {
         let custom_control = format!("custom.{}", name.replace('-', "_"));
         let bundle = format!("{name}-policies");
         let source = control_source(&custom_control);
-        made(self.post("/v1/custom-controls", &owner, json!({"source": source})).await);
-        made(self.post("/v1/policies", &owner, json!({"name": bundle, "source": POLICY})).await);
+        self.post("/v1/custom-controls", &owner, json!({"source": source})).await.expect(StatusCode::CREATED);
+        let policies = json!({"name": bundle, "source": POLICY});
+        self.post("/v1/policies", &owner, policies).await.expect(StatusCode::CREATED);
         let trial = json!({"format": "control", "source": source});
         let trial = made(self.post("/v1/policy-trials", &owner, trial).await);
         let mut world = World {
