@@ -166,7 +166,9 @@ fn apply(catalogue: &Catalogue, engine: &Engine, inputs: &PolicyInputs, assignme
         return None;
     };
     let params = assignment.params.as_object().cloned().unwrap_or_default();
-    let resolved = resolve(catalogue, initiative, &params).and_then(|selections| {
+    let resolved = resolve(catalogue, initiative, &params).and_then(|mut selections| {
+        // What comes with the product selects nothing that a customer wrote, however wide its prefixes are.
+        selections.retain(|selection| custom.is_some() || !is_custom(&selection.control_id));
         engine.checks(&selections)?;
         Ok(selections)
     });

@@ -149,6 +149,25 @@ async fn a_trial_says_what_the_findings_will_be() {
     let told = result["failing"][0]["native_id"].as_str().unwrap();
     assert!(told.ends_with(failing[0].trim_start_matches("k8s://")), "{told} and {failing:?}");
 
+    // What lies beyond what the caller sees is neither judged nor told.
+    let looks = "neighbours: { all: { kinds: [k8s.deployment], in: unit } }\nviolation";
+    let curious = control("neighbours.all.size() > 0").replacen("violation", looks, 1);
+    let cluster = estate.cluster.id.0;
+    let shop = Visible { namespace_clusters: vec![cluster], namespaces: vec!["shop".into()], ..Visible::default() };
+    let beyond =
+        json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "hidden", "namespace": "bank"}});
+    let mut resources = vec![estate.object(Kind::K8sDeployment, beyond)];
+    resources.extend([("bad", "a:latest"), ("good", "a:1")].map(|(name, image)| deployment(&estate, name, image)));
+    estate.list(Kind::K8sDeployment, resources).await;
+    let request = json!({"format": "control", "source": curious});
+    let (_, result) = trial(&estate, shop, request.clone()).await;
+    assert_eq!((&result["resources"], &result["counts"]["unknown"]), (&json!(2), &json!(2)), "{result}");
+    assert!(!result.to_string().contains("hidden") && !result.to_string().contains("bank"), "{result}");
+    let (_, result) = trial(&estate, everything(), request).await;
+    assert_eq!(result["counts"]["unhealthy"], 3, "{result}");
+    let resources = [("bad", "a:latest"), ("good", "a:1")].map(|(name, image)| deployment(&estate, name, image));
+    estate.list(Kind::K8sDeployment, resources.into()).await;
+
     // A control of one's own, whose examples do not hold, tried by somebody who sees nothing.
     let request = json!({"format": "control", "source": control("resource.name == 'bad'")});
     let (_, result) = trial(&estate, Visible::default(), request.clone()).await;

@@ -44,7 +44,7 @@ pub fn load(bundle: &str, text: &str) -> Result<Vec<Bundled>, Vec<SourceProblem>
     }
     let mut found: Vec<Bundled> = Vec::new();
     for (policies, errors) in [gatekeeper::load(&documents), admission::load(&documents, Unbound::Judged)] {
-        problems.extend(errors.iter().map(|error| locate(&source, error)));
+        problems.extend(errors.iter().map(|error| locate(&source, &documents, error)));
         for policy in policies {
             let bundled = bundled(bundle, policy, &documents);
             let stated = stated(bundled.policy.id(), &documents);
@@ -86,10 +86,9 @@ fn find<'d>(kind: &str, name: &str, documents: &'d [Value]) -> Option<(usize, &'
 }
 
 /// Where an error is in the text.
-fn locate(source: &Documents<'_>, error: &LoadError) -> SourceProblem {
-    let documents: Vec<Value> = source.values().cloned().collect();
+fn locate(source: &Documents<'_>, documents: &[Value], error: &LoadError) -> SourceProblem {
     let (kind, name) = error.document.split_once('/').unwrap_or((&error.document, ""));
-    let index = find(kind, name, &documents).map_or(0, |(index, _)| index);
+    let index = find(kind, name, documents).map_or(0, |(index, _)| index);
     let message = format!("{}: {}", error.document, error.message);
     source.problem(index, &pointer_of(&error.field), error.position, message)
 }

@@ -13,7 +13,7 @@ mod wire;
 
 use std::collections::HashMap;
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -29,6 +29,8 @@ const ANSWER: Duration = Duration::from_secs(5);
 const START: Duration = Duration::from_secs(60);
 /// Times that a policy may end its process.
 const STRIKES: u32 = 3;
+/// The running program, on Linux.
+const SELF: &str = "/proc/self/exe";
 /// Time until a process that could not be started is tried again.
 const REST: Duration = Duration::from_secs(30);
 
@@ -132,6 +134,8 @@ impl Host {
         let words = |error: &std::io::Error| error.to_string();
         let program = match &self.isolation.program {
             Some(program) => program.clone(),
+            // The one that runs, though its file may have been replaced since.
+            None if Path::new(SELF).exists() => SELF.into(),
             None => std::env::current_exe().map_err(|error| words(&error))?,
         };
         // Nothing of this process's environment, which may hold secrets.

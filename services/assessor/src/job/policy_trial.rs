@@ -116,9 +116,19 @@ async fn judge_unit(
     }
     let ids = verdict::resource_page(&mut tx, unit, &trial.policy.judged_kinds(), namespace, None).await?;
     let neighbours: Vec<Kind> = trial.neighbour_kinds().into_iter().collect();
-    let neighbours = verdict::neighbours(&mut tx, unit, &place, &neighbours, None).await?;
-    let coverage = verdict::coverage_of(&mut tx, unit, &place).await?;
+    let mut neighbours = verdict::neighbours(&mut tx, unit, &place, &neighbours, None).await?;
+    let mut coverage = verdict::coverage_of(&mut tx, unit, &place).await?;
     drop(tx);
+    // What the caller may not see is not looked at either: a message could tell it. Then there may be more of the kind.
+    let mut withheld = BTreeSet::new();
+    neighbours.retain(|neighbour| {
+        let is_seen = sees(desk, &place, neighbour);
+        if !is_seen {
+            withheld.insert(neighbour.kind);
+        }
+        is_seen
+    });
+    coverage.retain(|row| !withheld.contains(&row.kind));
     let world = Arc::new(World::new(neighbours, coverage, place.clone()));
     for batch in ids.chunks(BATCH) {
         if desk.cancel.is_cancelled() {
@@ -143,6 +153,16 @@ async fn judge_unit(
     Ok(tally)
 }
 
+/// Whether the caller may see a resource. Who sees a namespace sees its labels.
+fn sees(desk: &Desk<'_>, place: &UnitPlace, resource: &StoredResource) -> bool {
+    let account = resource.account.as_deref().or(place.account.as_deref());
+    let namespace = match resource.kind {
+        Kind::K8sNamespace => Some(resource.name.as_str()),
+        _ => resource.namespace.as_deref(),
+    };
+    desk.visible.sees(account, resource.cluster_id, namespace)
+}
+
 /// The resources of a batch that are judged by themselves and that the caller may see, with the pods of their own.
 async fn load(
     desk: &Desk<'_>,
@@ -152,10 +172,7 @@ async fn load(
 ) -> Result<(Vec<StoredResource>, Vec<StoredResource>), StoreError> {
     let mut tx = desk.store.tenant(desk.lease.tenant).await?;
     let mut found = verdict::resources_by_id(&mut tx, unit, ids).await?;
-    found.retain(|resource| {
-        let account = resource.account.as_deref().or(place.account.as_deref());
-        desk.visible.sees(account, resource.cluster_id, resource.namespace.as_deref())
-    });
+    found.retain(|resource| sees(desk, place, resource));
     let owners: Vec<Uuid> = found.iter().filter_map(|resource| resource.owner_id).collect();
     let owners: HashSet<Uuid> = verdict::existing(&mut tx, &owners).await?.into_iter().collect();
     found.retain(|resource| {

@@ -64,13 +64,13 @@ impl Matching {
     /// Whether objects of a group and kind can match.
     pub(super) fn may_match(&self, group: &str, kind: &str) -> bool {
         let resource = kinds::find(group, kind).resource;
-        let is = |list: &[String], wanted: &str| list.iter().any(|item| item == "*" || item == wanted);
-        let whole = |item: &String| item.split_once('/').map_or(item.as_str(), |(resource, _)| resource).to_owned();
-        self.rules.is_empty()
-            || self.rules.iter().any(|rule| {
-                let resources: Vec<String> = rule.resources.iter().map(whole).collect();
-                is(&rule.groups, group) && is(&resources, &resource)
-            })
+        let is_named = |item: &String| {
+            let (name, subresource) = item.split_once('/').unwrap_or((item, ""));
+            (name == "*" || name == resource) && matches!(subresource, "" | "*")
+        };
+        let is_group = |item: &String| item == "*" || item == group;
+        let may = |rule: &Rule| rule.groups.iter().any(is_group) && rule.resources.iter().any(is_named);
+        self.rules.is_empty() || self.rules.iter().any(may)
     }
 
     pub(super) fn matches(&self, target: &Target<'_>, review: &Review<'_>) -> Matched {
