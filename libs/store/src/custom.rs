@@ -1,9 +1,10 @@
 //! What customers write: controls and bundles of policies, as text, with every version there was.
 
-use std::sync::{Arc, Mutex, PoisonError};
+mod recent;
 
 use chrono::{DateTime, Utc};
-use rampart_domain::{TenantId, TokenId};
+use rampart_domain::TokenId;
+pub use recent::Recent;
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -84,46 +85,6 @@ pub struct Version {
 /// The versions of all sources of the tenant with the times of their changes, in a stable order: as long as they are the
 /// same, so are the sources. A version alone does not tell: a change that is not committed uses it up for nothing.
 pub type Versions = Vec<(Format, String, i64, DateTime<Utc>)>;
-
-/// Tenants whose sources are kept as what was made of them.
-const TENANTS: usize = 32;
-
-/// What was made of the sources of the tenants that were asked for last.
-#[derive(Debug)]
-pub struct Recent<T> {
-    /// The latest last.
-    kept: Mutex<Vec<(TenantId, Versions, Arc<T>)>>,
-}
-
-impl<T> Default for Recent<T> {
-    fn default() -> Self {
-        Self { kept: Mutex::default() }
-    }
-}
-
-impl<T> Recent<T> {
-    /// What was made of these versions.
-    pub fn get(&self, tenant: TenantId, versions: &Versions) -> Option<Arc<T>> {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let at = kept.iter().position(|(other, known, _)| *other == tenant && known == versions)?;
-        let entry = kept.remove(at);
-        let made = Arc::clone(&entry.2);
-        kept.push(entry);
-        Some(made)
-    }
-
-    /// Keeps what was made of these versions, in place of what was made of others of the tenant.
-    pub fn keep(&self, tenant: TenantId, versions: Versions, made: T) -> Arc<T> {
-        let made = Arc::new(made);
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.retain(|(other, ..)| *other != tenant);
-        if kept.len() >= TENANTS {
-            kept.remove(0);
-        }
-        kept.push((tenant, versions, Arc::clone(&made)));
-        made
-    }
-}
 
 /// Reads which versions there are.
 pub async fn versions(tx: &mut TenantTx) -> Result<Versions, StoreError> {

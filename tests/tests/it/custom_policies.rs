@@ -6,12 +6,12 @@ use std::sync::Arc;
 use platform_tests::Estate;
 use rampart_assessor::{Isolation, Knowledge, run_job};
 use rampart_content::Catalogue;
-use rampart_domain::{JobId, Kind, Resource, TokenId};
+use rampart_domain::{JobId, Kind, Resource, ResourceId, TokenId};
 use rampart_store::assignment::{self, NewAssignment};
 use rampart_store::custom::{self, Format};
 use rampart_store::job::{self, JobKind};
 use rampart_store::work::{self, WorkKind};
-use rampart_store::{Access, AccessScope, StoreError, Visible, initiative};
+use rampart_store::{Access, AccessScope, StoreError, Visible, initiative, resource, verdict};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -97,11 +97,24 @@ async fn estate() -> Estate {
 }
 
 /// The verdict of a control on a deployment.
-async fn verdict(estate: &Estate, control: &str, name: &str) -> Option<String> {
+async fn verdict_of(estate: &Estate, control: &str, name: &str) -> Option<String> {
     let all = estate.verdicts().await;
     let own = |(native, id): &&(String, String)| id == control && native.ends_with(&format!("/{name}"));
     let key = all.keys().find(own)?.clone();
     all.get(&key).cloned()
+}
+
+/// Why verdicts are unknown, with the control.
+async fn reasons(estate: &Estate) -> Vec<(String, String)> {
+    let mut tx = estate.store.tenant(estate.tenant).await.unwrap();
+    let kinds = [Kind::K8sDeployment];
+    let ids = verdict::resource_page(&mut tx, estate.cluster.id.into(), &kinds, None, None).await.unwrap();
+    let mut reasons = Vec::new();
+    for id in ids {
+        let rows = resource::verdicts(&mut tx, &everything(), ResourceId(id)).await.unwrap();
+        reasons.extend(rows.into_iter().filter_map(|row| Some((row.control_id, row.reason?.to_string()))));
+    }
+    reasons
 }
 
 async fn trial(estate: &Estate, visible: Visible, request: Value) -> (String, Value) {
@@ -185,15 +198,15 @@ async fn a_new_version_judges_anew_and_versions_stay() {
     save(&estate, Format::Control, "custom.own", &control("resource.name == 'bad'")).await;
     assign(&estate).await;
     estate.assess().await;
-    assert_eq!(verdict(&estate, "custom.own", "bad").await.as_deref(), Some("unhealthy"));
-    assert_eq!(verdict(&estate, "custom.own", "good").await.as_deref(), Some("healthy"));
+    assert_eq!(verdict_of(&estate, "custom.own", "bad").await.as_deref(), Some("unhealthy"));
+    assert_eq!(verdict_of(&estate, "custom.own", "good").await.as_deref(), Some("healthy"));
     let counters = estate.counters().await;
     assert!(counters.to_string().contains("custom.own"), "{counters}");
     assert_eq!(estate.assess().await.judged, 0, "nothing changed");
     save(&estate, Format::Control, "custom.own", &control("resource.name == 'good'")).await;
     estate.assess().await;
-    assert_eq!(verdict(&estate, "custom.own", "bad").await.as_deref(), Some("healthy"));
-    assert_eq!(verdict(&estate, "custom.own", "good").await.as_deref(), Some("unhealthy"));
+    assert_eq!(verdict_of(&estate, "custom.own", "bad").await.as_deref(), Some("healthy"));
+    assert_eq!(verdict_of(&estate, "custom.own", "good").await.as_deref(), Some("unhealthy"));
 
     let mut tx = estate.store.tenant(estate.tenant).await.unwrap();
     let named = json!({"description": "", "controls": [{"id": "custom.own"}]});
@@ -230,11 +243,15 @@ async fn hostile_policies_harm_nobody_but_themselves() {
     assign(&estate).await;
     estate.assess().await;
     for hostile in ["policy.mine.Memory.all", "policy.mine.Time.all", "custom.own"] {
-        assert_eq!(verdict(&estate, hostile, "bad").await.as_deref(), Some("unknown"), "{hostile}");
+        assert_eq!(verdict_of(&estate, hostile, "bad").await.as_deref(), Some("unknown"), "{hostile}");
     }
-    assert_eq!(verdict(&estate, "policy.mine.NoLatest.all", "bad").await.as_deref(), Some("unhealthy"));
-    assert_eq!(verdict(&estate, "policy.mine.NoLatest.all", "good").await.as_deref(), Some("healthy"));
-    assert_eq!(verdict(&estate, "k8s.pod.privileged", "bad").await.as_deref(), Some("healthy"));
+    let reasons = reasons(&estate).await;
+    for (hostile, why) in [("Memory", "memory"), ("Time", "too long"), ("custom.own", "budget")] {
+        assert!(reasons.iter().any(|(id, it)| id.contains(hostile) && it.contains(why)), "{hostile}: {reasons:?}");
+    }
+    assert_eq!(verdict_of(&estate, "policy.mine.NoLatest.all", "bad").await.as_deref(), Some("unhealthy"));
+    assert_eq!(verdict_of(&estate, "policy.mine.NoLatest.all", "good").await.as_deref(), Some("healthy"));
+    assert_eq!(verdict_of(&estate, "k8s.pod.privileged", "bad").await.as_deref(), Some("healthy"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
