@@ -274,7 +274,7 @@ mod tests {
         check("a: >-\n  one\n  two\n", 0, "/a", Some((1, 6)), (3, 4));
         check("a: one\n  two\n", 0, "/a", Some((1, 5)), (2, 3));
         check(text, 0, "/b/0/missing/more", None, (3, 5));
-        check("{\"a\": {\"b\": \"text\"}}", 0, "/a/b", Some((1, 3)), (1, 15));
+        check("{\"a\": {\"b\": \"text\"}}", 0, "/a/b", Some((1, 3)), (1, 16));
     }
 
     #[test]

@@ -92,7 +92,7 @@ fn errors_have_pointer_line_and_column() {
     let rego = TEMPLATE.replace("endswith(image", "http.send(image");
     check_refused(Format::Policies, &rego, "/spec/targets/0/rego", "http.send(image", "http.send");
     let cel = ADMISSION.replace("object.spec.replicas", "object.spec.replicas + variables.none");
-    check_refused(Format::Policies, &cel, "/spec/validations/0/expression", "variables.none", "none");
+    check_refused(Format::Policies, &cel, "/spec/validations/0/expression", ".none", "no variable `none`");
     let missing = ADMISSION.replace("kind: ValidatingAdmissionPolicy", "kind: ConfigMap");
     assert!(refused(Format::Policies, &missing)[0].message.contains("holds neither"));
     let referential =

@@ -32,7 +32,7 @@ async fn what_is_wrong_with_a_source_has_its_place() {
     let broken = POLICY.replace("object.spec.replicas >= 2", "object.spec.replicas >= two");
     let place = ("/spec/validations/0/expression", 8, 43);
     check("/v1/policies", json!({"name": "broken", "source": broken}), place).await;
-    check("/v1/policies", json!({"name": "broken", "source": "a: [1\n"}), ("", 2, 1)).await;
+    check("/v1/policies", json!({"name": "broken", "source": "a: [1\n"}), ("", 1, 4)).await;
 }
 
 #[tokio::test]
