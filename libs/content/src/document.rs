@@ -142,7 +142,7 @@ fn skip(text: &str, chars: usize) -> &str {
 /// The JSON pointer of a path such as `spec.validations[0].expression` or `examples.0.name`.
 pub fn pointer_of(path: &str) -> String {
     let parts = path.split(['.', '[', ']']).filter(|part| !part.is_empty());
-    parts.map(|part| format!("/{}", escape(part))).collect()
+    parts.flat_map(|part| ["/".to_owned(), escape(part)]).collect()
 }
 
 fn escape(part: &str) -> String {

@@ -34,7 +34,8 @@ fn deployment(estate: &Estate, name: &str, image: &str) -> Resource {
 
 /// A template with a constraint for pods; `body` is the rule's.
 fn rego(kind: &str, body: &str) -> String {
-    let body: String = body.lines().map(|line| format!("          {}\n", line.trim())).collect();
+    let body: Vec<_> = body.lines().map(|line| format!("          {}\n", line.trim())).collect();
+    let body = body.concat();
     let name = kind.to_lowercase();
     format!(
         "apiVersion: templates.gatekeeper.sh/v1\nkind: ConstraintTemplate\nmetadata: {{ name: {name} }}\nspec:\n  \
@@ -227,12 +228,13 @@ async fn a_new_version_judges_anew_and_versions_stay() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn hostile_policies_harm_nobody_but_themselves() {
     let estate = estate().await;
-    let doubling: String = (1..12)
+    let doubling: Vec<_> = (1..12)
         .map(|n| {
             let before = vec![format!("v{}", n - 1); 8].join(", ");
             format!("v{n} := concat(\"\", [{before}])\n")
         })
         .collect();
+    let doubling = doubling.concat();
     let memory = format!("v0 := \"0123456789abcdef\"\n{doubling}count(v11) > 0\nmsg := \"x\"");
     let time = "r := numbers.range(1, 5000)\na := r[_]\nb := r[_]\nc := r[_]\na + b + c < 0\nmsg := \"x\"";
     let bundle = [latest(), rego("Memory", &memory), rego("Time", time)].concat();
