@@ -94,6 +94,12 @@ impl Estate {
         Self { database, store, tenant: self.tenant, source, cluster, uid, knowledge }
     }
 
+    /// The same estate, judged by this.
+    #[must_use]
+    pub fn judged_by(self, knowledge: Arc<Knowledge>) -> Self {
+        Self { knowledge, ..self }
+    }
+
     /// A Kubernetes object as the connector would normalise it.
     pub fn object(&self, kind: Kind, object: Value) -> Resource {
         let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).map(str::to_owned);

@@ -1,22 +1,29 @@
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use rampart_domain::{ConfigHash, hash_json};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use crate::document::options;
 use crate::lint::lint;
 use crate::source::{Files, embedded, overlay};
 use crate::{ContentError, Control, Framework, Initiative, Problem, ScoreGroup, Variant};
 
-/// Everything that was loaded.
+/// Values in one file.
+const MAX_NODES: usize = 20_000;
+
+/// Everything that was loaded. Copies share it: one with a customer's controls beside it costs little.
 #[derive(Debug, Clone)]
 pub struct Catalogue {
-    controls: BTreeMap<String, Control>,
-    frameworks: BTreeMap<String, Framework>,
-    initiatives: BTreeMap<String, Initiative>,
-    groups: Vec<ScoreGroup>,
-    versions: BTreeMap<String, ConfigHash>,
+    pub(crate) controls: BTreeMap<String, Arc<Control>>,
+    frameworks: Arc<BTreeMap<String, Framework>>,
+    initiatives: Arc<BTreeMap<String, Initiative>>,
+    groups: Arc<Vec<ScoreGroup>>,
+    pub(crate) versions: BTreeMap<String, ConfigHash>,
+    /// Fingerprint of what was loaded from files.
+    version: ConfigHash,
 }
 
 impl Catalogue {
@@ -40,53 +47,63 @@ impl Catalogue {
 
     fn parse(files: &Files) -> Result<Self, ContentError> {
         let mut problems = Vec::new();
-        let mut catalogue = Self {
-            controls: BTreeMap::new(),
-            frameworks: BTreeMap::new(),
-            initiatives: BTreeMap::new(),
-            groups: Vec::new(),
-            versions: BTreeMap::new(),
-        };
+        let (mut controls, mut frameworks, mut initiatives) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        let (mut groups, mut versions) = (Vec::new(), BTreeMap::new());
         for (path, text) in files {
             if path == "groups.yaml" {
-                catalogue.groups = read(path, text, &mut problems).unwrap_or_default();
+                groups = read(path, text, &mut problems).unwrap_or_default();
             } else if path.starts_with("controls/") {
                 let Some(control) = read::<Control>(path, text, &mut problems) else { continue };
-                catalogue.versions.insert(control.id.clone(), version(&control));
-                catalogue.controls.insert(path.clone(), control);
+                versions.insert(control.id.clone(), version(&control));
+                controls.insert(path.clone(), control);
             } else if path.starts_with("frameworks/") {
                 let Some(framework) = read::<Framework>(path, text, &mut problems) else { continue };
-                catalogue.frameworks.insert(path.clone(), framework);
+                frameworks.insert(path.clone(), framework);
             } else {
                 let Some(initiative) = read::<Initiative>(path, text, &mut problems) else { continue };
-                catalogue.initiatives.insert(path.clone(), initiative);
+                initiatives.insert(path.clone(), initiative);
             }
         }
-        let Self { controls, frameworks, initiatives, groups, .. } = &catalogue;
-        lint(controls, frameworks, initiatives, groups, &mut problems);
+        lint(&controls, &frameworks, &initiatives, &groups, &mut problems);
+        for (path, control) in controls.iter().filter(|(_, control)| control.is_custom()) {
+            let message = format!("`{}` is kept for what customers write", control.id);
+            problems.push(Problem { file: path.clone(), field: "id".into(), message });
+        }
         if !problems.is_empty() {
             return Err(ContentError::Invalid(problems));
         }
-        catalogue.controls = catalogue.controls.into_values().map(|item| (item.id.clone(), item)).collect();
-        catalogue.frameworks = catalogue.frameworks.into_values().map(|item| (item.id.clone(), item)).collect();
-        catalogue.initiatives = catalogue.initiatives.into_values().map(|item| (item.id.clone(), item)).collect();
-        for initiative in catalogue.initiatives.values_mut() {
-            let framework = initiative.framework.as_ref().and_then(|id| catalogue.frameworks.get(id));
+        let frameworks: BTreeMap<String, Framework> =
+            frameworks.into_values().map(|item: Framework| (item.id.clone(), item)).collect();
+        let controls: BTreeMap<String, Arc<Control>> =
+            controls.into_values().map(|item| (item.id.clone(), Arc::new(item))).collect();
+        let mut initiatives: BTreeMap<String, Initiative> =
+            initiatives.into_values().map(|item: Initiative| (item.id.clone(), item)).collect();
+        for initiative in initiatives.values_mut() {
+            let framework = initiative.framework.as_ref().and_then(|id| frameworks.get(id));
             if let Some(framework) = framework {
-                initiative.select(framework, catalogue.controls.values());
+                initiative.select(framework, controls.values().map(Arc::as_ref));
             }
         }
-        Ok(catalogue)
+        let all: serde_json::Map<String, Value> =
+            versions.iter().map(|(id, hash): (&String, &ConfigHash)| (id.clone(), hash.to_string().into())).collect();
+        Ok(Self {
+            controls,
+            frameworks: Arc::new(frameworks),
+            initiatives: Arc::new(initiatives),
+            groups: Arc::new(groups),
+            versions,
+            version: hash_json(&Value::Object(all)),
+        })
     }
 
     /// Every control, by id.
     pub fn controls(&self) -> impl ExactSizeIterator<Item = &Control> {
-        self.controls.values()
+        self.controls.values().map(Arc::as_ref)
     }
 
     /// The control of that id.
     pub fn control(&self, id: &str) -> Option<&Control> {
-        self.controls.get(id)
+        self.controls.get(id).map(Arc::as_ref)
     }
 
     /// Every framework, by id.
@@ -124,11 +141,9 @@ impl Catalogue {
         self.versions.get(id).copied()
     }
 
-    /// Fingerprint of all controls together.
-    pub fn version(&self) -> ConfigHash {
-        let all: serde_json::Map<String, Value> =
-            self.versions.iter().map(|(id, hash)| (id.clone(), hash.to_string().into())).collect();
-        hash_json(&Value::Object(all))
+    /// Fingerprint of all controls together that were loaded from files; what customers wrote is not among them.
+    pub const fn version(&self) -> ConfigHash {
+        self.version
     }
 }
 
@@ -144,7 +159,7 @@ impl Control {
     }
 }
 
-fn version(control: &Control) -> ConfigHash {
+pub(crate) fn version(control: &Control) -> ConfigHash {
     let defaults: Vec<_> = control.parameters.iter().map(|(name, p)| json!([name, p.r#type, p.default])).collect();
     let variants: Vec<_> = control.variants.iter().map(decisive).collect();
     hash_json(&json!([control.id, control.version, variants, defaults]))
@@ -170,11 +185,7 @@ fn decisive(variant: &Variant) -> Value {
 }
 
 fn read<T: DeserializeOwned>(path: &str, text: &str, problems: &mut Vec<Problem>) -> Option<T> {
-    let options = serde_saphyr::options! {
-        budget: serde_saphyr::budget! { max_depth: 64, max_nodes: 20_000, max_aliases: 0, max_anchors: 0 },
-        emit_comments: false,
-    };
-    match serde_saphyr::from_str_with_options(text, options) {
+    match serde_saphyr::from_str_with_options(text, options(MAX_NODES)) {
         Ok(value) => Some(value),
         Err(error) => {
             problems.push(Problem { file: path.to_owned(), field: String::new(), message: error.to_string() });

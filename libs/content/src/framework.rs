@@ -134,6 +134,11 @@ impl<'de> Deserialize<'de> for ReferenceField {
 }
 
 impl Framework {
+    /// Path of the framework's file below the content folder.
+    pub(crate) fn file(&self) -> String {
+        format!("frameworks/{}.yaml", self.id)
+    }
+
     /// The requirement of that id.
     pub fn requirement(&self, id: &str) -> Option<&Requirement> {
         self.requirements.iter().find(|requirement| requirement.id == id)
@@ -179,7 +184,7 @@ pub(crate) fn lint(
     };
     let mut fields = BTreeSet::new();
     for (file, framework) in frameworks {
-        if *file != format!("frameworks/{}.yaml", framework.id) {
+        if *file != framework.file() {
             problem(file, "id".into(), format!("`{}` differs from the file name", framework.id));
         }
         if !fields.insert(framework.references.to_string()) {

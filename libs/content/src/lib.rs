@@ -6,6 +6,8 @@
 
 mod catalogue;
 mod control;
+mod custom;
+mod document;
 mod error;
 mod file;
 mod framework;
@@ -20,6 +22,8 @@ pub use catalogue::Catalogue;
 pub use control::{
     CisReference, Control, ControlType, Example, ExampleNeighbour, Parameter, ParameterType, References, Remediation,
 };
+pub use custom::{CUSTOM, POLICY, is_custom};
+pub use document::{Documents, SourceProblem, pointer_of};
 pub use error::{ContentError, Problem};
 pub use framework::{Assessment, Framework, ReferenceField, Requirement, UnknownReferenceField};
 pub use group::ScoreGroup;

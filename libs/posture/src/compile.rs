@@ -24,6 +24,8 @@ pub(crate) fn control(control: &Control, version: ConfigHash, problems: &mut Vec
         kinds,
         parameters: control.parameters.clone(),
         variants,
+        imported: None,
+        custom: control.is_custom(),
     })
 }
 
@@ -84,13 +86,18 @@ const RESERVED: [&str; 11] =
 
 impl Compiler<'_> {
     fn refuse(&mut self, field: impl AsRef<str>, message: impl Into<String>) {
-        let field = self.control.field(self.index, field.as_ref());
-        self.problems.push(CompileProblem { file: self.control.file(), field, message: message.into() });
+        self.refuse_at(field, None, message);
+    }
+
+    fn refuse_at(&mut self, field: impl AsRef<str>, position: Option<(usize, usize)>, message: impl Into<String>) {
+        let (file, field) = (self.control.file(), self.control.field(self.index, field.as_ref()));
+        self.problems.push(CompileProblem { file, field, position, message: message.into() });
     }
 
     fn expression(&mut self, field: impl AsRef<str>, source: &str, names: &VariantNames<'_>) -> Option<Program> {
         let compiled: Result<Program, SyntaxError> = cel::compile(source, names);
-        compiled.map_err(|error| self.refuse(field, error.to_string())).ok()
+        let refuse = |error: SyntaxError| self.refuse_at(field, Some((error.line, error.column)), error.to_string());
+        compiled.map_err(refuse).ok()
     }
 
     fn variant(&mut self) -> Option<CompiledVariant> {

@@ -1,4 +1,5 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use indexmap::IndexMap;
 use rampart_content::{Catalogue, Control, Parameter, Through, Within};
@@ -7,15 +8,16 @@ use rampart_domain::{ConfigHash, Kind, Severity};
 use crate::cel::{self, Program};
 use crate::compile;
 use crate::element::{self, Elements};
+use crate::imported::Imported;
 use crate::pointer::Pattern;
 
-/// Every control of a catalogue, ready to judge. Immutable and shared between threads.
-#[derive(Debug)]
+/// Every control of a catalogue, ready to judge. Immutable and shared between threads; copies share what was compiled.
+#[derive(Debug, Clone)]
 pub struct Engine {
-    pub(crate) controls: Vec<Compiled>,
+    pub(crate) controls: Vec<Arc<Compiled>>,
     pub(crate) by_id: HashMap<String, usize>,
     /// The containers of a pod template: what most controls go through, so it is listed once per resource.
-    pub(crate) containers: Vec<Elements>,
+    pub(crate) containers: Arc<Vec<Elements>>,
 }
 
 #[derive(Debug)]
@@ -26,8 +28,12 @@ pub(crate) struct Compiled {
     /// What the variants judge together; sorted, each once.
     pub(crate) kinds: Vec<Kind>,
     pub(crate) parameters: IndexMap<String, Parameter>,
-    /// At least one, no two for one kind.
+    /// At least one, no two for one kind; none for a policy in another format.
     pub(crate) variants: Vec<CompiledVariant>,
+    /// The policy in another format that the control stands for.
+    pub(crate) imported: Option<Imported>,
+    /// Whether a customer wrote it: its evaluation is metered.
+    pub(crate) custom: bool,
 }
 
 impl Compiled {
@@ -81,7 +87,9 @@ pub struct CompileProblem {
     pub file: String,
     /// Field in the file, such as `let.sc`.
     pub field: String,
-    /// Line and column in the field and what is wrong there.
+    /// Line and column in the text of the field, from 1, where an expression is wrong.
+    pub position: Option<(usize, usize)>,
+    /// What is wrong there, with the position.
     pub message: String,
 }
 
@@ -125,15 +133,23 @@ impl Engine {
 
     fn compile_all(catalogue: &Catalogue, wanted: &dyn Fn(&Control) -> bool) -> Result<Self, CompileError> {
         let mut problems = Vec::new();
-        let mut engine = Self { controls: Vec::new(), by_id: HashMap::new(), containers: element::containers() };
+        let containers = Arc::new(element::containers());
+        let mut engine = Self { controls: Vec::new(), by_id: HashMap::new(), containers };
         for control in catalogue.controls().filter(|control| wanted(control)) {
             let Some(version) = catalogue.control_version(&control.id) else { continue };
             if let Some(compiled) = compile::control(control, version, &mut problems) {
-                engine.by_id.insert(compiled.id.clone(), engine.controls.len());
-                engine.controls.push(compiled);
+                engine.add(compiled);
             }
         }
         if problems.is_empty() { Ok(engine) } else { Err(CompileError { problems }) }
+    }
+
+    /// Adds a control, unless its id is taken.
+    pub(crate) fn add(&mut self, compiled: Compiled) {
+        if !self.by_id.contains_key(&compiled.id) {
+            self.by_id.insert(compiled.id.clone(), self.controls.len());
+            self.controls.push(Arc::new(compiled));
+        }
     }
 
     /// The kinds that a control judges; empty for an unknown id.
@@ -149,10 +165,9 @@ impl Engine {
     /// Which judged kinds must be looked at again when a resource of `kind` changes, appears, goes, or becomes readable
     /// or unreadable. Distance is symmetric: look around the changed resource.
     pub fn dependents(&self, kind: Kind) -> impl Iterator<Item = Dependent<'_>> {
-        self.variants().flat_map(move |(control_id, variant)| {
-            let looks = variant.neighbours.iter().filter(|n| n.kinds.contains(&kind));
+        self.looks().flat_map(move |(control_id, judged, neighbours)| {
+            let looks = neighbours.iter().filter(|n| n.kinds.contains(&kind));
             let ways: BTreeSet<(Within, Option<Through>)> = looks.map(|n| (n.within, n.through)).collect();
-            let judged = &*variant.kinds;
             ways.into_iter().map(move |(within, through)| Dependent { control_id, judged, within, through })
         })
     }
@@ -160,7 +175,7 @@ impl Engine {
     /// The kinds that any control looks at as neighbours, with the distances they are looked at from.
     pub fn neighbour_kinds(&self) -> BTreeMap<Kind, BTreeSet<Within>> {
         let mut kinds: BTreeMap<Kind, BTreeSet<Within>> = BTreeMap::new();
-        for neighbour in self.variants().flat_map(|(_, variant)| &variant.neighbours) {
+        for neighbour in self.looks().flat_map(|(_, _, neighbours)| neighbours) {
             for kind in &neighbour.kinds {
                 kinds.entry(*kind).or_default().insert(neighbour.within);
             }
@@ -168,7 +183,12 @@ impl Engine {
         kinds
     }
 
-    fn variants(&self) -> impl Iterator<Item = (&str, &CompiledVariant)> {
-        self.controls.iter().flat_map(|control| control.variants.iter().map(|variant| (&*control.id, variant)))
+    /// What looks at neighbours: control, kinds that it judges by them, neighbours.
+    fn looks(&self) -> impl Iterator<Item = (&str, &[Kind], &[CompiledNeighbour])> {
+        self.controls.iter().flat_map(|control| {
+            let variants = control.variants.iter().map(|it| (&*control.id, &*it.kinds, &*it.neighbours));
+            let imported = control.imported.iter().map(|it| (&*control.id, &*control.kinds, it.neighbours()));
+            variants.chain(imported)
+        })
     }
 }

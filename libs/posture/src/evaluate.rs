@@ -12,6 +12,28 @@ use crate::input::{Completeness, Input, NeighbourItem, NeighbourQuery, Neighbour
 
 /// Steps that one control may take on one resource: some milliseconds, far above what any built-in control needs.
 const STEPS: u32 = 1_000_000;
+/// Steps that a customer's control may take on one resource.
+const CUSTOM_STEPS: u32 = 200_000;
+
+/// Watches over what customers wrote, which must not take time from everybody else.
+pub trait Meter {
+    /// Whether a check may run now; the reason where it may not.
+    fn begin(&mut self, check: &Check) -> Result<(), String>;
+
+    /// It has run.
+    fn end(&mut self, check: &Check);
+}
+
+/// For those who judge nobody's resources but their own.
+struct Unmetered;
+
+impl Meter for Unmetered {
+    fn begin(&mut self, _: &Check) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn end(&mut self, _: &Check) {}
+}
 
 /// What is worked out once per resource.
 pub(crate) struct Subject<'a> {
@@ -24,11 +46,33 @@ pub(crate) struct Subject<'a> {
 
 impl Engine {
     /// Judges a resource by every check of its kind, handing each verdict to `emit`.
-    pub fn evaluate<'c>(&self, checks: &'c CheckSet, input: &Input<'_>, mut emit: impl FnMut(&'c Check, Verdict)) {
+    pub fn evaluate<'c>(&self, checks: &'c CheckSet, input: &Input<'_>, emit: impl FnMut(&'c Check, Verdict)) {
+        self.evaluate_metered(checks, input, &mut Unmetered, emit);
+    }
+
+    /// As [`Engine::evaluate`], with a meter on the checks that a customer wrote.
+    pub fn evaluate_metered<'c>(
+        &self,
+        checks: &'c CheckSet,
+        input: &Input<'_>,
+        meter: &mut dyn Meter,
+        mut emit: impl FnMut(&'c Check, Verdict),
+    ) {
         let empty = Value::Object(Map::new());
         let subject = Subject::of(input, &empty, &self.containers);
         for check in checks.of(input.facts.kind) {
-            emit(check, self.judge_subject(check, &subject));
+            if !self.controls[check.control].custom {
+                emit(check, self.judge_subject(check, &subject));
+                continue;
+            }
+            match meter.begin(check) {
+                Ok(()) => {
+                    let verdict = self.judge_subject(check, &subject);
+                    meter.end(check);
+                    emit(check, verdict);
+                }
+                Err(message) => emit(check, Verdict::Unknown(UnknownReason::Error { message })),
+            }
         }
     }
 
@@ -43,9 +87,15 @@ impl Engine {
     pub fn violating(&self, check: &Check, input: &Input<'_>) -> Vec<String> {
         let empty = Value::Object(Map::new());
         let subject = Subject::of(input, &empty, &self.containers);
+        if self.controls[check.control].imported.is_some() {
+            let is_violated = matches!(self.judge_subject(check, &subject), Verdict::Unhealthy(_));
+            return if is_violated { vec![String::new()] } else { Vec::new() };
+        }
         let variant = self.variant(check, &subject);
         let mut pointers = Vec::new();
-        let verdict = judge(variant, check, &subject, &mut |element| match element.map(|element| element.origin) {
+        let verdict = judge(variant, check, self.steps(check), &subject, &mut |element| match element
+            .map(|element| element.origin)
+        {
             None => pointers.push(String::new()),
             Some(Origin::Template { set, index }) => {
                 pointers.push(variant.sets[set].pointer(index, subject.input, subject.pod));
@@ -56,7 +106,14 @@ impl Engine {
     }
 
     fn judge_subject(&self, check: &Check, subject: &Subject<'_>) -> Verdict {
-        judge(self.variant(check, subject), check, subject, &mut |_| {})
+        match &self.controls[check.control].imported {
+            Some(imported) => imported.judge(subject.input),
+            None => judge(self.variant(check, subject), check, self.steps(check), subject, &mut |_| {}),
+        }
+    }
+
+    fn steps(&self, check: &Check) -> u32 {
+        if self.controls[check.control].custom { CUSTOM_STEPS } else { STEPS }
     }
 
     fn variant(&self, check: &Check, subject: &Subject<'_>) -> &CompiledVariant {
@@ -103,6 +160,7 @@ impl<'a> Fetched<'a> {
 fn judge<'a>(
     variant: &'a CompiledVariant,
     check: &'a Check,
+    steps: u32,
     subject: &'a Subject<'a>,
     violates: &mut dyn FnMut(Option<&Element<'_>>),
 ) -> Verdict {
@@ -118,12 +176,12 @@ fn judge<'a>(
         lets: &variant.lets,
         it: None,
     };
-    let fetched = match fetch(variant, input, || Run::new(variables(&[]), STEPS)) {
+    let fetched = match fetch(variant, input, || Run::new(variables(&[]), steps)) {
         Ok(fetched) => fetched,
         Err((error, program)) => return unknown(variant, error, program, &[]),
     };
     let lists = fetched.lists(variant);
-    let mut judge = Judge { variant, subject, fetched: &fetched, run: Run::new(variables(&lists), STEPS) };
+    let mut judge = Judge { variant, subject, fetched: &fetched, run: Run::new(variables(&lists), steps) };
     judge.verdict(violates)
 }
 

@@ -18,6 +18,7 @@ extern crate self as rampart_posture;
 mod cel;
 mod check;
 mod compile;
+pub mod custom;
 #[cfg(test)]
 mod differential;
 mod element;
@@ -26,6 +27,7 @@ mod evaluate;
 mod evidence;
 pub mod examples;
 pub mod governance;
+mod imported;
 mod input;
 pub mod live;
 #[cfg(test)]
@@ -41,4 +43,5 @@ mod sources;
 
 pub use check::{Check, CheckSet, Selection, SelectionError, resolve};
 pub use engine::{CompileError, CompileProblem, Dependent, Engine};
+pub use evaluate::Meter;
 pub use input::{Completeness, Facts, Input, NeighbourItem, NeighbourQuery, NeighbourSet, Neighbours, NoNeighbours};

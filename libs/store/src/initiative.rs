@@ -53,6 +53,18 @@ pub async fn list(tx: &mut TenantTx, page: &Page) -> Result<Listed<Initiative>, 
     Ok(page.cut(rows, |row| row.name.clone()))
 }
 
+/// Every custom initiative of the tenant, by name.
+pub async fn all(tx: &mut TenantTx) -> Result<Vec<Initiative>, StoreError> {
+    let tenant = tx.tenant_uuid();
+    Ok(sqlx::query_as!(
+        Initiative,
+        "select name, title, definition, version, updated_at from initiatives where tenant_id = $1 order by name",
+        tenant
+    )
+    .fetch_all(tx.conn())
+    .await?)
+}
+
 /// Makes a custom initiative.
 pub async fn create(tx: &mut TenantTx, name: &str, title: &str, definition: &Value) -> Result<Initiative, StoreError> {
     let tenant = tx.tenant_uuid();

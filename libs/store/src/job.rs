@@ -1,6 +1,7 @@
 //! Jobs: work that a caller asks for and whose result it reads later. Their subject in `work` is the job itself.
 
 pub mod pod_security;
+pub mod policy_trial;
 
 use chrono::{DateTime, Utc};
 use rampart_domain::JobId;

@@ -18,6 +18,7 @@ pub mod connector;
 pub mod context;
 pub mod coverage;
 pub mod criticality_rule;
+pub mod custom;
 pub mod disabled_control;
 pub mod edge;
 mod error;

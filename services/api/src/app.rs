@@ -5,8 +5,9 @@ use std::time::Duration;
 use governor::clock::{Clock as _, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use rampart_connector::{IssuerUrl, Limits};
-use rampart_content::{Catalogue, Control};
+use rampart_content::Catalogue;
 use rampart_domain::TokenId;
+use rampart_store::custom::Recent;
 use rampart_store::keyring::Keyring;
 use rampart_store::{Store, TenantTx};
 
@@ -20,7 +21,9 @@ pub struct App(Arc<Inner>);
 struct Inner {
     store: Store,
     keyring: Arc<Keyring>,
-    catalogue: Catalogue,
+    catalogue: Arc<Catalogue>,
+    /// The same with what each tenant wrote.
+    tenants: Recent<Catalogue>,
     limiter: DefaultKeyedRateLimiter<TokenId>,
     clock: DefaultClock,
     body_limit: usize,
@@ -38,7 +41,8 @@ impl App {
         Self(Arc::new(Inner {
             store,
             keyring,
-            catalogue,
+            catalogue: Arc::new(catalogue),
+            tenants: Recent::default(),
             limiter: RateLimiter::keyed(quota),
             clock: DefaultClock::default(),
             body_limit: config.body_limit,
@@ -57,8 +61,17 @@ impl App {
         &self.0.keyring
     }
 
+    /// The product's catalogue. What looks up a control of a tenant takes that of [`App::catalogue_of`].
     pub(crate) fn catalogue(&self) -> &Catalogue {
         &self.0.catalogue
+    }
+
+    pub(crate) fn shared_catalogue(&self) -> &Arc<Catalogue> {
+        &self.0.catalogue
+    }
+
+    pub(crate) fn tenants(&self) -> &Recent<Catalogue> {
+        &self.0.tenants
     }
 
     pub(crate) fn body_limit(&self) -> usize {
@@ -94,14 +107,14 @@ impl App {
         let refused = self.0.limiter.check_key(&token).err();
         refused.map_or(Ok(()), |until| Err(until.wait_time_from(self.0.clock.now()).as_secs() + 1))
     }
+}
 
-    /// The score group of every control.
-    pub(crate) fn groups(&self) -> Vec<(String, String)> {
-        self.catalogue().controls().map(|control| (control.id.clone(), control.group.clone())).collect()
-    }
+/// The score group of every control.
+pub(crate) fn groups(catalogue: &Catalogue) -> Vec<(String, String)> {
+    catalogue.controls().map(|control| (control.id.clone(), control.group.clone())).collect()
+}
 
-    /// The title of a control; its id when the catalogue does not have it any more.
-    pub(crate) fn control_title(&self, id: &str) -> String {
-        self.catalogue().control(id).map_or_else(|| id.to_owned(), |control: &Control| control.title.clone())
-    }
+/// The title of a control; its id when the catalogue does not have it any more.
+pub(crate) fn control_title(catalogue: &Catalogue, id: &str) -> String {
+    catalogue.control(id).map_or_else(|| id.to_owned(), |control| control.title.clone())
 }

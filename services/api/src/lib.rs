@@ -8,6 +8,7 @@
 //! a row that a worker picks up, answered with 202 and the place to look.
 
 mod app;
+mod catalogue;
 mod document;
 mod http;
 mod routes;

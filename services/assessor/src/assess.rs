@@ -20,7 +20,7 @@ use crate::rules::Rules;
 use crate::standing::{self, Grader};
 use crate::surroundings::{Stand, Surroundings};
 use crate::world::World;
-use crate::{Knowledge, edges, judge, sources, targets};
+use crate::{Knowledge, edges, judge, sources, targets, tenant};
 
 /// Resources judged and written at once.
 const BATCH: usize = 1_000;
@@ -61,7 +61,8 @@ pub async fn assess(
 /// One pass over a unit.
 struct Run<'a> {
     store: &'a Store,
-    knowledge: &'a Arc<Knowledge>,
+    /// The product's, with what the tenant wrote.
+    knowledge: Arc<Knowledge>,
     lease: &'a Lease,
     unit: UnitId,
     place: UnitPlace,
@@ -83,11 +84,12 @@ impl<'a> Run<'a> {
     /// Reads what applies and what must be judged; `None` when nothing must.
     async fn prepare(
         store: &'a Store,
-        knowledge: &'a Arc<Knowledge>,
+        knowledge: &Arc<Knowledge>,
         lease: &'a Lease,
         unit: UnitId,
     ) -> Result<Option<Self>, Failure> {
         let mut tx = store.fenced(lease).await?;
+        let knowledge = tenant::knowledge(knowledge, &mut tx).await?;
         let dirty = verdict::dirty(&mut tx, unit, CHANGES).await?;
         let place = verdict::unit_place(&mut tx, unit).await?;
         let place =
@@ -110,7 +112,7 @@ impl<'a> Run<'a> {
         }
         let ordinals = verdict::ensure_checks(&mut tx, &policy.checks).await?;
         policy.set_ordinals(&ordinals);
-        let groups = groups(&mut tx, knowledge).await?;
+        let groups = groups(&mut tx, &knowledge).await?;
         let judged = policy.judged_kinds();
         let mut targets = targets::of_dirty(&mut tx, &knowledge.engine, (unit, &place), &policy, &dirty).await?;
         targets.changed.extend(outdated);

@@ -10,6 +10,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::policy::Policy;
+use crate::stopwatch::Stopwatch;
 use crate::world::World;
 
 /// The verdicts of one resource.
@@ -41,7 +42,8 @@ pub(crate) fn judge(
     pods: &HashMap<Uuid, Vec<&StoredResource>>,
     now: DateTime<Utc>,
 ) -> Result<Vec<Judged>, StoreError> {
-    batch.iter().map(|resource| judge_one(engine, policy, world, resource, pods, now)).collect()
+    let mut meter = Stopwatch::default();
+    batch.iter().map(|resource| judge_one(engine, policy, world, resource, pods, (now, &mut meter))).collect()
 }
 
 fn judge_one(
@@ -50,7 +52,7 @@ fn judge_one(
     world: &World,
     resource: &StoredResource,
     pods: &HashMap<Uuid, Vec<&StoredResource>>,
-    now: DateTime<Utc>,
+    (now, meter): (DateTime<Utc>, &mut Stopwatch),
 ) -> Result<Judged, StoreError> {
     let cloud: Cloud = resource.cloud.parse()?;
     let managed_by: ManagedBy = resource.managed_by.parse()?;
@@ -75,7 +77,7 @@ fn judge_one(
         now,
     };
     let mut verdicts = Vec::new();
-    engine.evaluate(policy.checks_in(resource.namespace.as_deref()), &input, |check, verdict| {
+    engine.evaluate_metered(policy.checks_in(resource.namespace.as_deref()), &input, meter, |check, verdict| {
         let cause_number = match &verdict {
             Verdict::NotApplicable(cause) => policy.cause_number(&check.control_id, resource.kind, cause),
             _ => 0,

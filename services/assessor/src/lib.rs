@@ -15,6 +15,7 @@ mod diff;
 mod edges;
 mod exempt;
 mod identities;
+mod isolation;
 mod job;
 mod judge;
 mod policy;
@@ -22,8 +23,10 @@ mod rights;
 mod rules;
 mod sources;
 mod standing;
+mod stopwatch;
 mod surroundings;
 mod targets;
+mod tenant;
 mod world;
 
 use std::path::PathBuf;
@@ -40,6 +43,7 @@ use rampart_store::{Store, exemption};
 use tokio_util::sync::CancellationToken;
 
 pub use crate::assess::{Summary, assess};
+pub use crate::isolation::{Isolation, run as judge_policies};
 pub use crate::job::run as run_job;
 
 /// Options of the assessor role.
@@ -67,13 +71,23 @@ pub struct Knowledge {
     pub catalogue: Catalogue,
     /// The controls, ready to judge.
     pub engine: Engine,
+    /// How policies of customers are kept apart.
+    isolation: Isolation,
+    /// What tenants wrote, laid over this.
+    tenants: tenant::Tenants,
 }
 
 impl Knowledge {
     /// Compiles a catalogue.
     pub fn new(catalogue: Catalogue) -> anyhow::Result<Self> {
         let engine = Engine::compile(&catalogue)?;
-        Ok(Self { catalogue, engine })
+        Ok(Self { catalogue, engine, isolation: Isolation::default(), tenants: tenant::Tenants::default() })
+    }
+
+    /// The same, with another program to run policies of customers in.
+    #[must_use]
+    pub fn with_isolation(self, isolation: Isolation) -> Self {
+        Self { isolation, ..self }
     }
 
     /// Compiles the built-in catalogue.

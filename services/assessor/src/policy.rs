@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use rampart_content::{Catalogue, Choice, Initiative, selects_control};
-use rampart_domain::{Kind, UnitId, hash_json};
+use rampart_content::{Catalogue, Choice, Initiative, is_custom, selects_control};
+use rampart_domain::{ConfigHash, Kind, UnitId, hash_json};
 use rampart_posture::{Check, CheckSet, Engine, Selection, resolve};
 use rampart_store::AccessScope;
 use rampart_store::verdict::{AssignmentRow, CheckIdentity, PolicyInputs, UnitPlace};
@@ -132,6 +132,20 @@ impl Policy {
         Ok(self.sets.len() - 1)
     }
 
+    /// What is judged when these selections apply everywhere, to be told and not stored.
+    pub(crate) fn of_selections(
+        engine: &Engine,
+        selections: &[Selection],
+    ) -> Result<Self, rampart_posture::SelectionError> {
+        let set = engine.checks(selections)?;
+        let checks: Vec<CheckIdentity> = set.checks().iter().map(identity).collect();
+        let ordinals: Vec<i32> = (0..).take(checks.len()).collect();
+        let (sets, by_namespace) = (vec![set], HashMap::new());
+        let mut policy = Self { sets, default: 0, by_namespace, checks, ordinals: HashMap::new(), inputs: Vec::new() };
+        policy.set_ordinals(&ordinals);
+        Ok(policy)
+    }
+
     /// Gives each check the ordinal under which the store knows it; same order as `checks`.
     pub(crate) fn set_ordinals(&mut self, ordinals: &[i32]) {
         self.ordinals = self
@@ -229,7 +243,9 @@ fn apply(catalogue: &Catalogue, engine: &Engine, inputs: &PolicyInputs, assignme
         return None;
     };
     let params = assignment.params.as_object().cloned().unwrap_or_default();
-    let resolved = resolve(catalogue, initiative, &params).and_then(|selections| {
+    let resolved = resolve(catalogue, initiative, &params).and_then(|mut selections| {
+        // What comes with the product selects nothing that a customer wrote, however wide its prefixes are.
+        selections.retain(|selection| custom.is_some() || !is_custom(&selection.control_id));
         engine.checks(&selections)?;
         Ok(selections)
     });
@@ -262,5 +278,17 @@ fn fingerprint(catalogue: &Catalogue, applied: &[Applied], off: &[Off<'_>]) -> V
         })
         .collect();
     holding.extend(off.iter().map(|off| json!({"off": off.control, "namespace": off.namespace})));
-    [catalogue.version().0, hash_json(&Value::Array(holding)).0].concat()
+    [version(catalogue, applied).0, hash_json(&Value::Array(holding)).0].concat()
+}
+
+/// Fingerprint of the product's controls, and of those of the customer's that are selected.
+fn version(catalogue: &Catalogue, applied: &[Applied]) -> ConfigHash {
+    let selected = applied.iter().flat_map(|applied| &applied.selections).map(|selection| &*selection.control_id);
+    let custom: BTreeSet<&str> = selected.filter(|id| is_custom(id)).collect();
+    if custom.is_empty() {
+        return catalogue.version();
+    }
+    let versions: Vec<Value> =
+        custom.iter().map(|id| json!([id, catalogue.control_version(id).map(|hash| hash.to_string())])).collect();
+    hash_json(&json!([catalogue.version().to_string(), versions]))
 }

@@ -28,6 +28,9 @@ pub(crate) enum Command {
     Migrate(migrate::MigrateArgs),
     /// Print the OpenAPI document of the REST API; needs no database and no configuration
     Openapi,
+    /// The process that the assessor judges by customers' policies in; it reads what to judge from standard input
+    #[command(hide = true)]
+    JudgePolicies,
     /// Tenants, first tokens and keys: what has to exist before the API can be called
     Admin(admin::AdminArgs),
 }

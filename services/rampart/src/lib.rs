@@ -36,6 +36,10 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     if let Command::Openapi = cli.command {
         return openapi::print().map(|()| ExitCode::SUCCESS);
     }
+    if let Command::JudgePolicies = cli.command {
+        rampart_assessor::judge_policies()?;
+        return Ok(ExitCode::SUCCESS);
+    }
     rampart_chassis::install_crypto_provider();
     match cli.command {
         Command::Collect(args) => return collect::collect(&args),
@@ -43,14 +47,18 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Policy(check::PolicyArgs { command: check::PolicyCommand::Test(args) }) => {
             return Ok(check::run(|terminal| rampart_checker::policy_test(&args, terminal)));
         }
-        Command::Serve(_) | Command::Migrate(_) | Command::Openapi | Command::Admin(_) => {}
+        Command::Serve(_) | Command::Migrate(_) | Command::Openapi | Command::JudgePolicies | Command::Admin(_) => {}
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let outcome = runtime.block_on(async {
         match cli.command {
             Command::Serve(args) => serve::serve(*args).await,
             Command::Migrate(args) => migrate::migrate(args).await,
-            Command::Openapi | Command::Collect(_) | Command::Check(_) | Command::Policy(_) => Ok(()),
+            Command::Openapi
+            | Command::JudgePolicies
+            | Command::Collect(_)
+            | Command::Check(_)
+            | Command::Policy(_) => Ok(()),
             Command::Admin(args) => admin::admin(args).await,
         }
     });

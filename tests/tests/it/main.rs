@@ -11,6 +11,7 @@ mod clusters;
 mod collect;
 mod collector_manifest;
 mod crash;
+mod custom_policies;
 mod deployment;
 mod egress;
 mod exemptions;

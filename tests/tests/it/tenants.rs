@@ -17,6 +17,28 @@ fn first(items: &[Value], field: &str) -> String {
     items.first().map(|item| text(item, field)).filter(|id| !id.is_empty()).expect("there is one")
 }
 
+/// The source of a control of that id.
+fn control(id: &str) -> String {
+    format!(
+        "id: {id}\nversion: 1\ntitle: Own\nseverity: low\ngroup: best_practices\ntype: data_plane\nkinds: [workload]\n\
+         rationale: Why.\nviolation: has(resource.labels.bad)\nmessage: \"'wrong'\"\n\
+         remediation: {{ text: Do., manual: by hand }}\nexamples:\n  - {{ name: a, status: healthy, object: {{}} }}\n  \
+         - {{ name: b, status: unhealthy, object: {{}}, resource: {{ labels: {{ bad: x }} }} }}\n"
+    )
+}
+
+/// An admission policy without a binding.
+const POLICY: &str = "\
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicy
+metadata: { name: replicas }
+spec:
+  matchConstraints:
+    resourceRules: [{ apiGroups: [apps], apiVersions: [v1], operations: [CREATE], resources: [deployments] }]
+  validations:
+    - expression: object.spec.replicas >= 2
+";
+
 /// The client of a tenant and the session that was pushed to it. Names of connectors, initiatives and tokens tell whose they are; everything else is the same for both.
 async fn settled_tenant(platform: &Platform, name: &str) -> (Client, String) {
     let client = platform.tenant(name).await;
@@ -44,6 +66,9 @@ async fn settled_tenant(platform: &Platform, name: &str) -> (Client, String) {
     client.post("/v1/governance-rules", &rule).await;
     let rule = json!({ "name": format!("{name}-rule"), "level": "high", "scope": { "type": "tenant" } });
     client.post("/v1/criticality-rules", &rule).await;
+    let source = control(&format!("custom.{name}"));
+    client.post("/v1/custom-controls", &json!({ "source": source })).await;
+    client.post("/v1/policies", &json!({ "name": name, "source": POLICY })).await;
     let written = std::fs::read(&file).expect("the collector wrote it");
     (client, first_session(&written))
 }
@@ -60,6 +85,7 @@ async fn images(client: &Client) -> Vec<Value> {
 
 /// A value of this tenant for every path parameter of the API.
 async fn own_values(client: &Client, name: &str) -> BTreeMap<&'static str, String> {
+    let trial = json!({ "format": "control", "source": control("custom.tried") });
     let connector = format!("{name}-cluster");
     let changed = client.list("/v1/findings").await;
     BTreeMap::from([
@@ -83,6 +109,9 @@ async fn own_values(client: &Client, name: &str) -> BTreeMap<&'static str, Strin
         ("scan_id", first(&client.list("/v1/scans").await, "id")),
         ("token_id", first(&client.list("/v1/tokens").await, "id")),
         ("name", format!("{name}-own")),
+        ("custom_control", format!("custom.{name}")),
+        ("bundle", name.to_owned()),
+        ("trial_id", text(&client.post("/v1/policy-trials", &trial).await, "id")),
     ])
 }
 
@@ -207,7 +236,7 @@ async fn the_other_is_not_found(acme: &Client, globex: &Client, values: &BTreeMa
             filled = filled.replace(&format!("{{{name}}}"), value);
         }
         assert!(!filled.contains('{'), "{path} has a parameter that the test does not know");
-        let lists = ["/preflights", "/history", "/accounts", "/previews", "/pricings", "/outliers"];
+        let lists = ["/preflights", "/history", "/accounts", "/previews", "/pricings", "/outliers", "/versions"];
         let asked = if lists.iter().any(|list| filled.ends_with(list)) { "?limit=10" } else { "" };
         let asked = format!("{filled}{asked}");
         let (status, own) = globex.request(Method::GET, &asked, None).await;

@@ -9,6 +9,7 @@
 //! A policy says whether an object violates it and why; unlike a control of the catalogue it gives no JSON pointers.
 
 pub mod admission;
+pub mod bundle;
 pub mod gatekeeper;
 mod inventory;
 mod prepared;
@@ -97,6 +98,15 @@ pub struct Violation {
     pub details: Option<Value>,
 }
 
+/// What running a policy takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Needs {
+    /// Other objects than the one under review.
+    pub inventory: bool,
+    /// A process of its own, where its author is not trusted: no budget bounds the memory that it takes.
+    pub isolation: bool,
+}
+
 /// A loaded policy: what it matches, with its parameters.
 pub trait Policy: Send + Sync {
     /// Kind and name of the document that switches it on, such as `K8sRequiredLabels/owner`.
@@ -108,6 +118,20 @@ pub trait Policy: Send + Sync {
     /// As [`review`](Self::review), for an object that many policies look at.
     fn review_prepared(&self, prepared: &Prepared<'_>) -> Decision {
         self.review(prepared.review())
+    }
+
+    /// Whether it could look at objects of a group and kind, whatever else they hold.
+    fn may_match(&self, group: &str, kind: &str) -> bool;
+
+    /// What running it takes.
+    fn needs(&self) -> Needs {
+        Needs::default()
+    }
+
+    /// Whether it looks at an object at all; true where that takes running it.
+    fn looks_at(&self, review: &Review<'_>) -> bool {
+        let _ = review;
+        true
     }
 
     /// Judges one object that comes with its admission request, for policies that look at more of a request than

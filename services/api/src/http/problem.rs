@@ -1,5 +1,6 @@
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use rampart_content::SourceProblem;
 use rampart_store::StoreError;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -136,6 +137,23 @@ pub(crate) struct FieldError {
     pub field: String,
     /// What is wrong with it.
     pub message: String,
+    /// Where in the field's own text, when that is a document.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<SourcePlace>,
+}
+
+/// A place in a text that a field holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub(crate) struct SourcePlace {
+    /// JSON pointer of the field inside its document; empty when the whole document is meant.
+    #[schema(example = "/violation")]
+    pub pointer: String,
+    /// From 1.
+    #[schema(example = 9)]
+    pub line: usize,
+    /// From 1.
+    #[schema(example = 24)]
+    pub column: usize,
 }
 
 /// An error, as RFC 9457 has it.
@@ -248,7 +266,14 @@ pub(crate) struct FieldErrors(Vec<FieldError>);
 impl FieldErrors {
     /// Notes a field that does not fit.
     pub(crate) fn add(&mut self, field: &str, message: impl Into<String>) {
-        self.0.push(FieldError { field: field.to_owned(), message: message.into() });
+        self.0.push(FieldError { field: field.to_owned(), message: message.into(), source: None });
+    }
+
+    /// Notes what does not fit in the text that a field holds.
+    pub(crate) fn add_in_source(&mut self, field: &str, problem: &SourceProblem) {
+        let SourceProblem { pointer, line, column, message } = problem.clone();
+        let source = Some(SourcePlace { pointer, line, column });
+        self.0.push(FieldError { field: field.to_owned(), message, source });
     }
 
     /// Notes a field unless `fits`.
@@ -263,7 +288,8 @@ impl FieldErrors {
         if self.0.is_empty() {
             return Ok(());
         }
-        let fields: Vec<&str> = self.0.iter().map(|error| error.field.as_str()).collect();
+        let mut fields: Vec<&str> = self.0.iter().map(|error| error.field.as_str()).collect();
+        fields.dedup();
         let error = ApiError::new(Code::InvalidBody, format!("these fields do not fit: {}", fields.join(", ")));
         Err(ApiError { errors: self.0, ..error })
     }

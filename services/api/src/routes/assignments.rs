@@ -111,10 +111,11 @@ impl PutAssignment {
         errors.check(known, "/initiative", "is neither a built-in nor a custom initiative");
         let count = self.excluded_namespaces.len();
         errors.check(count <= 1000, "/excluded_namespaces", "must be at most 1000");
+        let catalogue = app.catalogue_of(tx).await?;
         for (id, params) in &self.params {
             let field = format!("/params/{id}");
             let own = app.catalogue().initiative(&self.initiative).filter(|initiative| initiative.id == *id);
-            match (app.catalogue().control(id), own) {
+            match (catalogue.control(id), own) {
                 (Some(control), _) => {
                     check_params(&mut errors, &field, id, |name| control.parameters.get(name), params);
                 }

@@ -1,8 +1,9 @@
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use axum::extract::State;
 use chrono::{DateTime, Utc};
-use rampart_content::{Control, Framework, Requirement};
+use rampart_content::{Catalogue, Control, Framework, Requirement};
 use rampart_store::recommendation::{self, ControlCounts};
 use rampart_store::score::{self, Reach};
 use rampart_store::{AccessScope, TenantTx};
@@ -159,6 +160,7 @@ pub(super) struct Read {
     pub reach: Reach,
     pub basis: Basis,
     counts: BTreeMap<String, ControlCounts>,
+    catalogue: Arc<Catalogue>,
 }
 
 impl Read {
@@ -176,12 +178,13 @@ impl Read {
             listings: whole.listings,
             whole: whole.whole,
         };
-        Ok(Self { tx, reach, basis, counts })
+        let catalogue = app.catalogue_of(&mut tx).await?;
+        Ok(Self { tx, reach, basis, counts, catalogue })
     }
 
     /// How far a framework is met, in all and by requirement.
-    pub(super) fn standing(&self, app: &App, framework: &Framework) -> (StandingView, Vec<RequirementView>) {
-        let answers = answers(app, framework);
+    pub(super) fn standing(&self, framework: &Framework) -> (StandingView, Vec<RequirementView>) {
+        let answers = answers(&self.catalogue, framework);
         let requirements: Vec<RequirementView> =
             answers.iter().map(|(it, controls)| RequirementView::of(it, controls, &self.counts)).collect();
         (StandingView::of(framework, &requirements), requirements)
@@ -218,7 +221,7 @@ async fn get_compliance(
     Params(query): Params<ScopeQuery>,
 ) -> Result<Answer, ApiError> {
     let read = Read::new(&app, &caller, query.scope()?).await?;
-    let frameworks = app.catalogue().frameworks().map(|framework| read.standing(&app, framework).0).collect();
+    let frameworks = app.catalogue().frameworks().map(|framework| read.standing(framework).0).collect();
     Ok(Answer::ok(Compliance { basis: read.basis, frameworks }))
 }
 
@@ -234,6 +237,6 @@ async fn get_framework_compliance(
 ) -> Result<Answer, ApiError> {
     let framework = find(&app, &id)?;
     let read = Read::new(&app, &caller, query.scope()?).await?;
-    let (standing, requirements) = read.standing(&app, framework);
+    let (standing, requirements) = read.standing(framework);
     Ok(Answer::ok(DetailView { basis: read.basis, standing, requirements }))
 }

@@ -167,7 +167,7 @@ async fn get_compliance_report(
     let framework = find(&app, &id)?;
     let scope = ScopeQuery { account: query.account, cluster: query.cluster, namespace: query.namespace }.scope()?;
     let mut read = Read::new(&app, &caller, scope).await?;
-    let (standing, requirements) = read.standing(&app, framework);
+    let (standing, requirements) = read.standing(framework);
     let unhealthy = requirements.iter().flat_map(|requirement| &requirement.controls);
     let unhealthy: BTreeSet<String> =
         unhealthy.filter(|control| control.unhealthy > 0).map(|control| control.control_id.clone()).collect();

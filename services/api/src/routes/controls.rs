@@ -1,6 +1,6 @@
 use axum::Json;
 use axum::extract::State;
-use rampart_content::{Control, Remediation, Variant, selects_control};
+use rampart_content::{Control, Remediation, Variant, is_custom, selects_control};
 use rampart_store::disabled_control::{self, DisabledControl};
 use rampart_store::page::Listed;
 use serde::{Deserialize, Serialize};
@@ -26,6 +26,8 @@ struct ControlView {
     /// Raised when a verdict may change.
     version: u32,
     title: String,
+    /// Whether it comes with the product; others are the tenant's own and its imported policies.
+    built_in: bool,
     /// `informational`, `low`, `medium`, `high` or `critical`.
     #[schema(example = "high")]
     severity: String,
@@ -103,6 +105,7 @@ impl ControlView {
             id: control.id.clone(),
             version: control.version,
             title: control.title.clone(),
+            built_in: !is_custom(&control.id),
             severity: control.severity.to_string(),
             group: control.group.clone(),
             r#type: json(&control.r#type),
@@ -147,9 +150,10 @@ async fn list_controls(
     caller: Caller<ReadInventory>,
     Listing { filter, page }: Listing<ControlFilter>,
 ) -> Result<Json<List<ControlView>>, ApiError> {
-    let all = app.catalogue().controls().filter(|control| filter.takes(control));
-    let listed: Listed<&Control> = page.slice(all, |control| control.id.clone())?;
     let mut tx = app.tx(&caller).await?;
+    let catalogue = app.catalogue_of(&mut tx).await?;
+    let all = catalogue.controls().filter(|control| filter.takes(control));
+    let listed: Listed<&Control> = page.slice(all, |control| control.id.clone())?;
     let disabled = disabled_control::visible(&mut tx, &caller.visible()).await?;
     Ok(List::of(listed, |control| ControlView::of(control, &disabled)))
 }
@@ -162,8 +166,9 @@ async fn get_control(
     caller: Caller<ReadInventory>,
     PathOf(id): PathOf<String>,
 ) -> Result<Answer, ApiError> {
-    let control = app.catalogue().control(&id).ok_or_else(|| ApiError::not_found("control"))?;
     let mut tx = app.tx(&caller).await?;
+    let catalogue = app.catalogue_of(&mut tx).await?;
+    let control = catalogue.control(&id).ok_or_else(|| ApiError::not_found("control"))?;
     let disabled = disabled_control::visible(&mut tx, &caller.visible()).await?;
     Ok(Answer::ok(ControlView::of(control, &disabled)))
 }

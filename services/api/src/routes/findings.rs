@@ -2,7 +2,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use chrono::{DateTime, Utc};
-use rampart_content::Control;
+use rampart_content::{Catalogue, Control};
 use rampart_domain::{Cause, Kind, ResourceId, Risk, Severity, Status};
 use rampart_store::finding::{self, Event, Facet, Filter, Finding, Sort};
 use rampart_store::resource::Count;
@@ -21,6 +21,7 @@ use super::fix_units::FixUnitReference;
 use super::resources::Groups;
 use super::risk_factors::{FACTOR_KINDS, FactorView, risk_number, risk_word};
 use crate::App;
+use crate::app::control_title;
 use crate::http::{Answer, ApiError, Caller, List, Listing, PageParams, PathOf, ReadFindings};
 
 /// Changes of status shown with a finding.
@@ -103,10 +104,10 @@ struct ExemptedBy {
 }
 
 impl FindingView {
-    fn of(row: &Finding, app: &App) -> Self {
+    fn of(row: &Finding, catalogue: &Catalogue) -> Self {
         Self {
             id: format!("{}.{}", row.resource_id, row.ordinal),
-            title: app.control_title(&row.control_id),
+            title: control_title(catalogue, &row.control_id),
             control_id: row.control_id.clone(),
             severity: severity_word(row.severity),
             risk_level: risk_word(row.risk),
@@ -349,7 +350,8 @@ async fn list_findings(
         );
     }
     let rows = finding::list(&mut tx, &visible, &filter, sort, &page).await?;
-    Ok(List::of(rows, |row| FindingView::of(&row, &app)).into_response())
+    let catalogue = app.catalogue_of(&mut tx).await?;
+    Ok(List::of(rows, |row| FindingView::of(&row, &catalogue)).into_response())
 }
 
 /// Severities and risk levels are stored as numbers and shown as words.
@@ -384,9 +386,10 @@ async fn get_finding(
         None => Vec::new(),
     };
     let assignment = governance::assignment_of(&mut tx, resource, &row.control_id).await?;
-    let control = app.catalogue().control(&row.control_id);
+    let catalogue = app.catalogue_of(&mut tx).await?;
+    let control = catalogue.control(&row.control_id);
     Ok(Answer::ok(DetailView {
-        finding: FindingView::of(&row, &app),
+        finding: FindingView::of(&row, &catalogue),
         facts: row.evidence.get("facts").cloned().unwrap_or_else(|| Value::Array(Vec::new())),
         params: row.params,
         rationale: control.map(|control| control.rationale.clone()),

@@ -1,6 +1,6 @@
 use axum::Json;
 use axum::extract::State;
-use rampart_content::{Assessment, Control, Framework, Requirement};
+use rampart_content::{Assessment, Catalogue, Control, Framework, Requirement};
 use rampart_store::page::Listed;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -91,10 +91,13 @@ impl RequirementView {
 }
 
 /// The requirements in the publisher's order, each with the controls that answer it, by id.
-pub(super) fn answers<'a>(app: &'a App, framework: &'a Framework) -> Vec<(&'a Requirement, Vec<&'a Control>)> {
+pub(super) fn answers<'a>(
+    catalogue: &'a Catalogue,
+    framework: &'a Framework,
+) -> Vec<(&'a Requirement, Vec<&'a Control>)> {
     let mut answers: Vec<(&Requirement, Vec<&Control>)> =
         framework.requirements.iter().map(|requirement| (requirement, Vec::new())).collect();
-    for control in app.catalogue().controls() {
+    for control in catalogue.controls() {
         for answered in framework.answered_by(control) {
             if let Some((_, controls)) = answers.iter_mut().find(|(requirement, _)| requirement.id == answered.id) {
                 controls.push(control);
@@ -131,11 +134,12 @@ async fn list_frameworks(
     params(("framework" = String, Path, example = "cis-eks-1.8.0")), responses((status = 200, body = DetailView)))]
 async fn get_framework(
     State(app): State<App>,
-    _caller: Caller<ReadInventory>,
+    caller: Caller<ReadInventory>,
     PathOf(id): PathOf<String>,
 ) -> Result<Answer, ApiError> {
     let framework = find(&app, &id)?;
-    let answers = answers(&app, framework);
+    let catalogue = app.catalogue_of(&mut app.tx(&caller).await?).await?;
+    let answers = answers(&catalogue, framework);
     Ok(Answer::ok(DetailView {
         framework: framework.into(),
         requirements: answers.iter().map(|(it, controls)| RequirementView::of(it, controls)).collect(),

@@ -222,8 +222,9 @@ async fn create_initiative(
     check_name(&mut errors, "/name", &body.name);
     errors.check(app.catalogue().initiative(&body.name).is_none(), "/name", "is the id of a built-in initiative");
     let put = PutInitiative { title: body.title, description: body.description, controls: body.controls };
-    let (title, definition) = put.parse(app.catalogue(), errors)?;
     let mut tx = app.tx(&caller).await?;
+    let catalogue = app.catalogue_of(&mut tx).await?;
+    let (title, definition) = put.parse(&catalogue, errors)?;
     if let Some(earlier) = submission.replay(&mut tx, "create_initiative", caller.access.token).await? {
         return Ok(earlier);
     }
@@ -303,7 +304,7 @@ async fn update_initiative(
     let mut tx = app.tx(&caller).await?;
     initiative::get(&mut tx, &name).await?;
     let version = if_match(&headers)?;
-    let (title, definition) = body.parse(app.catalogue(), FieldErrors::default())?;
+    let (title, definition) = body.parse(&*app.catalogue_of(&mut tx).await?, FieldErrors::default())?;
     let row = initiative::update(&mut tx, &name, version, &title, &definition).await?;
     tx.commit().await?;
     answer(row)

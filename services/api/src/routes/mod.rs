@@ -18,6 +18,8 @@ mod connectors;
 mod controls;
 mod coverage;
 mod criticality_rules;
+mod custom_controls;
+mod custom_source;
 mod disabled_controls;
 mod exemption_preview;
 mod exemption_terms;
@@ -40,6 +42,8 @@ mod label_selector;
 mod not_applicable;
 mod onboarding;
 mod pod_security_readiness;
+mod policies;
+mod policy_trials;
 mod preflights;
 mod previews;
 mod pricings;
@@ -89,6 +93,9 @@ pub(crate) fn all() -> OpenApiRouter<App> {
         .merge(not_applicable::router())
         .merge(controls::router())
         .merge(admission_policy::router())
+        .merge(custom_controls::router())
+        .merge(policies::router())
+        .merge(policy_trials::router())
         .merge(frameworks::router())
         .merge(initiatives::router())
         .merge(assignments::router())

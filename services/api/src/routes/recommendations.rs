@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 
 use axum::Json;
 use axum::extract::State;
-use rampart_content::Control;
+use rampart_content::{Catalogue, Control};
 use rampart_domain::Severity;
 use rampart_posture::score::{ControlTally, Tally, gain};
 use rampart_store::recommendation::{self, ControlCounts};
@@ -20,6 +20,7 @@ use super::risk_factors::risk_word;
 use super::scope::ScopeQuery;
 use super::secure_score::tallies;
 use crate::App;
+use crate::app::groups;
 use crate::http::{Answer, ApiError, Caller, List, Listing, PageParams, Params, PathOf, ReadFindings};
 
 pub(super) fn router() -> OpenApiRouter<App> {
@@ -99,8 +100,8 @@ struct Numbers {
     risks: BTreeMap<String, BTreeMap<i16, i64>>,
 }
 
-async fn numbers(app: &App, tx: &mut TenantTx, reach: &Reach) -> Result<Numbers, ApiError> {
-    let groups = app.groups();
+async fn numbers(catalogue: &Catalogue, tx: &mut TenantTx, reach: &Reach) -> Result<Numbers, ApiError> {
+    let groups = groups(catalogue);
     Ok(Numbers {
         counts: recommendation::counts(tx, reach).await?,
         groups: score::groups(tx, reach, &groups).await?,
@@ -110,7 +111,7 @@ async fn numbers(app: &App, tx: &mut TenantTx, reach: &Reach) -> Result<Numbers,
 }
 
 impl RecommendationView {
-    fn of(app: &App, control: &Control, numbers: &Numbers) -> Self {
+    fn of(catalogue: &Catalogue, control: &Control, numbers: &Numbers) -> Self {
         let counts = numbers.counts.get(&control.id).cloned().unwrap_or_default();
         let healed = numbers.decisive.get(&control.id).copied().unwrap_or_default().max(0).unsigned_abs();
         let tally = Tally { unhealthy: healed, ..Tally::default() };
@@ -128,7 +129,7 @@ impl RecommendationView {
             stale: counts.stale,
             not_applicable: counts.not_applicable,
             exempt: counts.exempt,
-            score_gain: gain(app.catalogue().groups(), &tallies(&numbers.groups), own),
+            score_gain: gain(catalogue.groups(), &tallies(&numbers.groups), own),
         }
     }
 }
@@ -144,17 +145,17 @@ async fn list_recommendations(
     let scope = ScopeQuery { account: filter.account, cluster: filter.cluster, namespace: filter.namespace }.scope()?;
     let mut tx = app.tx(&caller).await?;
     let reach = score::reach(&mut tx, &caller.visible(), &scope).await?;
-    let numbers = numbers(&app, &mut tx, &reach).await?;
+    let catalogue = app.catalogue_of(&mut tx).await?;
+    let numbers = numbers(&catalogue, &mut tx, &reach).await?;
     let wanted = |control: &&Control| {
         let counts = numbers.counts.get(&control.id);
         counts.is_some_and(|counts| counts.unhealthy > 0 || filter.satisfied)
             && (filter.severity.is_empty() || filter.severity.contains(&control.severity))
     };
-    let mut rows: Vec<(SortKey, RecommendationView)> = app
-        .catalogue()
+    let mut rows: Vec<(SortKey, RecommendationView)> = catalogue
         .controls()
         .filter(wanted)
-        .map(|control| (control, RecommendationView::of(&app, control, &numbers)))
+        .map(|control| (control, RecommendationView::of(&catalogue, control, &numbers)))
         .map(|(control, view)| (sort_key(control.severity, &view), view))
         .collect();
     rows.sort_by(|a, b| a.0.cmp(&b.0));
@@ -180,12 +181,13 @@ async fn get_recommendation(
     Params(query): Params<ScopeQuery>,
 ) -> Result<Answer, ApiError> {
     let scope: AccessScope = query.scope()?;
-    let control = app.catalogue().control(&id).ok_or_else(|| ApiError::not_found("control"))?;
     let mut tx = app.tx(&caller).await?;
+    let catalogue = app.catalogue_of(&mut tx).await?;
+    let control = catalogue.control(&id).ok_or_else(|| ApiError::not_found("control"))?;
     let reach = score::reach(&mut tx, &caller.visible(), &scope).await?;
-    let numbers = numbers(&app, &mut tx, &reach).await?;
+    let numbers = numbers(&catalogue, &mut tx, &reach).await?;
     Ok(Answer::ok(DetailView {
-        recommendation: RecommendationView::of(&app, control, &numbers),
+        recommendation: RecommendationView::of(&catalogue, control, &numbers),
         rationale: control.rationale.clone(),
         remediation: control.remediation.clone().into(),
         variants: VariantView::of(control),

@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::GroupCount;
 use super::findings::severity_word;
 use crate::App;
+use crate::app::control_title;
 use crate::http::{Answer, ApiError, Caller, Code, List, Listing, PageParams, PathOf, ReadFindings, ReadInventory};
 
 /// Relations shown with a resource, each way.
@@ -424,8 +425,9 @@ async fn list_resource_verdicts(
 ) -> Result<Answer, ApiError> {
     let mut tx = app.tx(&caller).await?;
     let rows = resource::verdicts(&mut tx, &caller.visible(), ResourceId(id)).await?;
+    let catalogue = app.catalogue_of(&mut tx).await?;
     let view = |row: ResourceVerdict| VerdictView {
-        title: app.control_title(&row.control_id),
+        title: control_title(&catalogue, &row.control_id),
         finding_id: matches!(row.status.as_str(), "unhealthy" | "exempt").then(|| format!("{id}.{}", row.ordinal)),
         control_id: row.control_id,
         params: row.params,

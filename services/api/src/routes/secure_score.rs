@@ -11,6 +11,7 @@ use utoipa_axum::routes;
 
 use super::scope::{Scope, ScopeQuery};
 use crate::App;
+use crate::app::groups;
 use crate::http::{Answer, ApiError, Caller, Params, ReadFindings};
 
 pub(super) fn router() -> OpenApiRouter<App> {
@@ -111,9 +112,10 @@ async fn get_secure_score(
     let (visible, scope) = (caller.visible(), query.scope()?);
     let mut tx = app.tx(&caller).await?;
     let reach = counts::reach(&mut tx, &visible, &scope).await?;
-    let rows = counts::groups(&mut tx, &reach, &app.groups()).await?;
+    let catalogue = app.catalogue_of(&mut tx).await?;
+    let rows = counts::groups(&mut tx, &reach, &groups(&catalogue)).await?;
     let wholeness = wholeness(&mut tx, &visible, &scope).await?;
-    let groups = app.catalogue().groups();
+    let groups = catalogue.groups();
     let earned = score(groups, &tallies(&rows));
     Ok(Answer::ok(SecureScore {
         scope: scope.into(),

@@ -3,7 +3,7 @@ use rampart_store::Role;
 use serde_json::{Value, json};
 
 use crate::document::{Operation, operations};
-use crate::support::{Answered, TestApi, World, start};
+use crate::support::{Answered, POLICY, TestApi, World, control_source, start};
 
 /// The operation on what a world has.
 fn path(operation: &Operation, world: &World) -> String {
@@ -32,6 +32,9 @@ fn path(operation: &Operation, world: &World) -> String {
         .replace("{fix_unit_id}", &world.fix_unit.to_string())
         .replace("{digest}", &world.digest)
         .replace("{name}", &world.initiative)
+        .replace("{custom_control}", &world.custom_control)
+        .replace("{bundle}", &world.bundle)
+        .replace("{trial_id}", &world.trial.to_string())
         .replace("{assignment_id}", &world.assignment.to_string())
         .replace("{exemption_id}", &world.exemption.to_string())
         .replace("{disabled_control_id}", &world.disabled_control.to_string())
@@ -53,6 +56,12 @@ fn body(operation: &Operation, world: &World) -> Option<Value> {
         "set_connector_pricing" | "set_cluster_pricing" => Some(json!({"enabled": false})),
         "create_initiative" => Some(json!({"name": "new", "title": "t", "controls": [{"id": "*"}]})),
         "update_initiative" => Some(json!({"title": "t", "controls": [{"id": "*"}]})),
+        "create_custom_control" => Some(json!({"source": control_source("custom.new")})),
+        "update_custom_control" => Some(json!({"source": control_source(&world.custom_control)})),
+        "create_policies" => Some(json!({"name": "new", "source": POLICY})),
+        "update_policies" => Some(json!({"source": POLICY})),
+        "start_policy_trial" => Some(json!({"format": "policies", "source": POLICY,
+            "scope": {"type": "cluster", "cluster_id": world.cluster}})),
         "create_assignment" | "update_assignment" => Some(json!({"name": "new", "initiative": "pss-baseline",
             "scope": {"type": "cluster", "cluster_id": world.cluster}})),
         "start_pod_security_readiness" => Some(json!({"cluster_id": world.cluster})),
@@ -165,7 +174,17 @@ async fn what_lies_outside_the_scope_is_not_there() {
     let api = start().await;
     let world = api.world("alpha").await;
     let elsewhere = api.scoped(&world, Role::Owner, world.other_cluster).await;
-    let whole_tenant = ["get_tenant", "list_controls", "get_control", "list_initiatives", "get_initiative"];
+    let whole_tenant = [
+        "get_tenant",
+        "list_controls",
+        "get_control",
+        "list_initiatives",
+        "get_initiative",
+        "get_custom_control",
+        "list_custom_control_versions",
+        "get_policies",
+        "list_policies_versions",
+    ];
     for operation in operations() {
         let answered = call(&api, &operation, &world, &elsewhere).await;
         assert!(!answered.text.contains("alpha-one"), "{}: {}", operation.id, answered.text);
@@ -186,7 +205,7 @@ async fn what_lies_outside_the_scope_is_not_there() {
 }
 
 /// Nouns whose reading takes the right to read findings.
-const FINDINGS: [&str; 8] = [
+const FINDINGS: [&str; 9] = [
     "findings",
     "fix-units",
     "recommendations",
@@ -195,6 +214,7 @@ const FINDINGS: [&str; 8] = [
     "exemptions",
     "governance",
     "pod-security-readiness",
+    "policy-trials",
 ];
 
 #[tokio::test]

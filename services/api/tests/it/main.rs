@@ -6,6 +6,7 @@ mod admission_policy;
 mod authorisation;
 mod compliance;
 mod conditional;
+mod custom;
 mod document;
 mod exemptions;
 mod federation;

@@ -56,6 +56,28 @@ impl Answered {
     }
 }
 
+/// The source of a control of that id.
+pub(crate) fn control_source(id: &str) -> String {
+    format!(
+        "id: {id}\nversion: 1\ntitle: Own\nseverity: high\ngroup: best_practices\ntype: data_plane\nkinds: [workload]\n\
+         rationale: Why.\nviolation: has(resource.labels.bad)\nmessage: \"'wrong'\"\n\
+         remediation: {{ text: Do., manual: by hand }}\nexamples:\n  - {{ name: a, status: healthy, object: {{}} }}\n  \
+         - {{ name: b, status: unhealthy, object: {{}}, resource: {{ labels: {{ bad: x }} }} }}\n"
+    )
+}
+
+/// An admission policy without a binding.
+pub(crate) const POLICY: &str = "\
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicy
+metadata: { name: replicas }
+spec:
+  matchConstraints:
+    resourceRules: [{ apiGroups: [apps], apiVersions: [v1], operations: [CREATE], resources: [deployments] }]
+  validations:
+    - expression: object.spec.replicas >= 2
+";
+
 /// What one tenant has: two clusters in two accounts, and a row of everything.
 #[derive(Debug, Clone)]
 pub(crate) struct World {
@@ -82,6 +104,10 @@ pub(crate) struct World {
     pub scan: Uuid,
     pub preflight: Uuid,
     pub initiative: String,
+    /// A control of its own, a bundle of policies, and a trial of the control.
+    pub custom_control: String,
+    pub bundle: String,
+    pub trial: Uuid,
     pub assignment: Uuid,
     pub readiness: Uuid,
     pub exemption: Uuid,
@@ -195,6 +221,14 @@ impl TestApi {
         let initiative = format!("{name}-initiative");
         let custom = json!({"name": initiative, "title": "Own", "controls": [{"id": "*"}]});
         made(self.post("/v1/initiatives", &owner, custom).await);
+        let custom_control = format!("custom.{}", name.replace('-', "_"));
+        let bundle = format!("{name}-policies");
+        let source = control_source(&custom_control);
+        self.post("/v1/custom-controls", &owner, json!({"source": source})).await.expect(StatusCode::CREATED);
+        let policies = json!({"name": bundle, "source": POLICY});
+        self.post("/v1/policies", &owner, policies).await.expect(StatusCode::CREATED);
+        let trial = json!({"format": "control", "source": source});
+        let trial = made(self.post("/v1/policy-trials", &owner, trial).await);
         let mut world = World {
             tenant,
             owner,
@@ -214,6 +248,9 @@ impl TestApi {
             scan,
             preflight,
             initiative,
+            custom_control,
+            bundle,
+            trial,
             assignment: Uuid::nil(),
             readiness: Uuid::nil(),
             exemption: Uuid::nil(),

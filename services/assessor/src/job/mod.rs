@@ -16,7 +16,7 @@ use rampart_store::{Store, StoreError, Visible};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use crate::Knowledge;
+use crate::{Knowledge, tenant};
 
 /// Attempts after which a job that fails by itself is given up.
 const ATTEMPTS: i32 = 3;
@@ -42,7 +42,10 @@ impl From<StoreError> for JobError {
 /// What a running job works with.
 pub(crate) struct Desk<'a> {
     pub(crate) store: &'a Store,
+    /// What the tenant is judged by: the product's knowledge, with what the tenant wrote.
     pub(crate) knowledge: &'a Arc<Knowledge>,
+    /// The product's knowledge alone.
+    pub(crate) product: &'a Arc<Knowledge>,
     pub(crate) lease: &'a Lease,
     pub(crate) cancel: &'a CancellationToken,
     /// What the caller could see when it asked.
@@ -95,7 +98,10 @@ pub async fn run(
     let task = job::begin(&mut tx, id, Utc::now()).await?;
     tx.commit().await?;
     let Some(Task { kind, request, visible }) = task else { return Ok(()) };
-    let desk = Desk { store, knowledge, lease, cancel, visible };
+    let mut tx = store.tenant(lease.tenant).await?;
+    let own = tenant::knowledge(knowledge, &mut tx).await?;
+    drop(tx);
+    let desk = Desk { store, knowledge: &own, product: knowledge, lease, cancel, visible };
     let outcome = dispatch(&desk, kind, request).await;
     let result = match outcome {
         Ok(result) => Ok(result),

@@ -1,6 +1,6 @@
 use serde_json::{Map, Value};
 
-use super::kinds::Versions;
+use super::kinds::{self, Versions};
 use crate::policy::Review;
 use crate::policy::validation::{Scope, Target};
 
@@ -59,6 +59,18 @@ impl Matching {
 
     pub(super) fn has_rules(&self) -> bool {
         !self.rules.is_empty()
+    }
+
+    /// Whether objects of a group and kind can match.
+    pub(super) fn may_match(&self, group: &str, kind: &str) -> bool {
+        let resource = kinds::find(group, kind).resource;
+        let is_named = |item: &String| {
+            let (name, subresource) = item.split_once('/').unwrap_or((item, ""));
+            (name == "*" || name == resource) && matches!(subresource, "" | "*")
+        };
+        let is_group = |item: &String| item == "*" || item == group;
+        let may = |rule: &Rule| rule.groups.iter().any(is_group) && rule.resources.iter().any(is_named);
+        self.rules.is_empty() || self.rules.iter().any(may)
     }
 
     pub(super) fn matches(&self, target: &Target<'_>, review: &Review<'_>) -> Matched {

@@ -68,6 +68,11 @@ impl Policy for Bound {
         self.decide(prepared.review(), prepared.target(), judge)
     }
 
+    fn may_match(&self, group: &str, kind: &str) -> bool {
+        let all = [&self.policy.matching].into_iter().chain(&self.matching);
+        all.into_iter().all(|matching| matching.may_match(group, kind))
+    }
+
     fn review_request(&self, review: &Review<'_>, request: &Value) -> Decision {
         let judge = |params: &Value| self.policy.validation.evaluate_request(review, request, params);
         self.decide(review, &Target::of_request(review, request), judge)

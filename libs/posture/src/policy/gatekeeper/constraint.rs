@@ -9,7 +9,7 @@ use super::schema::Schema;
 use super::subject::Subject;
 use super::{check_depth, document, error};
 use crate::policy::rego::{self, Mode};
-use crate::policy::{Decision, LoadError, Policy, Prepared, Review};
+use crate::policy::{Decision, LoadError, Needs, Policy, Prepared, Review};
 
 /// A template applied: what it matches, with its parameters.
 #[derive(Debug, Clone)]
@@ -100,6 +100,20 @@ impl Policy for Constraint {
 
     fn review_prepared(&self, prepared: &Prepared<'_>) -> Decision {
         self.judge(&Subject { review: prepared.review(), request: None }, Some(prepared))
+    }
+
+    fn may_match(&self, group: &str, kind: &str) -> bool {
+        self.matching.may_match(group, kind)
+    }
+
+    fn needs(&self) -> Needs {
+        self.judge.needs()
+    }
+
+    fn looks_at(&self, review: &Review<'_>) -> bool {
+        let subject = Subject { review, request: None };
+        let namespace = subject.namespace();
+        subject.objects().any(|object| self.matching.matches(object, namespace) != Ok(false))
     }
 
     fn review_request(&self, review: &Review<'_>, request: &Value) -> Decision {

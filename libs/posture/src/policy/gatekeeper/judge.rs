@@ -4,7 +4,7 @@ use super::subject::Subject;
 use super::{error, error_at};
 use crate::policy::rego::{self, Failure, Mode, Program, Sources};
 use crate::policy::validation::{Dialect, Place, Validation};
-use crate::policy::{Decision, LoadError, Prepared, Violation};
+use crate::policy::{Decision, LoadError, Needs, Prepared, Violation};
 
 /// The engines that a template can have code for, the one that Gatekeeper prefers last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -82,6 +82,14 @@ impl Judge {
             };
             error_at(document, &part, problem.position, problem.message)
         })
+    }
+
+    /// What running it takes: Rego counts steps and time, and no memory.
+    pub(super) fn needs(&self) -> Needs {
+        match self {
+            Self::Rego(program) => Needs { inventory: program.uses_inventory, isolation: true },
+            Self::Cel(_) => Needs::default(),
+        }
     }
 
     /// Why the fast way is not taken.

@@ -104,6 +104,11 @@ impl Match {
         })
     }
 
+    /// Whether objects of a group and kind can match.
+    pub(super) fn may_match(&self, group: &str, kind: &str) -> bool {
+        !self.generated_only && (self.kinds.is_empty() || self.kinds.iter().any(|kinds| kinds.match_kind(group, kind)))
+    }
+
     /// Whether an object matches. `namespace` is its namespace object, where known. Fails where that is needed and missing.
     pub(super) fn matches(&self, object: &Value, namespace: Option<&Value>) -> Result<bool, String> {
         let (group, kind) = group_kind(object);

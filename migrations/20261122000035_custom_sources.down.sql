@@ -1,0 +1,2 @@
+drop table custom_source_versions;
+drop table custom_sources;
