@@ -2,12 +2,14 @@
 //!
 //! Everything here is plain data. No IO, no async, no clock: a function that needs the time takes it as an argument.
 
+mod activity;
 mod cloud;
 mod coverage;
 mod hash;
 mod id;
 mod image;
 mod kind;
+pub mod patch;
 mod resource;
 mod scope;
 mod selector;
@@ -15,6 +17,7 @@ mod severity;
 mod text_enum;
 mod verdict;
 
+pub use activity::is_active;
 pub use cloud::Cloud;
 pub use coverage::{CoverageState, Gap};
 pub use hash::{ConfigHash, canonical_json, hash_json};

@@ -17,6 +17,7 @@ extern crate self as rampart_posture;
 mod cel;
 mod check;
 mod compile;
+pub mod compliance;
 #[cfg(test)]
 mod differential;
 mod element;

@@ -51,6 +51,31 @@ pub fn differences(template: Option<&Value>, pods: &[LivePod<'_>]) -> Value {
     listed.collect()
 }
 
+/// The spec of a pod as it comes back after the template of its workload changed from `before` to `after`: containers that
+/// ran as the old template states come as the new one states them, or not at all. What was injected, or changed on the way
+/// in, stays.
+pub fn rolled_out(before: Option<&Value>, after: Option<&Value>, spec: &Value) -> Value {
+    let mut spec = spec.clone();
+    for (list, _) in CONTAINER_LISTS {
+        let Some(own) = spec.get_mut(list).and_then(Value::as_array_mut) else { continue };
+        let stated = |template: Option<&Value>, like: &Value| {
+            let mut of_name = template
+                .into_iter()
+                .flat_map(|template| containers(template, list))
+                .filter(|it| it["name"] == like["name"]);
+            of_name.next().cloned()
+        };
+        *own = own
+            .drain(..)
+            .filter_map(|container| match stated(before, &container) {
+                Some(old) if context(&old) == context(&container) => stated(after, &container),
+                _ => Some(container),
+            })
+            .collect();
+    }
+    spec
+}
+
 fn containers<'a>(spec: &'a Value, list: &str) -> impl Iterator<Item = &'a Value> {
     spec.get(list).and_then(Value::as_array).into_iter().flatten()
 }
@@ -64,7 +89,7 @@ fn context(container: &Value) -> String {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::{LivePod, differences};
+    use super::{LivePod, differences, rolled_out};
 
     #[track_caller]
     fn check(template: &Value, pods: &[Value], expected: &Value) {
@@ -103,5 +128,20 @@ mod tests {
                  "pods": [at(4, "/spec/ephemeralContainers/0")]},
             ]),
         );
+    }
+
+    #[test]
+    fn pods_follow_the_template_and_keep_what_was_injected() {
+        let bad = json!({"privileged": true});
+        let before = json!({"containers": [{"name": "web", "securityContext": bad}, {"name": "old"}]});
+        let after = json!({"containers": [{"name": "web"}]});
+        let pod = json!({"containers": [
+            {"name": "web", "securityContext": bad}, {"name": "old"}, {"name": "proxy", "securityContext": bad},
+        ]});
+        let rolled = rolled_out(Some(&before), Some(&after), &pod);
+        let proxy = json!({"name": "proxy", "securityContext": bad});
+        assert_eq!(rolled, json!({"containers": [{"name": "web"}, proxy]}));
+        let mutated = json!({"containers": [{"name": "web", "securityContext": {"runAsUser": 0}}]});
+        assert_eq!(rolled_out(Some(&before), Some(&after), &mutated), mutated);
     }
 }

@@ -286,7 +286,7 @@ pub async fn reassess(tx: &mut TenantTx, scope: &AccessScope) -> Result<(), Stor
 }
 
 /// The units that a scope touches: clusters, and accounts as what belongs to no cluster.
-async fn units_in(tx: &mut TenantTx, scope: &AccessScope) -> Result<Vec<Uuid>, StoreError> {
+pub async fn units_in(tx: &mut TenantTx, scope: &AccessScope) -> Result<Vec<Uuid>, StoreError> {
     let (tenant, tenant_id) = (tx.tenant_uuid(), tx.tenant());
     match scope {
         AccessScope::Cluster(cluster) | AccessScope::Namespace(cluster, _) => Ok(vec![cluster.0]),

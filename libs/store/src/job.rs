@@ -1,5 +1,7 @@
 //! Jobs: work that a caller asks for and whose result it reads later. Their subject in `work` is the job itself.
 
+pub mod what_if;
+
 use chrono::{DateTime, Utc};
 use rampart_domain::JobId;
 use serde_json::Value;

@@ -1,6 +1,7 @@
 use axum::Json;
 use axum::extract::State;
 use rampart_content::{Assessment, Control, Framework, Requirement};
+use rampart_posture::compliance;
 use rampart_store::page::Listed;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -92,16 +93,7 @@ impl RequirementView {
 
 /// The requirements in the publisher's order, each with the controls that answer it, by id.
 pub(super) fn answers<'a>(app: &'a App, framework: &'a Framework) -> Vec<(&'a Requirement, Vec<&'a Control>)> {
-    let mut answers: Vec<(&Requirement, Vec<&Control>)> =
-        framework.requirements.iter().map(|requirement| (requirement, Vec::new())).collect();
-    for control in app.catalogue().controls() {
-        for answered in framework.answered_by(control) {
-            if let Some((_, controls)) = answers.iter_mut().find(|(requirement, _)| requirement.id == answered.id) {
-                controls.push(control);
-            }
-        }
-    }
-    answers
+    compliance::answers(app.catalogue(), framework)
 }
 
 /// The framework of that id.
