@@ -23,7 +23,7 @@ pub(crate) struct Policy {
 }
 
 /// An assignment that holds somewhere in the unit.
-struct Applied {
+pub(crate) struct Applied {
     selections: Vec<Selection>,
     namespace: Option<String>,
     excluded: Vec<String>,
@@ -140,7 +140,13 @@ fn covers(assignment: &AssignmentRow, unit: UnitId, place: &UnitPlace) -> bool {
     }
 }
 
-fn apply(catalogue: &Catalogue, engine: &Engine, inputs: &PolicyInputs, assignment: &AssignmentRow) -> Option<Applied> {
+/// What an assignment comes to; `None` when it does not resolve.
+pub(crate) fn apply(
+    catalogue: &Catalogue,
+    engine: &Engine,
+    inputs: &PolicyInputs,
+    assignment: &AssignmentRow,
+) -> Option<Applied> {
     let own = inputs.initiatives.iter().find(|(name, _)| *name == assignment.initiative);
     let custom = own.map(|(name, definition)| custom(name, definition)).transpose();
     let custom = custom

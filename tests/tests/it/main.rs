@@ -23,3 +23,4 @@ mod rescan;
 mod tenants;
 mod verdicts;
 mod watch;
+mod what_if;

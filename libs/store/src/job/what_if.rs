@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use rampart_domain::patch::Operation;
-use rampart_domain::{AssignmentId, ClusterId};
+use rampart_domain::{AssignmentId, ClusterId, Severity};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
@@ -257,8 +257,8 @@ pub struct VerdictMoved {
     pub control_id: String,
     /// Its parameters.
     pub params: Value,
-    /// 1 informational … 5 critical.
-    pub severity: i16,
+    /// The effective one.
+    pub severity: Severity,
     /// The status; `None` where there is no verdict.
     pub from: Option<String>,
     /// The status; `None` where there would be no verdict.
