@@ -35,6 +35,8 @@ async fn settled_tenant(platform: &Platform, name: &str) -> (Client, String) {
     assert!(uploaded.status.success(), "{}", String::from_utf8_lossy(&uploaded.stderr));
     let initiative = json!({ "name": format!("{name}-own"), "title": name, "controls": [{ "id": "k8s.pod.*" }] });
     client.post("/v1/initiatives", &initiative).await;
+    let changes = json!([{ "type": "fix", "control": "k8s.pod.privileged" }]);
+    client.post("/v1/what-if", &json!({ "changes": changes })).await;
     let written = std::fs::read(&file).expect("the collector wrote it");
     (client, first_session(&written))
 }
@@ -68,6 +70,7 @@ async fn own_values(client: &Client, name: &str) -> BTreeMap<&'static str, Strin
         ("scan_id", first(&client.list("/v1/scans").await, "id")),
         ("token_id", first(&client.list("/v1/tokens").await, "id")),
         ("name", format!("{name}-own")),
+        ("what_if_id", first(&client.list("/v1/what-if").await, "id")),
     ])
 }
 

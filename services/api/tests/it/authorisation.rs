@@ -32,6 +32,7 @@ fn path(operation: &Operation, world: &World) -> String {
         .replace("{name}", &world.initiative)
         .replace("{assignment_id}", &world.assignment.to_string())
         .replace("{token_id}", &world.token.to_string())
+        .replace("{what_if_id}", &world.what_if.to_string())
         .replace("{cloud}", "aws");
     assert!(!path.contains('{'), "{path}: say what stands for the parameter");
     if operation.is_list { format!("{path}?limit=100") } else { path }
@@ -49,6 +50,8 @@ fn body(operation: &Operation, world: &World) -> Option<Value> {
         "update_initiative" => Some(json!({"title": "t", "controls": [{"id": "*"}]})),
         "create_assignment" | "update_assignment" => Some(json!({"name": "new", "initiative": "pss-baseline",
             "scope": {"type": "cluster", "cluster_id": world.cluster}})),
+        "start_what_if" => Some(json!({"scope": {"type": "cluster", "cluster_id": world.cluster},
+            "changes": [{"type": "fix", "control": "k8s.pod.privileged"}]})),
         "create_token" => Some(json!({"name": "new", "grants": [{"role": "owner", "scope": {"type": "tenant"}}]})),
         _ if operation.method == Method::GET || operation.method == Method::DELETE => None,
         _ => Some(json!({})),
@@ -168,6 +171,9 @@ async fn what_lies_outside_the_scope_is_not_there() {
     assert_eq!(own["items"][0]["id"], world.other_resource.to_string());
 }
 
+/// Operations that start a job which changes nothing.
+const JOBS: [&str; 1] = ["start_what_if"];
+
 #[tokio::test]
 async fn a_role_allows_what_it_says_and_no_more() {
     let api = start().await;
@@ -177,10 +183,11 @@ async fn a_role_allows_what_it_says_and_no_more() {
     let connectors = token(Role::ConnectorAdmin).await;
     let admin = token(Role::SecurityAdmin).await;
     for operation in operations() {
-        let writes = operation.method != Method::GET;
+        // A job that only reads is for everybody who may read what it tells.
+        let writes = operation.method != Method::GET && !JOBS.contains(&operation.id.as_str());
         let tag = operation.path.split(['/', ':']).nth(2).unwrap();
         let connects = matches!(tag, "connectors" | "scans") || operation.path.contains("/pricings");
-        let findings = matches!(tag, "findings" | "recommendations" | "secure-score" | "compliance")
+        let findings = matches!(tag, "findings" | "recommendations" | "secure-score" | "compliance" | "what-if")
             || operation.id.contains("verdicts");
         let forbidden = [
             ("reader", &reader, writes || tag == "tokens"),
@@ -193,7 +200,7 @@ async fn a_role_allows_what_it_says_and_no_more() {
                 assert_eq!(answered.code(), "forbidden", "{} as {who}", operation.id);
             } else if !writes {
                 let answered = call(&api, &operation, &world, token).await;
-                assert_eq!(answered.status, StatusCode::OK, "{} as {who}: {}", operation.id, answered.text);
+                assert!(answered.status.is_success(), "{} as {who}: {}", operation.id, answered.text);
             }
         }
     }

@@ -12,3 +12,4 @@ mod paging;
 mod problems;
 mod reads;
 mod support;
+mod what_if;

@@ -82,6 +82,7 @@ pub(crate) struct World {
     pub initiative: String,
     pub assignment: Uuid,
     pub token: Uuid,
+    pub what_if: Uuid,
 }
 
 pub(crate) async fn start() -> TestApi {
@@ -208,6 +209,7 @@ impl TestApi {
             initiative,
             assignment: Uuid::nil(),
             token: Uuid::nil(),
+            what_if: Uuid::nil(),
         };
         self.seed(&world, name).await;
         let assignment = json!({"name": format!("{name}-assignment"), "initiative": "rampart-default",
@@ -216,6 +218,8 @@ impl TestApi {
         let token = json!({"name": format!("{name}-token"),
             "grants": [{"role": "security_reader", "scope": {"type": "tenant"}}]});
         world.token = made(self.post("/v1/tokens", &world.owner, token).await);
+        let changes = json!([{"type": "delete", "resource_id": world.resource}]);
+        world.what_if = made(self.post("/v1/what-if", &world.owner, json!({"changes": changes})).await);
         world
     }
 

@@ -28,7 +28,7 @@ fn everything() -> Visible {
     Visible { all: true, ..Visible::default() }
 }
 
-async fn ask(estate: &Estate, visible: &Visible, scope: Value, changes: Vec<Value>) -> Result<Outcome, String> {
+async fn ask(estate: &Estate, visible: &Visible, scope: &Value, changes: &[Value]) -> Result<Outcome, String> {
     let job = estate.ask(JobKind::WhatIf, visible, &json!({"scope": scope, "changes": changes})).await;
     match (job.result, job.error) {
         (Some(result), None) => Ok(serde_json::from_value(result).unwrap()),
@@ -275,7 +275,7 @@ async fn what_is_predicted_is_what_happens() {
             changes.extend(policy.as_ref().map(Policy::asked));
             let what = format!("seed {seed}, round {round}: {}", json!(changes));
             let contents = estate.database.fingerprints(&["jobs", "work"]).await;
-            let outcome = ask(&estate, &everything(), json!({"type": "tenant"}), changes).await;
+            let outcome = ask(&estate, &everything(), &json!({"type": "tenant"}), &changes).await;
             let outcome = outcome.unwrap_or_else(|error| panic!("{what}: {error}"));
             assert_eq!(
                 estate.database.fingerprints(&["jobs", "work"]).await,
@@ -314,10 +314,11 @@ async fn what_waits_for_an_assessment_is_on_both_sides() {
     let automount = !model.config(&account)["automountServiceAccountToken"].as_bool().unwrap();
     let change = json!({"type": "merge_patch", "resource_id": model.id(&account),
                         "patch": {"automountServiceAccountToken": automount}});
-    let early = ask(&estate, &everything(), json!({"type": "tenant"}), vec![change.clone()]).await.unwrap();
+    let tenant = json!({"type": "tenant"});
+    let early = ask(&estate, &everything(), &tenant, std::slice::from_ref(&change)).await.unwrap();
     assert_eq!(early.unsettled, 1);
     estate.assess().await;
-    let settled = ask(&estate, &everything(), json!({"type": "tenant"}), vec![change]).await.unwrap();
+    let settled = ask(&estate, &everything(), &tenant, &[change]).await.unwrap();
     assert_eq!(settled.unsettled, 0);
     assert!(!predicted(&settled).is_empty(), "the change changes something");
     assert_eq!(predicted(&early), predicted(&settled));
@@ -333,15 +334,15 @@ async fn a_caller_changes_and_sees_what_lies_in_its_scope() {
     let visible = Visible { namespace_clusters: vec![cluster], namespaces: vec!["a".into()], ..Visible::default() };
     let deployment =
         |ns: &str| model.of(Kind::K8sDeployment).into_iter().find(|id| id.contains(&format!("/{ns}/"))).unwrap();
-    let tenant = || json!({"type": "tenant"});
+    let tenant = json!({"type": "tenant"});
     let to = |native: &str| {
         json!({"type": "merge_patch", "resource_id": model.id(native),
                "patch": {"spec": {"template": {"spec": {"hostPID": true}}}}})
     };
-    let refused = ask(&estate, &visible, tenant(), vec![to(&deployment("b"))]).await.unwrap_err();
+    let refused = ask(&estate, &visible, &tenant, &[to(&deployment("b"))]).await.unwrap_err();
     assert_eq!(refused, "/changes/0/resource_id: there is no such resource");
     let role = model.of(Kind::K8sClusterRole)[0].clone();
-    assert!(ask(&estate, &visible, tenant(), vec![to(&role)]).await.is_err(), "a cluster role lies in no namespace");
+    assert!(ask(&estate, &visible, &tenant, &[to(&role)]).await.is_err(), "a cluster role lies in no namespace");
     let fix = json!({"type": "fix", "control": PRIVILEGED});
     let unassign = {
         let mut tx = estate.store.tenant(estate.tenant).await.unwrap();
@@ -349,14 +350,14 @@ async fn a_caller_changes_and_sees_what_lies_in_its_scope() {
         json!({"type": "unassign", "assignment_id": own.id})
     };
     for changes in [vec![to(&deployment("a"))], vec![fix], vec![unassign]] {
-        let outcome = ask(&estate, &visible, tenant(), changes.clone()).await.unwrap();
+        let outcome = ask(&estate, &visible, &tenant, &changes).await.unwrap();
         let lists = [&outcome.newly_failing, &outcome.newly_passing, &outcome.otherwise];
         let seen: Vec<_> = lists.into_iter().flat_map(|list| &list.items).collect();
         assert!(!seen.is_empty(), "{changes:?}");
         assert!(seen.iter().all(|it| it.resource.namespace.as_deref() == Some("a")), "{seen:?}");
         assert!(outcome.fixes.items.iter().all(|fix| fix.status.as_deref() == Some("healthy")), "{:?}", outcome.fixes);
         let narrow = json!({"type": "namespace", "cluster_id": cluster, "namespace": "a"});
-        let same = ask(&estate, &everything(), narrow, changes).await.unwrap();
+        let same = ask(&estate, &everything(), &narrow, &changes).await.unwrap();
         assert_eq!(
             (predicted(&same), same.score, same.controls),
             (predicted(&outcome), outcome.score, outcome.controls)
@@ -371,7 +372,7 @@ async fn what_cannot_be_done_is_said_and_what_no_patch_does_is_assumed() {
     estate.assess().await;
     let deployment = model.of(Kind::K8sDeployment)[0].clone();
     let pod = model.of(Kind::K8sPod)[0].clone();
-    let tenant = || json!({"type": "tenant"});
+    let tenant = json!({"type": "tenant"});
     let patch = |operations: Value| json!({"type": "patch", "resource_id": model.id(&deployment), "patch": operations});
     let test = json!({"op": "test", "path": "/spec/replicas", "value": 1});
     for (change, why) in [
@@ -384,14 +385,14 @@ async fn what_cannot_be_done_is_said_and_what_no_patch_does_is_assumed() {
         (json!({"type": "delete", "resource_id": model.id(&pod)}), "would make it anew"),
         (json!({"type": "fix", "control": "none"}), "/changes/0/control"),
         (json!({"type": "unassign", "assignment_id": Uuid::nil()}), "/changes/0/assignment_id"),
-        (json!({"type": "assign", "initiative": "none", "scope": tenant()}), "no assignment of `none`"),
+        (json!({"type": "assign", "initiative": "none", "scope": tenant}), "no assignment of `none`"),
     ] {
-        let error = ask(&estate, &everything(), tenant(), vec![change.clone()]).await.unwrap_err();
+        let error = ask(&estate, &everything(), &tenant, &[change.clone()]).await.unwrap_err();
         assert!(error.contains(why), "{change}: {error}");
     }
     let namespace = model.of(Kind::K8sNamespace)[0].clone();
     let gone = json!({"type": "delete", "resource_id": model.id(&namespace)});
-    let outcome = ask(&estate, &everything(), tenant(), vec![gone]).await.unwrap();
+    let outcome = ask(&estate, &everything(), &tenant, &[gone]).await.unwrap();
     let ended: Vec<_> = outcome.otherwise.items.iter().filter(|it| it.to.is_none()).collect();
     assert!(ended.iter().any(|it| it.resource.id == model.id(&deployment)), "a namespace goes with what lies in it");
 
@@ -405,7 +406,7 @@ async fn what_cannot_be_done_is_said_and_what_no_patch_does_is_assumed() {
     let found = verdicts.iter().find(|((_, control, _), status)| *status == "unhealthy" && without_patch(control));
     let ((resource, control, _), _) = found.unwrap();
     let fix = json!({"type": "fix", "control": control, "resources": [resource]});
-    let outcome = ask(&estate, &everything(), tenant(), vec![fix]).await.unwrap();
+    let outcome = ask(&estate, &everything(), &tenant, &[fix]).await.unwrap();
     let told: Vec<Value> = outcome.fixes.items.iter().map(|fix| json!(fix)).collect();
     let expected = json!({"change": 0, "control_id": control, "resource_id": resource, "method": "assumed",
                           "status": "healthy"});

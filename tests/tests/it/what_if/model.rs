@@ -152,35 +152,35 @@ impl<'e> Model<'e> {
                 let context =
                     json!({"privileged": rng.random_bool(0.5), "allowPrivilegeEscalation": rng.random_bool(0.5)});
                 let path = "/spec/template/spec/containers/0/securityContext";
-                self.patch(&deployment, json!([{"op": "add", "path": path, "value": context}]))
+                self.patch(&deployment, &json!([{"op": "add", "path": path, "value": context}]))
             }
             1 => {
                 let spec = json!({"hostNetwork": rng.random_bool(0.5), "hostPID": rng.random_bool(0.5)});
-                self.merge(&deployment, json!({"spec": {"template": {"spec": spec}}}))
+                self.merge(&deployment, &json!({"spec": {"template": {"spec": spec}}}))
             }
             2 => {
                 let sidecar =
                     json!({"name": "side", "image": "registry.example/side", "securityContext": {"privileged": true}});
                 let path = "/spec/template/spec/containers/-";
-                self.patch(&deployment, json!([{"op": "add", "path": path, "value": sidecar}]))
+                self.patch(&deployment, &json!([{"op": "add", "path": path, "value": sidecar}]))
             }
             3 => {
                 let label = ["one", "other"][rng.random_range(0..2)];
-                self.merge(&deployment, json!({"spec": {"template": {"metadata": {"labels": {"app": label}}}}}))
+                self.merge(&deployment, &json!({"spec": {"template": {"metadata": {"labels": {"app": label}}}}}))
             }
             4 => {
                 let account = self.of(Kind::K8sServiceAccount).choose(rng).unwrap().clone();
-                self.merge(&account, json!({"automountServiceAccountToken": rng.random_bool(0.5)}))
+                self.merge(&account, &json!({"automountServiceAccountToken": rng.random_bool(0.5)}))
             }
             5 => {
                 let role = self.of(Kind::K8sClusterRole)[0].clone();
                 let verbs = [json!(["create"]), json!(["*"]), json!(["get"])].choose(rng).unwrap().clone();
-                self.patch(&role, json!([{"op": "replace", "path": "/rules/0/verbs", "value": verbs}]))
+                self.patch(&role, &json!([{"op": "replace", "path": "/rules/0/verbs", "value": verbs}]))
             }
             6 => {
                 let binding = self.of(Kind::K8sClusterRoleBinding)[0].clone();
                 let ns = ["a", "b"][rng.random_range(0..2)];
-                self.patch(&binding, json!([{"op": "replace", "path": "/subjects/0/namespace", "value": ns}]))
+                self.patch(&binding, &json!([{"op": "replace", "path": "/subjects/0/namespace", "value": ns}]))
             }
             7 => {
                 let going = [Kind::K8sNetworkPolicy, Kind::K8sDeployment].choose(rng).unwrap();
@@ -200,15 +200,15 @@ impl<'e> Model<'e> {
         }
     }
 
-    fn patch(&mut self, native: &str, operations: Value) -> Value {
+    fn patch(&mut self, native: &str, operations: &Value) -> Value {
         let parsed: Vec<Operation> = serde_json::from_value(operations.clone()).unwrap();
         patch::apply(&mut self.resources.get_mut(native).unwrap().config, &parsed).unwrap();
         self.changed(native);
         json!({"type": "patch", "resource_id": self.id(native), "patch": operations})
     }
 
-    fn merge(&mut self, native: &str, merge: Value) -> Value {
-        patch::merge(&mut self.resources.get_mut(native).unwrap().config, &merge);
+    fn merge(&mut self, native: &str, merge: &Value) -> Value {
+        patch::merge(&mut self.resources.get_mut(native).unwrap().config, merge);
         self.changed(native);
         json!({"type": "merge_patch", "resource_id": self.id(native), "patch": merge})
     }

@@ -10,7 +10,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::hypothesis::{Hypothesis, has_another_template};
-use super::{Question, aside, policies, refused};
+use super::{Question, aside, refused};
 use crate::assess::BATCH;
 use crate::job::JobError;
 use crate::policy::Policy;
@@ -116,7 +116,7 @@ impl Changing {
         let mut children = verdict::children(tx, &owners).await?;
         self.hypothesis.impose(&mut children);
         for (before, after) in rolling {
-            self.hypothesis.follow(before, after, &children);
+            self.hypothesis.follow(unit, before, after, &children);
         }
         Ok(())
     }
@@ -165,7 +165,7 @@ impl Changing {
         control: &str,
         resources: Option<&[Uuid]>,
     ) -> Result<(), JobError> {
-        if !policies::exists(&question.desk.knowledge.engine, control) {
+        if question.desk.knowledge.engine.version(control).is_none() {
             return Err(refused(index, "/control", "there is no such control"));
         }
         let ids = match resources {

@@ -36,14 +36,14 @@ impl Hypothesis {
         self.resources.len()
     }
 
-    /// Whether anything would differ but policies.
+    /// Whether every resource would be as it is.
     pub(super) fn is_empty(&self) -> bool {
-        self.resources.is_empty() && self.assumed.is_empty()
+        self.resources.is_empty()
     }
 
     /// Makes resources what they would be, and takes away what would be gone.
     pub(super) fn impose(&self, resources: &mut Vec<StoredResource>) {
-        if self.resources.is_empty() {
+        if self.is_empty() {
             return;
         }
         resources.retain_mut(|resource| match self.resources.get(&resource.id) {
@@ -78,11 +78,11 @@ impl Hypothesis {
     }
 
     /// Makes a workload's pods, and the replica sets and jobs between, what its new template makes of them.
-    pub(super) fn follow(&mut self, before: &StoredResource, after: &Value, children: &[StoredResource]) {
+    pub(super) fn follow(&mut self, unit: UnitId, before: &StoredResource, after: &Value, children: &[StoredResource]) {
         for child in children.iter().filter(|child| child.owner_id == Some(before.id)) {
             let config = followed(before, after, child);
-            // A template that fits no pod is no change of the pod.
-            let _ = self.set(child, config);
+            // What a template makes of a pod is an object, and who the pod is does not come from it.
+            let _ = self.change(unit, child, config);
         }
     }
 

@@ -2,7 +2,6 @@ use std::collections::HashMap;
 
 use rampart_content::Catalogue;
 use rampart_domain::{AssignmentId, UnitId};
-use rampart_posture::Engine;
 use rampart_store::assignment::{self, Assignment};
 use rampart_store::job::what_if::{Assigned, Change};
 use rampart_store::verdict::{self, AssignmentRow, CheckIdentity, PolicyInputs, UnitPlace};
@@ -191,9 +190,4 @@ impl Checks {
         }
         given
     }
-}
-
-/// Whether a control of the catalogue is one of the engine's, so that it can be judged at all.
-pub(super) fn exists(engine: &Engine, control: &str) -> bool {
-    engine.version(control).is_some()
 }

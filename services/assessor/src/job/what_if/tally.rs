@@ -29,6 +29,8 @@ pub(super) struct Difference {
     pub(super) units: usize,
     pub(super) unsettled: usize,
     pub(super) judged: usize,
+    /// What was taken in by [`Difference::end`]; several owners may lead to it.
+    ended: HashSet<Uuid>,
     /// Resources whose fixes are told of.
     pub(super) fixed: HashSet<Uuid>,
     /// Their worst verdicts with the changes, by control.
@@ -102,7 +104,10 @@ impl Difference {
     }
 
     /// Takes in something that has stored verdicts and would have none on either side.
-    pub(super) fn end(&mut self, policies: &Policies, stored: &Before) {
+    pub(super) fn end(&mut self, policies: &Policies, id: Uuid, stored: &Before) {
+        if !self.ended.insert(id) {
+            return;
+        }
         self.before.replace(policies.groups(), &stored.counted(), &[]);
         self.after.replace(policies.groups(), &stored.counted(), &[]);
     }

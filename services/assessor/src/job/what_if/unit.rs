@@ -187,8 +187,8 @@ impl Look {
             let own = stored.entry(finding.resource_id).or_default();
             own.add(&finding).map_err(rampart_store::StoreError::from)?;
         }
-        for id in ended.iter().filter_map(|id| stored.get(id)) {
-            difference.end(&question.policies, id);
+        for (id, own) in ended.iter().filter_map(|id| Some((*id, stored.get(id)?))) {
+            difference.end(&question.policies, id, own);
         }
         let (mut then, mut with) = (judged.clone(), children.clone());
         self.hypothesis.impose(&mut then);
