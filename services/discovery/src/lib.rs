@@ -203,7 +203,9 @@ async fn handle(discovery: &Discovery, lease: Lease, cancel: CancellationToken) 
             }
             Ok(())
         }
-        WorkKind::Assess | WorkKind::Watch => Err(format!("`{}` is not done here", lease.kind.as_str()).into()),
+        WorkKind::Assess | WorkKind::Job | WorkKind::Watch => {
+            Err(format!("`{}` is not done here", lease.kind.as_str()).into())
+        }
     }
 }
 
