@@ -122,7 +122,7 @@ impl ParameterType {
             Self::String => "string",
             Self::Integer => "whole number",
             Self::Boolean => "true or false",
-            Self::KubernetesVersion => "Kubernetes version: latest, or v1.0 to v1.36",
+            Self::KubernetesVersion => "Kubernetes version: latest, or v1.0 to v1.38",
         }
     }
 }

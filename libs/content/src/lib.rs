@@ -24,5 +24,5 @@ pub use error::{ContentError, Problem};
 pub use framework::{Assessment, Framework, ReferenceField, Requirement, UnknownReferenceField};
 pub use group::ScoreGroup;
 pub use initiative::{Choice, Initiative, handed_on};
-pub use variant::{Guard, KindSelector, Needs, Neighbour, Variant, Within};
+pub use variant::{Guard, KindSelector, Needs, Neighbour, Through, Variant, Within};
 pub use version::{NEWEST_MINOR, minor_version};

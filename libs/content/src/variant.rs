@@ -107,9 +107,44 @@ pub struct Neighbour {
     /// CEL string over the judged object: keeps only the resource of that name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// By way of what the judged resource has to do with it; `None` when lying near is enough.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub through: Option<Through>,
     /// Whether an incomplete listing makes the verdict unknown.
     #[serde(default = "yes")]
     pub complete: bool,
+}
+
+/// What connects a judged resource with those neighbours that can matter to it. A change of any other is not followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Through {
+    /// The service account under which the judged workload runs: the account itself, bindings that name it (or all
+    /// accounts) as a subject, roles that such a binding refers to.
+    Account,
+    /// The judged binding refers to the role.
+    Binding,
+}
+
+impl Through {
+    /// Whether neighbours of this kind can be connected so.
+    pub const fn connects(self, kind: Kind) -> bool {
+        match kind {
+            Kind::K8sRole | Kind::K8sClusterRole => true,
+            Kind::K8sServiceAccount | Kind::K8sRoleBinding | Kind::K8sClusterRoleBinding => {
+                matches!(self, Self::Account)
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether resources of this kind can be judged so.
+    pub const fn judges(self, kind: Kind) -> bool {
+        match self {
+            Self::Account => kind.is_workload(),
+            Self::Binding => matches!(kind, Kind::K8sRoleBinding | Kind::K8sClusterRoleBinding),
+        }
+    }
 }
 
 const fn yes() -> bool {

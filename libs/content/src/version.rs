@@ -1,5 +1,5 @@
 /// The newest Kubernetes minor version whose rules are known.
-pub const NEWEST_MINOR: u32 = 36;
+pub const NEWEST_MINOR: u32 = 38;
 
 /// The minor version that `text` names: `latest` or `v1.N` without leading zeros, up to the newest known.
 pub fn minor_version(text: &str) -> Option<u32> {
@@ -23,8 +23,8 @@ mod tests {
         assert_eq!(minor_version("latest"), Some(NEWEST_MINOR));
         assert_eq!(minor_version("v1.0"), Some(0));
         assert_eq!(minor_version("v1.25"), Some(25));
-        assert_eq!(minor_version("v1.36"), Some(NEWEST_MINOR));
-        for text in ["", "1.25", "v1.025", "v1.37", "v1.+5", "v1.", "v2.0", "v1.25.3", "Latest"] {
+        assert_eq!(minor_version("v1.38"), Some(NEWEST_MINOR));
+        for text in ["", "1.25", "v1.025", "v1.39", "v1.+5", "v1.", "v2.0", "v1.25.3", "Latest"] {
             assert_eq!(minor_version(text), None, "{text}");
         }
     }

@@ -1,13 +1,10 @@
-use rampart_content::{Control, Variant, Within};
+use rampart_content::{Control, Variant};
 use rampart_domain::ConfigHash;
 
 use crate::cel::{self, Names, Program, Reads, SyntaxError, Variable};
 use crate::element::{self, Elements};
 use crate::engine::{CompileProblem, Compiled, CompiledNeighbour, CompiledVariant};
 use crate::pointer::{Pattern, Root};
-
-/// How controls name the service account of a pod: who is judged by it, an edge of the graph tells.
-const ACCOUNT_OF_POD: &str = "pod.?serviceAccountName.orValue(pod.?serviceAccount.orValue('default'))";
 
 /// Compiles a control, or adds what is wrong with it to `problems`.
 pub(crate) fn control(control: &Control, version: ConfigHash, problems: &mut Vec<CompileProblem>) -> Option<Compiled> {
@@ -183,7 +180,7 @@ impl Compiler<'_> {
                 kinds: neighbour.kinds.iter().flat_map(|selector| selector.kinds()).collect(),
                 within: neighbour.r#in,
                 name,
-                of_account: neighbour.r#in == Within::Namespace && neighbour.name.as_deref() == Some(ACCOUNT_OF_POD),
+                through: neighbour.through,
                 complete: neighbour.complete,
             });
         }

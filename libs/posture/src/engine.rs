@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use indexmap::IndexMap;
-use rampart_content::{Catalogue, Control, Parameter, Within};
+use rampart_content::{Catalogue, Control, Parameter, Through, Within};
 use rampart_domain::{ConfigHash, Kind, Severity};
 
 use crate::cel::Program;
@@ -70,8 +70,7 @@ pub(crate) struct CompiledNeighbour {
     pub(crate) kinds: Vec<Kind>,
     pub(crate) within: Within,
     pub(crate) name: Option<Program>,
-    /// Whether it is the pod's service account and nothing else.
-    pub(crate) of_account: bool,
+    pub(crate) through: Option<Through>,
     pub(crate) complete: bool,
 }
 
@@ -104,8 +103,8 @@ pub struct Dependent<'e> {
     pub judged: &'e [Kind],
     /// How far from the changed resource the judged ones may be.
     pub within: Within,
-    /// Whether only those are judged by it that use it as their service account.
-    pub of_account: bool,
+    /// By way of what they are judged by it; `None` for whatever lies near enough.
+    pub through: Option<Through>,
 }
 
 impl Engine {
@@ -143,9 +142,9 @@ impl Engine {
     pub fn dependents(&self, kind: Kind) -> impl Iterator<Item = Dependent<'_>> {
         self.variants().flat_map(move |(control_id, variant)| {
             let looks = variant.neighbours.iter().filter(|n| n.kinds.contains(&kind));
-            let ways: BTreeSet<(Within, bool)> = looks.map(|n| (n.within, n.of_account)).collect();
+            let ways: BTreeSet<(Within, Option<Through>)> = looks.map(|n| (n.within, n.through)).collect();
             let judged = &*variant.kinds;
-            ways.into_iter().map(move |(within, of_account)| Dependent { control_id, judged, within, of_account })
+            ways.into_iter().map(move |(within, through)| Dependent { control_id, judged, within, through })
         })
     }
 

@@ -8,6 +8,7 @@ mod check;
 mod input;
 mod inventory;
 mod stored;
+mod subject;
 mod write;
 
 pub use bitmap::Bitmap;
@@ -20,6 +21,7 @@ pub use inventory::{
     StoredResource, children, existing, extent, neighbours, resource_page, resources_by_id, users_of_accounts,
 };
 pub use stored::{StoredFinding, StoredPack, counters, findings_of, packs_of, packs_of_unit};
+pub use subject::{Subject, binders, subjects};
 pub use write::{
     CountDelta, FindingPlace, FindingWrite, PackWrite, ScoreDelta, VerdictWrite, clear_dirty, rebuild_counters,
     set_assessed, write,

@@ -14,7 +14,7 @@ use crate::counting::{Counting, Groups};
 use crate::diff::{self, Before};
 use crate::policy::Policy;
 use crate::world::World;
-use crate::{Knowledge, edges, judge, targets, world};
+use crate::{Knowledge, edges, judge, rights, targets, world};
 
 /// Resources judged and written at once.
 pub(crate) const BATCH: usize = 1_000;
@@ -97,7 +97,9 @@ impl<'a> Run<'a> {
         policy.set_ordinals(&ordinals);
         let groups = groups(&mut tx, knowledge).await?;
         let judged = policy.judged_kinds();
-        let mut targets = targets::of_dirty(&mut tx, &knowledge.engine, (unit, &place), &policy, &dirty).await?;
+        let bindings = rights::bindings_of(&mut tx, unit, &dirty, |_| {}).await?;
+        let at = (unit, &place);
+        let mut targets = targets::of_dirty(&mut tx, &knowledge.engine, at, &policy, &dirty, &bindings).await?;
         let catalogue_moved = stored.as_ref().is_some_and(|stored| stored.get(..16) != policy.inputs.get(..16));
         // Deltas need counters that they continue; without an assessment before, or after a join of two units, set anew.
         let recount = full && (stored.is_none() || catalogue_moved);

@@ -39,9 +39,8 @@ pub(crate) async fn derive(store: &Store, lease: &Lease, unit: UnitId, ids: &[Uu
 
     let mut own = Vec::new();
     for resource in &changed {
-        let native = NativeId::new(resource.native_id.as_str());
         let owner = resource.owner_id.and_then(|owner| owners.get(&owner));
-        let edges = rampart_graph::derive(&node(resource, &native, owner));
+        let edges = of(resource, owner);
         own.extend(edges.into_iter().filter(|e| e.kind != EdgeKind::Contains).map(|e| write(resource.id, e)));
     }
     let from_selectors = selected(&selectors, &beside.iter().collect::<Vec<_>>());
@@ -55,6 +54,12 @@ pub(crate) async fn derive(store: &Store, lease: &Lease, unit: UnitId, ids: &[Uu
     edge::replace(&mut tx, unit, Ends::From(&ids_of(&selectors)), &selects, &from_selectors).await?;
     edge::replace(&mut tx, unit, Ends::To(&ids_of(&workloads)), &selects, &to_workloads).await?;
     tx.commit().await
+}
+
+/// The edges that a resource alone determines.
+pub(crate) fn of(resource: &StoredResource, owner: Option<&NativeId>) -> Vec<Edge> {
+    let native = NativeId::new(resource.native_id.as_str());
+    rampart_graph::derive(&node(resource, &native, owner))
 }
 
 fn namespaces(resources: &[&StoredResource]) -> Vec<String> {

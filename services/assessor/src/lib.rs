@@ -14,6 +14,7 @@ mod edges;
 mod job;
 mod judge;
 mod policy;
+mod rights;
 mod targets;
 mod world;
 

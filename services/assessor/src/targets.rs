@@ -8,6 +8,7 @@ use rampart_store::{StoreError, TenantTx};
 use uuid::Uuid;
 
 use crate::policy::Policy;
+use crate::rights::{Bindings, Rights};
 
 /// What must be judged again, and why.
 #[derive(Default)]
@@ -27,18 +28,19 @@ struct Area {
     region: Option<String>,
 }
 
-/// Follows what changed to everything whose verdicts may differ.
+/// Follows what changed to everything whose verdicts may differ; `bindings` are those among what changed.
 pub(crate) async fn of_dirty(
     tx: &mut TenantTx,
     engine: &Engine,
     (unit, place): (UnitId, &UnitPlace),
     policy: &Policy,
     dirty: &[DirtyRow],
+    bindings: &Bindings,
 ) -> Result<Targets, StoreError> {
     let (judged, controls) = (policy.judged_kinds(), policy.controls());
     let mut targets = Targets::default();
     let mut areas: HashMap<Area, Cause> = HashMap::new();
-    let (mut accounts, mut users): (Vec<Uuid>, BTreeSet<Kind>) = Default::default();
+    let mut rights = Rights::default();
     for row in dirty {
         let news = row.news();
         let itself = matches!(news, News::Resource(_));
@@ -60,9 +62,7 @@ pub(crate) async fn of_dirty(
             News::Coverage | News::Account => {}
         }
         for dependent in engine.dependents(row.kind).filter(|dependent| controls.contains(dependent.control_id)) {
-            if itself && dependent.of_account {
-                accounts.push(row.resource_id);
-                users.extend(dependent.judged);
+            if itself && rights.take(row, &dependent, bindings) {
                 continue;
             }
             let (namespace, region) = match dependent.within {
@@ -80,14 +80,7 @@ pub(crate) async fn of_dirty(
             targets.judge.entry(id).or_insert(cause);
         }
     }
-    accounts.dedup();
-    let users: Vec<Kind> = users.into_iter().collect();
-    let namespaces: BTreeSet<&str> = dirty
-        .iter()
-        .filter(|row| row.kind == Kind::K8sServiceAccount)
-        .filter_map(|row| row.namespace.as_deref())
-        .collect();
-    for id in verdict::users_of_accounts(tx, unit, &users, &accounts, &Vec::from_iter(namespaces)).await? {
+    for id in rights.follow(tx, unit, bindings).await? {
         targets.judge.entry(id).or_insert(Cause::Neighbour);
     }
     Ok(targets)

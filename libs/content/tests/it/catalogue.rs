@@ -180,10 +180,10 @@ fn an_initiative_hands_its_parameters_on() {
     let of = |field: &str, message: &str| [format!("initiatives/own.yaml: {field}: {message}")];
     let place = "controls.0.params.at";
     assert_eq!(with("{}", "$version"), of(place, "the initiative has no parameter `version`"));
-    assert_eq!(with("{}", "v1.99"), of(place, "is not a Kubernetes version: latest, or v1.0 to v1.36"));
+    assert_eq!(with("{}", "v1.99"), of(place, "is not a Kubernetes version: latest, or v1.0 to v1.38"));
     assert_eq!(with(version, "v1.30"), of("parameters.version", "is handed on to no control"));
     let text = "{ version: { type: string, default: v1.30, description: V. } }";
-    let message = "parameter `version` of the initiative is not a Kubernetes version: latest, or v1.0 to v1.36";
+    let message = "parameter `version` of the initiative is not a Kubernetes version: latest, or v1.0 to v1.38";
     assert_eq!(with(text, "$version"), of(place, message));
     let sound = initiative(version, "$version");
     let dir = folder(&[("controls/test/widget/open.yaml", &control), ("initiatives/own.yaml", &sound)]);

@@ -41,6 +41,8 @@ pub(crate) use inputs::{Admission, Variables};
 pub(crate) use ir::{Program, Reads, Slot, Variable};
 pub(crate) use lower::compile;
 pub(crate) use names::{Member, Names, Vocabulary};
+pub(crate) use patterns::{Syntax, compile as compile_pattern, with as with_pattern};
 #[cfg(test)]
 pub(crate) use quantity::parse as parse_quantity;
+pub(crate) use re2::translate as translate_re2;
 pub(crate) use value::{Text, Val};

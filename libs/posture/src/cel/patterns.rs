@@ -19,7 +19,7 @@ thread_local! {
 
 /// How a pattern is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Syntax {
+pub(crate) enum Syntax {
     /// As the `regex` crate reads it: controls.
     Own,
     /// As RE2 reads it: policies of Kubernetes.
@@ -27,7 +27,7 @@ pub(super) enum Syntax {
 }
 
 /// Compiles a pattern.
-pub(super) fn compile(pattern: &str, syntax: Syntax) -> Result<Regex, regex::Error> {
+pub(crate) fn compile(pattern: &str, syntax: Syntax) -> Result<Regex, regex::Error> {
     let translated;
     let pattern = match syntax {
         Syntax::Own => pattern,
@@ -40,7 +40,7 @@ pub(super) fn compile(pattern: &str, syntax: Syntax) -> Result<Regex, regex::Err
 }
 
 /// Uses a pattern, kept from last time or compiled; `None` when it is malformed or too large.
-pub(super) fn with<T>(pattern: &str, syntax: Syntax, then: impl FnOnce(&Regex) -> T) -> Option<T> {
+pub(crate) fn with<T>(pattern: &str, syntax: Syntax, then: impl FnOnce(&Regex) -> T) -> Option<T> {
     COMPILED.with(|compiled| {
         let mut compiled = compiled[syntax as usize].borrow_mut();
         if let Some(known) = compiled.get(pattern) {

@@ -2,7 +2,7 @@
 //! brace, a bracket in a class, or a quoted part stand for themselves where RE2 lets them.
 
 /// The pattern in the syntax of the `regex` crate. A malformed pattern stays malformed.
-pub(super) fn translate(pattern: &str) -> String {
+pub(crate) fn translate(pattern: &str) -> String {
     let mut translated = String::with_capacity(pattern.len() + 16);
     let mut rest = pattern;
     while let Some(c) = rest.chars().next() {

@@ -16,8 +16,19 @@ mod request;
 pub mod validation;
 
 pub use inventory::Inventory;
+use regex::Regex;
 pub use request::{RequestError, review_request};
 use serde_json::Value;
+
+use crate::cel::{Syntax, compile_pattern};
+
+/// Compiles a pattern as Kubernetes and Gatekeeper read it: RE2.
+///
+/// # Errors
+/// It is malformed or too large.
+pub fn pattern(text: &str) -> Result<Regex, regex::Error> {
+    compile_pattern(text, Syntax::Re2)
+}
 
 /// What happens to the object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

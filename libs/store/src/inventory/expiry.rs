@@ -22,7 +22,7 @@ pub async fn expire(store: &Store, intervals: u32, now: DateTime<Utc>) -> Result
                      order by c.connector_id, c.scope, c.kind limit $4 for update of c skip locked)
                  update coverage c set expired = true from old
                  where c.tenant_id = $1 and c.connector_id = old.connector_id and c.scope = old.scope and c.kind = old.kind
-                 returning c.kind, c.cluster_id, c.account, c.region",
+                 returning c.kind, c.cluster_id, c.cloud, c.account, c.region",
                 tenant.0,
                 now,
                 i32::try_from(intervals).unwrap_or(i32::MAX / 1440),
@@ -31,8 +31,8 @@ pub async fn expire(store: &Store, intervals: u32, now: DateTime<Utc>) -> Result
             .fetch_all(tx.conn())
             .await?;
             for row in &rows {
-                let (account, region) = (row.account.as_deref(), row.region.as_deref());
-                mark_coverage_change(&mut tx, &row.kind, row.cluster_id, account, region).await?;
+                let place = (row.cloud.as_str(), row.account.as_deref(), row.region.as_deref());
+                mark_coverage_change(&mut tx, &row.kind, row.cluster_id, place).await?;
             }
             tx.commit().await?;
             expired += rows.len() as u64;

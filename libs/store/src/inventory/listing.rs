@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
-use rampart_domain::{CoverageState, Gap, Kind, Scope};
+use rampart_domain::{CoverageState, Gap, Kind, Scope, UnitId};
 use uuid::Uuid;
 
 use super::{Source, apply::close_versions, cluster::retire_cluster, order};
@@ -50,8 +50,9 @@ pub async fn finish_listing(tx: &mut TenantTx, end: &ListingEnd) -> Result<u64, 
         Ending::Incomplete(_) => 0,
     };
     if record_coverage(tx, end).await? {
-        let (_, account, region) = &end.place;
-        mark_coverage_change(tx, end.kind.as_str(), end.cluster, account.as_deref(), region.as_deref()).await?;
+        let (cloud, account, region) = &end.place;
+        let place = (cloud.as_str(), account.as_deref(), region.as_deref());
+        mark_coverage_change(tx, end.kind.as_str(), end.cluster, place).await?;
     }
     Ok(removed)
 }
@@ -178,25 +179,32 @@ async fn record_coverage(tx: &mut TenantTx, end: &ListingEnd) -> Result<bool, St
     Ok(before.is_none_or(|row| row.state != state.as_str() || (row.expired && state.is_whole())))
 }
 
-/// Every unit that lies in the scope looks at the kind again.
+/// Every unit that lies in the scope looks at the kind again: the cluster, or the account and the clusters of its region.
+/// `place` is cloud, account and region.
 pub(super) async fn mark_coverage_change(
     tx: &mut TenantTx,
     kind: &str,
     cluster: Option<Uuid>,
-    account: Option<&str>,
-    region: Option<&str>,
+    (cloud, account, region): (&str, Option<&str>, Option<&str>),
 ) -> Result<(), StoreError> {
     let tenant = tx.tenant_uuid();
     let units = match cluster {
         Some(cluster) => vec![cluster],
         None => {
+            let own = UnitId::account(tx.tenant(), cloud.parse()?, account.unwrap_or_default());
             sqlx::query_scalar!(
-                r#"select distinct unit_id from resources
-                   where tenant_id = $1 and account = $2 and ($3::text is null or region = $3 or $3 = 'global')
-                     and kind not like 'k8s.%' and kind <> 'image.running' order by unit_id"#,
+                r#"select $4::uuid as "unit!" where exists (
+                       select from resources r where r.tenant_id = $1 and r.unit_id = $4)
+                   union all
+                   select cluster_id from clusters
+                   where tenant_id = $1 and account = $2 and cloud = $5 and gone_at is null
+                     and ($3::text is null or region = $3 or $3 = 'global')
+                   order by 1"#,
                 tenant,
                 account,
-                region
+                region,
+                own.0,
+                cloud
             )
             .fetch_all(tx.conn())
             .await?

@@ -57,7 +57,7 @@ struct InitiativeView {
 #[derive(Debug, Serialize, ToSchema)]
 struct InitiativeParameter {
     /// What it may hold, in words.
-    #[schema(example = "Kubernetes version: latest, or v1.0 to v1.36")]
+    #[schema(example = "Kubernetes version: latest, or v1.0 to v1.38")]
     r#type: &'static str,
     default: Value,
     description: String,

@@ -1,6 +1,6 @@
 //! Suites in the format of Gatekeeper's `gator verify`.
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de};
 use serde_json::Value;
 
 /// A file of tests. Paths in it are relative to it.
@@ -15,7 +15,7 @@ pub(super) struct Suite {
 /// A template with a constraint, and objects to try them on.
 #[derive(Debug, Deserialize)]
 pub(super) struct Test {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "name")]
     pub(super) name: String,
     #[serde(default)]
     pub(super) template: String,
@@ -33,7 +33,7 @@ pub(super) struct Test {
 /// One object with what is to be said of it.
 #[derive(Debug, Deserialize)]
 pub(super) struct Case {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "name")]
     pub(super) name: String,
     #[serde(default)]
     pub(super) object: String,
@@ -52,9 +52,19 @@ pub(super) struct Assertion {
     /// `yes` (at least one), `no` (none) or how many exactly; `yes` when absent.
     #[serde(default)]
     violations: Option<Value>,
-    /// Regular expression.
+    /// Regular expression, as RE2 reads it.
     #[serde(default)]
     message: Option<String>,
+}
+
+/// A name, which YAML may have taken for a number or a boolean.
+fn name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    match Value::deserialize(deserializer)? {
+        Value::String(name) => Ok(name),
+        Value::Null => Ok(String::new()),
+        value @ (Value::Bool(_) | Value::Number(_)) => Ok(value.to_string()),
+        other => Err(de::Error::custom(format!("a name is a text, not {other}"))),
+    }
 }
 
 impl Assertion {
@@ -63,7 +73,7 @@ impl Assertion {
     /// # Errors
     /// What was wanted and what was found.
     pub(super) fn check(&self, messages: &[String]) -> Result<(), String> {
-        let pattern = self.message.as_deref().map(regex::Regex::new).transpose();
+        let pattern = self.message.as_deref().map(rampart_posture::policy::pattern).transpose();
         let pattern = pattern.map_err(|error| format!("the message is no regular expression: {error}"))?;
         let matching = |message: &&String| pattern.as_ref().is_none_or(|pattern| pattern.is_match(message));
         let found = messages.iter().filter(matching).count();
@@ -106,7 +116,7 @@ enum Wanted {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::Assertion;
+    use super::{Assertion, Case};
 
     #[track_caller]
     fn check(assertion: Value, messages: &[&str], holds: bool) {
@@ -128,7 +138,17 @@ mod tests {
         check(json!({"violations": 1, "message": "^b"}), &["a", "b"], true);
         check(json!({"violations": "no", "message": "c"}), &["a", "b"], true);
         check(json!({"message": "("}), &["("], false);
+        check(json!({"message": "labels: {\"a\"}$"}), &["labels: {\"a\"}"], true);
         check(json!({"violations": -1}), &[], false);
         check(json!({"violations": "maybe"}), &[], false);
+    }
+
+    #[test]
+    fn names_may_look_like_something_else() {
+        let named = |name: Value| serde_json::from_value::<Case>(json!({"name": name})).map(|case| case.name);
+        assert_eq!(named(json!(1.22)).unwrap(), "1.22");
+        assert_eq!(named(json!(false)).unwrap(), "false");
+        assert_eq!(named(Value::Null).unwrap(), "");
+        assert!(named(json!(["a"])).is_err());
     }
 }

@@ -56,7 +56,7 @@ pub struct World {
     rounds: Vec<Round>,
     deleted: HashSet<Subject>,
     /// By cluster: objects that were put there by hand, each with the number of rounds before it.
-    puts: HashMap<String, HashMap<Subject, (Object, usize)>>,
+    puts: HashMap<String, Arc<HashMap<Subject, (Object, usize)>>>,
     reads: AtomicU64,
 }
 
@@ -229,7 +229,7 @@ impl World {
             }
         };
         let made = units(cluster).flat_map(move |unit| make(cluster, unit)).filter(move |object| !replaced(object));
-        let put = puts.into_iter().flatten().map(|(_, (object, rounds))| (object.clone(), *rounds));
+        let put = puts.into_iter().flat_map(|puts| puts.iter()).map(|(_, (object, rounds))| (object.clone(), *rounds));
         made.map(|object| (object, 0)).chain(put).map(move |(mut object, rounds)| {
             for round in &self.rounds[rounds..] {
                 mutate::apply(*round, &cluster.name, &mut object);
@@ -250,7 +250,7 @@ impl World {
         let subject = subject(self.cluster(cluster)?, &object);
         self.deleted.remove(&subject);
         let rounds = self.rounds.len();
-        self.puts.entry(cluster.to_owned()).or_default().insert(subject.clone(), (object, rounds));
+        Arc::make_mut(self.puts.entry(cluster.to_owned()).or_default()).insert(subject.clone(), (object, rounds));
         Some(subject)
     }
 
@@ -291,7 +291,7 @@ impl World {
         if let Subject::Kube { cluster, .. } = subject
             && let Some(puts) = self.puts.get_mut(cluster)
         {
-            puts.remove(subject);
+            Arc::make_mut(puts).remove(subject);
         }
         self.deleted.insert(subject.clone());
     }

@@ -1,7 +1,8 @@
 use std::cmp::Ordering;
 
-use regex::Regex;
 use serde_json::{Map, Value};
+
+use crate::cel::{Syntax, compile_pattern};
 
 /// The schema of a template's parameters, as the API server uses it for a custom resource.
 #[derive(Debug, Clone, Default)]
@@ -53,7 +54,7 @@ fn patterns(schema: &Value, path: &str) -> Result<(), FieldError> {
                 let path = format!("{path}.{name}");
                 match inner {
                     Value::String(pattern) if name == "pattern" => {
-                        Regex::new(pattern).map_err(|error| (path, error.to_string()))?;
+                        compile_pattern(pattern, Syntax::Re2).map_err(|error| (path, error.to_string()))?;
                     }
                     _ => patterns(inner, &path)?,
                 }
@@ -159,9 +160,9 @@ fn combined(value: &Value, schema: &Value, path: &str) -> Result<(), FieldError>
 fn string(text: &str, schema: &Value, path: &str) -> Result<(), FieldError> {
     let length = text.chars().count();
     bounds(length, schema, ["minLength", "maxLength"], path)?;
-    let pattern = schema["pattern"].as_str().and_then(|pattern| Regex::new(pattern).ok());
-    match pattern {
-        Some(pattern) if !pattern.is_match(text) => Err((path.to_owned(), format!("does not match `{pattern}`"))),
+    let Some(pattern) = schema["pattern"].as_str() else { return Ok(()) };
+    match compile_pattern(pattern, Syntax::Re2) {
+        Ok(regex) if !regex.is_match(text) => Err((path.to_owned(), format!("does not match `{pattern}`"))),
         _ => Ok(()),
     }
 }

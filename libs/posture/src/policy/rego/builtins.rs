@@ -3,9 +3,10 @@
 use regorus::{Engine, Value};
 
 use super::format;
+use crate::cel::{Syntax, with_pattern};
 
 /// Functions that the engine knows, in order.
-const KNOWN: [&str; 119] = [
+const KNOWN: [&str; 118] = [
     "abs",
     "array.concat",
     "array.reverse",
@@ -72,7 +73,6 @@ const KNOWN: [&str; 119] = [
     "rand.intn",
     "regex.find_all_string_submatch_n",
     "regex.find_n",
-    "regex.globs_match",
     "regex.is_valid",
     "regex.match",
     "regex.replace",
@@ -132,7 +132,7 @@ type Added = (&'static str, u8, fn(&[Value]) -> Option<Value>);
 
 /// Functions added to the engine, with the number of their arguments: older names that Gatekeeper's engine still knows,
 /// and those in which the engine differs.
-const ADDED: [Added; 12] = [
+const ADDED: [Added; 13] = [
     ("all", 1, |arguments| {
         Some(Value::from(members(&arguments[0])?.iter().all(|member| *member == Value::Bool(true))))
     }),
@@ -147,6 +147,10 @@ const ADDED: [Added; 12] = [
     ("cast_string", 1, |arguments| arguments[0].as_string().is_ok().then(|| arguments[0].clone())),
     ("net.cidr_intersects", 2, |arguments| intersects(&arguments[0], &arguments[1])),
     ("net.cidr_overlap", 2, |arguments| intersects(&arguments[0], &arguments[1])),
+    ("regex.match", 2, |arguments| {
+        let (pattern, text) = (arguments[0].as_string().ok()?, arguments[1].as_string().ok()?);
+        with_pattern(pattern, Syntax::Re2, |regex| Value::from(regex.is_match(text)))
+    }),
     ("set_diff", 2, |arguments| {
         let mut left = arguments[0].as_set().ok()?.clone();
         let right = arguments[1].as_set().ok()?;

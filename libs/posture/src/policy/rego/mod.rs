@@ -18,6 +18,7 @@ mod machine;
 mod module;
 mod names;
 mod negation;
+mod patterns;
 mod rewrite;
 mod risk;
 mod value;
@@ -103,6 +104,8 @@ pub(super) struct Program {
     is_deep: bool,
     /// Why only the reference engine is used.
     pub(super) slow: Option<String>,
+    /// Whether it has patterns that only evaluation tells.
+    works_patterns_out: bool,
 }
 
 impl Program {
@@ -132,7 +135,8 @@ impl Program {
             None => blueprint.add_fast(&guarded, sources.declared_v1).err(),
         };
         let uses_inventory = texts.iter().any(|text| text.contains(INVENTORY));
-        Ok(Self { blueprint, idle: Mutex::default(), uses_inventory, is_deep, slow })
+        let works_patterns_out = units.iter().any(|unit| patterns::are_worked_out(&unit.tokens));
+        Ok(Self { blueprint, idle: Mutex::default(), uses_inventory, is_deep, slow, works_patterns_out })
     }
 
     /// Evaluates an input.
@@ -151,7 +155,8 @@ impl Program {
     fn run(&self, input: &Value, mode: Mode) -> Result<Vec<Finding>, Failure> {
         let idle = self.idle.lock().ok().and_then(|mut idle| idle.pop());
         let mut machine = idle.unwrap_or_else(|| self.blueprint.clone());
-        let nothing = mode == Mode::Fast && machine.finds_nothing(input);
+        let fast = mode == Mode::Fast && !(self.works_patterns_out && patterns::may_differ(input));
+        let nothing = fast && machine.finds_nothing(input);
         let found = if nothing { Ok(Vec::new()) } else { machine.violations(input).and_then(|found| findings(&found)) };
         if let Ok(mut idle) = self.idle.lock() {
             idle.push(machine);
@@ -194,12 +199,13 @@ fn restore(units: &[Unit<'_>], edits: &[Edits], problem: Problem) -> Problem {
     Problem { position, ..problem }
 }
 
-/// The members of `violation` that have a message, each once, in the order of their details and messages.
+/// The members of `violation` that have a message, each once, in the order of their details and messages. Those of an
+/// object are its keys.
 fn findings(found: &Value) -> Result<Vec<Finding>, Failure> {
     let members: Vec<&Value> = match found {
         Value::Set(members) => members.iter_sorted().collect(),
         Value::Array(members) => members.iter().collect(),
-        Value::Object(members) => members.iter_sorted().map(|(_, member)| member).collect(),
+        Value::Object(members) => members.iter_sorted().map(|(key, _)| key).collect(),
         _ => Vec::new(),
     };
     let (message, details) = (Value::from("msg"), Value::from("details"));

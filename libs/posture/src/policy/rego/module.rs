@@ -90,9 +90,10 @@ fn begins(tokens: &Tokens<'_>, at: usize) -> bool {
     let Some(before) = at.checked_sub(1) else { return true };
     let closed = tokens.is(before, "}") || tokens.is(before, ";");
     let open = tokens.list[before].class == Class::Sign && !matches!(tokens.text(before), "}" | "]" | ")" | ";");
-    let unfinished =
-        matches!(tokens.text(before), "else" | "if" | "contains" | "in" | "with" | "as" | "default" | "not");
-    (token.first_on_line || closed) && !open && !(unfinished && tokens.list[before].class == Class::Word)
+    // The last part of a path is no keyword, as in `import future.keywords.if`.
+    let unfinished = tokens.is_name(before)
+        && matches!(tokens.text(before), "else" | "if" | "contains" | "in" | "with" | "as" | "default" | "not");
+    (token.first_on_line || closed) && !open && !unfinished
 }
 
 fn import(tokens: &Tokens<'_>, range: Range<usize>) -> Option<Import> {
@@ -129,7 +130,8 @@ fn rule(tokens: &Tokens<'_>, range: Range<usize>) -> Option<Rule> {
         at = end + 1;
     } else if tokens.is(at, "[") {
         at = tokens.counterpart(at)? + 1;
-        output = Output::Members;
+        // Before `if`, what stands in the brackets is the key of an entry whose value is true.
+        output = if tokens.is(at, "if") { Output::Entries } else { Output::Members };
     } else if tokens.is(at, "contains") {
         at = expression::read(tokens, at + 1)?.range.end;
         output = Output::Members;

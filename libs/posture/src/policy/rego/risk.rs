@@ -1,7 +1,7 @@
 //! Why a template cannot be left to the fast engine, which may lose violations where the reference engine does not.
 //!
 //! The fast engine knows no conflict between definitions, takes undefined arguments that a function never looks at for
-//! defined ones, and has only the functions that it was built with.
+//! defined ones, has only the functions that it was built with, and reads some patterns otherwise.
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
@@ -11,10 +11,14 @@ use super::checks::Unit;
 use super::expression::{self, Shape};
 use super::lexer::{Class, Tokens};
 use super::module::{Output, Rule};
+use super::patterns;
 use super::rewrite::unused;
 
 /// The first reason found; `None` where both engines agree.
 pub(super) fn of(unit: &Unit<'_>) -> Option<String> {
+    if patterns::need_reference(&unit.tokens) {
+        return Some("a pattern is read differently".to_owned());
+    }
     let mut by_name: HashMap<&str, Vec<&Rule>> = HashMap::new();
     for rule in &unit.module.rules {
         if let Some(reason) = of_rule(unit, rule) {

@@ -1,4 +1,5 @@
 //! Gatekeeper templates and constraints: loading, matching, Rego, and whole policies.
+mod dialects;
 mod differential;
 mod loading;
 mod matching;

@@ -34,7 +34,7 @@ fn pod() -> Value {
 }
 
 /// What both engines find in the pod.
-fn check(rego: &str, expected: &[&str]) {
+pub(super) fn check(rego: &str, expected: &[&str]) {
     for mode in [Mode::Fast, Mode::Reference] {
         let decision = decide(rego, mode, &pod(), &Inventory::default());
         assert_eq!(messages(&decision), expected, "{rego} ({mode:?})");
@@ -42,7 +42,7 @@ fn check(rego: &str, expected: &[&str]) {
 }
 
 /// Whether a body holds, by both engines.
-fn holds(body: &str, expected: bool) {
+pub(super) fn holds(body: &str, expected: bool) {
     let expected: &[&str] = if expected { &["m"] } else { &[] };
     check(
         &format!("violation[{{\"msg\": \"m\"}}] {{ {body} }}\nyes(_) {{ true }}\nname = input.parameters.nothing"),

@@ -53,7 +53,9 @@ fn what_no_version_refuses() {
     let judge = Judge::new();
     let mut changes = vec![
         spec(&json!({"hostNetwork": false, "hostPID": false, "hostIPC": false})),
-        spec(&json!({"volumes": [{"name": "a", "emptyDir": {}}, {"name": "b", "image": {"reference": "r"}}]})),
+        spec(
+            &json!({"volumes": [{"name": "a", "emptyDir": {}}, {"name": "b", "image": {"reference": "r"}}, {"name": "c"}]}),
+        ),
         spec(&json!({"securityContext": {"windowsOptions": {}, "seLinuxOptions": {"level": "s0:c1,c2"}}})),
         spec(&json!({"securityContext": {"appArmorProfile": {"type": "Localhost", "localhostProfile": "p"}}})),
         spec(&json!({"securityContext": {"sysctls": [{"name": "net.ipv4.tcp_syncookies", "value": "0"},
@@ -174,8 +176,8 @@ fn a_version_that_does_not_exist_is_refused_before_anything_is_judged() {
     let judge = Judge::new();
     let initiative = judge.catalogue.initiative("pss-baseline").unwrap();
     let error = |params: Value| resolve(&judge.catalogue, initiative, params.as_object().unwrap()).unwrap_err();
-    let words = "parameter `version` of `pss-baseline` is not a Kubernetes version: latest, or v1.0 to v1.36";
-    for version in [json!("v1.37"), json!("1.25"), json!(25)] {
+    let words = "parameter `version` of `pss-baseline` is not a Kubernetes version: latest, or v1.0 to v1.38";
+    for version in [json!("v1.39"), json!("1.25"), json!(25)] {
         assert_eq!(error(json!({"pss-baseline": {"version": version}})).to_string(), words);
     }
     let unknown = error(json!({"pss-baseline": {"level": "x"}}));

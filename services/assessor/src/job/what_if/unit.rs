@@ -14,8 +14,8 @@ use crate::assess::{BATCH, FEW};
 use crate::diff::Before;
 use crate::job::JobError;
 use crate::policy::Policy;
-use crate::targets;
 use crate::world::{self, World};
+use crate::{rights, targets};
 
 /// Passes on to clusters what would change in their account, as an assessment of the account does.
 pub(super) async fn tell_clusters(
@@ -87,7 +87,8 @@ impl Look {
             return Ok(None);
         }
         let engine = &question.desk.knowledge.engine;
-        let found = targets::of_dirty(tx, engine, (unit, &place), &after, news).await?;
+        let bindings = rights::bindings_of(tx, unit, news, |found| hypothesis.impose(found)).await?;
+        let found = targets::of_dirty(tx, engine, (unit, &place), &after, news, &bindings).await?;
         let mut ids: BTreeSet<Uuid> = found.judge.into_keys().collect();
         if !same_policy {
             let judged: Vec<Kind> = Vec::from_iter(kinds(&before, &after));

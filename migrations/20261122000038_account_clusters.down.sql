@@ -1,0 +1,1 @@
+drop index clusters_account;
