@@ -30,7 +30,7 @@ pub(super) struct Difference {
     pub(super) unsettled: usize,
     pub(super) judged: usize,
     /// What was taken in by [`Difference::end`]; several owners may lead to it.
-    ended: HashSet<Uuid>,
+    pub(super) ended: HashSet<Uuid>,
     /// Resources whose fixes are told of.
     pub(super) fixed: HashSet<Uuid>,
     /// Their worst verdicts with the changes, by control.
