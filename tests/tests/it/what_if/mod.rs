@@ -71,7 +71,6 @@ fn differences(before: &Verdicts, after: &Verdicts) -> Differences {
 fn predicted(outcome: &Outcome) -> Differences {
     let mut all = Differences::new();
     for list in [&outcome.newly_failing, &outcome.newly_passing, &outcome.otherwise] {
-        assert_eq!(list.total, list.items.len(), "the test stays below the limit");
         for it in &list.items {
             let key = (it.resource.id, it.control_id.clone(), hash_json(&it.params).0.to_vec());
             assert_eq!(it.evidence.is_some(), it.to.as_deref() == Some("unhealthy"), "{it:?}");
@@ -123,7 +122,15 @@ fn tally(counts: &Counts) -> Tally {
 
 /// Holds an outcome against what the store has before and after the changes were made.
 fn check(estate: &Estate, outcome: &Outcome, before: (&Verdicts, &Value), after: (&Verdicts, &Value), what: &str) {
-    assert_eq!(predicted(outcome), differences(before.0, after.0), "{what}");
+    let (told, happened) = (predicted(outcome), differences(before.0, after.0));
+    let lists = [&outcome.newly_failing, &outcome.newly_passing, &outcome.otherwise];
+    assert_eq!(lists.map(|list| list.total).iter().sum::<usize>(), happened.len(), "{what}");
+    if told.len() == happened.len() {
+        assert_eq!(told, happened, "{what}");
+    } else {
+        // Long lists are cut.
+        assert!(told.iter().all(|(key, pair)| happened.get(key) == Some(pair)), "{what}");
+    }
     let ((controls_before, groups_before), (controls_after, groups_after)) = (counts(before.1), counts(after.1));
     check_moved(what, &outcome.controls, &controls_before, &controls_after);
     check_moved(what, &outcome.groups, &groups_before, &groups_after);
@@ -430,8 +437,10 @@ async fn a_question_is_answered_through_the_api() {
     assert_eq!(answered["status"], "succeeded", "{answered}");
     let unhealthy = client.list(&format!("/v1/findings?control={PRIVILEGED}&status=unhealthy")).await.len();
     assert!(unhealthy > 0);
-    assert_eq!(outcome["newly_passing"]["items"].as_array().unwrap().len(), unhealthy, "{outcome}");
     assert_eq!(outcome["fixes"]["total"], unhealthy, "{outcome}");
+    let fixes = outcome["fixes"]["items"].as_array().unwrap();
+    let healed = fixes.iter().filter(|fix| fix["status"] == "healthy").count();
+    assert!(healed > 0 && outcome["newly_passing"]["total"].as_u64() >= Some(healed as u64), "{outcome}");
     let now = client.get("/v1/secure-score").await;
     assert_eq!(outcome["score"]["before"]["percent"], now["percent"], "{now}");
     let after = outcome["score"]["after"]["percent"].as_f64().unwrap();

@@ -183,8 +183,8 @@ impl<'e> Model<'e> {
                 self.patch(&binding, &json!([{"op": "replace", "path": "/subjects/0/namespace", "value": ns}]))
             }
             7 => {
-                let going = [Kind::K8sNetworkPolicy, Kind::K8sDeployment].choose(rng).unwrap();
-                match self.of(*going).choose(rng).cloned() {
+                let going = *[Kind::K8sNetworkPolicy, Kind::K8sDeployment].choose(rng).unwrap();
+                match self.of(going).choose(rng).cloned() {
                     Some(native) if self.of(Kind::K8sDeployment).len() > 3 => self.delete(&native),
                     _ => self.mutate(rng, unhealthy),
                 }
