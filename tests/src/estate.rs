@@ -3,17 +3,20 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use rampart_assessor::{Knowledge, Summary, assess};
-use rampart_domain::{Cloud, CoverageState, Gap, Kind, ManagedBy, NativeId, Resource, Scope, TenantId, UnitId};
+use rampart_domain::{
+    Cloud, CoverageState, Gap, JobId, Kind, ManagedBy, NativeId, Resource, Scope, TenantId, TokenId, UnitId,
+};
 use rampart_store::connector::{KubernetesSettings, NewConnector, Settings};
 use rampart_store::inventory::{
     Applied, ClusterRow, ClusterSeen, Ending, ListingEnd, Placed, Source, apply, finish_listing, prepare,
     resolve_cluster,
 };
+use rampart_store::job::{self, Job, JobKind};
 use rampart_store::keyring::Keyring;
 use rampart_store::testing::{TestDatabase, database};
 use rampart_store::verdict::{self, Bitmap};
 use rampart_store::work::{self, Lease, WorkKind};
-use rampart_store::{Store, admin, connector};
+use rampart_store::{Access, Store, Visible, admin, connector};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -200,6 +203,30 @@ impl Estate {
         work::finish(&mut tx, &lease).await.expect("finishes");
         tx.commit().await.expect("commits");
         summary
+    }
+
+    /// Asks for a job with sight of a part of the tenant, runs it, and returns it as it ended.
+    pub async fn ask(&self, kind: JobKind, visible: &Visible, request: &Value) -> Job {
+        let access = Access { tenant: self.tenant, token: TokenId(Uuid::nil()), grants: Vec::new(), collector: None };
+        let mut tx = self.store.tenant(self.tenant).await.expect("a transaction");
+        let id = job::request(&mut tx, kind, &access, visible, request).await.expect("requests").job_id;
+        tx.commit().await.expect("commits");
+        let mut tx = self.store.worker().await.expect("a transaction");
+        let leases = work::claim(&mut tx, &[WorkKind::Job], 100, 100).await.expect("claims");
+        tx.commit().await.expect("commits");
+        let lease = leases.into_iter().find(|lease| lease.subject == id).expect("the job is due");
+        let never = CancellationToken::new();
+        rampart_assessor::run_job(&self.store, &self.knowledge, &lease, &never).await.expect("runs");
+        let mut tx = self.store.worker().await.expect("a transaction");
+        work::finish(&mut tx, &lease).await.expect("finishes");
+        tx.commit().await.expect("commits");
+        let mut tx = self.store.tenant(self.tenant).await.expect("a transaction");
+        job::get(&mut tx, kind, &access, visible, JobId(id)).await.expect("the job is there")
+    }
+
+    /// The compiled catalogue.
+    pub fn knowledge(&self) -> &Knowledge {
+        &self.knowledge
     }
 
     /// Every verdict that is stored, by native id without the cluster, and control.

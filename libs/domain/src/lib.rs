@@ -2,6 +2,7 @@
 //!
 //! Everything here is plain data. No IO, no async, no clock: a function that needs the time takes it as an argument.
 
+mod activity;
 mod cloud;
 mod coverage;
 pub mod exemption;
@@ -9,6 +10,7 @@ mod hash;
 mod id;
 mod image;
 mod kind;
+pub mod patch;
 mod resource;
 mod risk;
 mod scope;
@@ -18,6 +20,7 @@ mod source;
 mod text_enum;
 mod verdict;
 
+pub use activity::is_active;
 pub use cloud::Cloud;
 pub use coverage::{CoverageState, Gap};
 pub use exemption::ExemptionCategory;

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use rampart_content::{Control, Example, ExampleNeighbour};
-use rampart_domain::{Cloud, Family, Kind, ManagedBy, Status, Verdict, strip_nulls};
+use rampart_domain::{Cloud, Family, Kind, ManagedBy, Status, Verdict, patch, strip_nulls};
 use serde_json::{Map, Value, json};
 
 use crate::{
@@ -53,7 +53,7 @@ pub fn patch(engine: &Engine, control: &Control, example: &Example) -> Result<()
     }
     for pointer in &pointers {
         let element = object.pointer_mut(pointer).ok_or_else(|| format!("no element at {pointer}"))?;
-        merge_patch(element, patch);
+        patch::merge(element, patch);
     }
     match with_input(control, example, &object, |input| engine.judge(&check, input))? {
         Verdict::Healthy | Verdict::NotApplicable(_) => Ok(()),
@@ -142,23 +142,4 @@ pub fn check_of(engine: &Engine, control: &Control, example: &Example) -> Result
     let selection = Selection { control_id: control.id.clone(), params: Value::Object(params), severity: None };
     let checks = engine.checks(&[selection]).map_err(|error| error.to_string())?;
     checks.checks().first().cloned().ok_or_else(|| format!("no control `{}`", control.id))
-}
-
-/// RFC 7386.
-fn merge_patch(target: &mut Value, patch: &Value) {
-    let Value::Object(patch) = patch else {
-        *target = patch.clone();
-        return;
-    };
-    if !target.is_object() {
-        *target = json!({});
-    }
-    let map = target.as_object_mut().expect("just made one");
-    for (key, value) in patch {
-        if value.is_null() {
-            map.remove(key);
-        } else {
-            merge_patch(map.entry(key.as_str()).or_insert(Value::Null), value);
-        }
-    }
 }

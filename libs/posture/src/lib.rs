@@ -18,6 +18,7 @@ extern crate self as rampart_posture;
 mod cel;
 mod check;
 mod compile;
+pub mod compliance;
 pub mod custom;
 #[cfg(test)]
 mod differential;

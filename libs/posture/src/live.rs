@@ -51,6 +51,47 @@ pub fn differences(template: Option<&Value>, pods: &[LivePod<'_>]) -> Value {
     listed.collect()
 }
 
+/// The spec of a pod as it comes back after the template of its workload changed from `before` to `after`: what is as the
+/// old template states comes as the new one states it, or not at all. What was injected, or changed on the way in, stays.
+pub fn rolled_out(before: Option<&Value>, after: Option<&Value>, spec: &Value) -> Value {
+    let mut spec = spec.clone();
+    let Some(members) = spec.as_object_mut() else { return spec };
+    let stated = |template: Option<&Value>| template.and_then(Value::as_object).cloned().unwrap_or_default();
+    let (old, new) = (stated(before), stated(after));
+    let lists = CONTAINER_LISTS.map(|(list, _)| list);
+    for name in old.keys().chain(new.keys()).filter(|name| !lists.contains(&name.as_str())) {
+        if members.get(name) != old.get(name) {
+            continue;
+        }
+        match new.get(name) {
+            Some(value) => members.insert(name.clone(), value.clone()),
+            None => members.remove(name),
+        };
+    }
+    for list in lists {
+        let own = members.get(list).and_then(Value::as_array).cloned().unwrap_or_default();
+        let named = |template: Option<&Value>, like: &Value| {
+            let mut all = template.into_iter().flat_map(|template| containers(template, list));
+            all.find(|container| container.get("name") == like.get("name")).cloned()
+        };
+        let kept = own.iter().filter_map(|container| match named(before, container) {
+            Some(old) if context(&old) == context(container) => named(after, container),
+            _ => Some(container.clone()),
+        });
+        let mut rolled: Vec<Value> = kept.collect();
+        let added = after.into_iter().flat_map(|template| containers(template, list));
+        let is_new =
+            |it: &&Value| named(before, it).is_none() && own.iter().all(|own| own.get("name") != it.get("name"));
+        rolled.extend(added.filter(is_new).cloned());
+        if rolled.is_empty() {
+            members.remove(list);
+        } else {
+            members.insert(list.to_owned(), rolled.into());
+        }
+    }
+    spec
+}
+
 fn containers<'a>(spec: &'a Value, list: &str) -> impl Iterator<Item = &'a Value> {
     spec.get(list).and_then(Value::as_array).into_iter().flatten()
 }
@@ -64,7 +105,7 @@ fn context(container: &Value) -> String {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::{LivePod, differences};
+    use super::{LivePod, differences, rolled_out};
 
     #[track_caller]
     fn check(template: &Value, pods: &[Value], expected: &Value) {
@@ -103,5 +144,21 @@ mod tests {
                  "pods": [at(4, "/spec/ephemeralContainers/0")]},
             ]),
         );
+    }
+
+    #[test]
+    fn pods_follow_the_template_and_keep_what_was_injected() {
+        let bad = json!({"privileged": true});
+        let before = json!({"hostPID": true, "containers": [{"name": "web", "securityContext": bad}, {"name": "old"}]});
+        let after = json!({"hostNetwork": true, "containers": [{"name": "web"}, {"name": "new"}]});
+        let proxy = json!({"name": "proxy", "securityContext": bad});
+        let web = json!({"name": "web", "image": "web:1", "securityContext": bad});
+        let pod = json!({"hostPID": true, "nodeName": "n", "containers": [web, {"name": "old"}, proxy]});
+        let rolled = json!({
+            "hostNetwork": true, "nodeName": "n", "containers": [{"name": "web"}, proxy, {"name": "new"}],
+        });
+        assert_eq!(rolled_out(Some(&before), Some(&after), &pod), rolled);
+        let mutated = json!({"containers": [{"name": "web", "securityContext": {"runAsUser": 0}}, {"name": "new"}]});
+        assert_eq!(rolled_out(Some(&before), Some(&after), &mutated)["containers"], mutated["containers"]);
     }
 }

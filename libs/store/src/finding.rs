@@ -1,8 +1,10 @@
 //! Findings as callers see them.
 
 mod filter;
+mod unhealthy;
 
 pub use filter::{Facet, Filter, Sort};
+pub use unhealthy::unhealthy;
 
 use chrono::{DateTime, Utc};
 use rampart_domain::ResourceId;

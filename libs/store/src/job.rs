@@ -2,6 +2,7 @@
 
 pub mod pod_security;
 pub mod policy_trial;
+pub mod what_if;
 
 use chrono::{DateTime, Utc};
 use rampart_domain::JobId;

@@ -2,9 +2,11 @@
 
 mod detail;
 mod filter;
+mod known;
 
 pub use detail::{Edge, Resource, ResourceVerdict, Version, edges, get, history, verdicts};
 pub use filter::{Facet, Filter, Health, Sort};
+pub use known::known;
 
 use chrono::{DateTime, Utc};
 use sqlx::{FromRow, QueryBuilder};

@@ -1,5 +1,6 @@
 //! Databases for tests: each a clone of a migrated template, dropped at the end. Not part of the product.
 
+use std::collections::BTreeMap;
 use std::str::FromStr as _;
 
 use secrecy::SecretString;
@@ -127,6 +128,29 @@ impl TestDatabase {
         if let Err(error) = sqlx::raw_sql(AssertSqlSafe(statements.to_owned())).execute(&mut conn).await {
             panic!("{statements}: {error}");
         }
+    }
+
+    /// A fingerprint of every table but some, to see whether anything was written.
+    ///
+    /// # Panics
+    /// When the database cannot be read.
+    pub async fn fingerprints(&self, but: &[&str]) -> BTreeMap<String, String> {
+        let mut conn = PgConnection::connect(&self.super_url).await.expect("the database is there");
+        let tables: Vec<String> = sqlx::query_scalar(
+            "select relname::text from pg_class where relnamespace = 'public'::regnamespace and relkind = 'r'",
+        )
+        .fetch_all(&mut conn)
+        .await
+        .expect("tables can be listed");
+        let mut found = BTreeMap::new();
+        for table in tables.into_iter().filter(|table| !but.contains(&table.as_str())) {
+            let query = format!("select coalesce(md5(string_agg(t::text, '\n' order by t::text)), '') from {table} t");
+            let hash =
+                sqlx::query_scalar(AssertSqlSafe(query)).fetch_one(&mut conn).await.expect("a table can be read");
+            found.insert(table, hash);
+        }
+        conn.close().await.expect("an idle connection closes");
+        found
     }
 
     /// CPU time that the server has used: the postmaster, its backends, and those that have ended. Linux only.

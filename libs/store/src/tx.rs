@@ -71,6 +71,13 @@ impl Store {
         Ok(TenantTx { tx, tenant })
     }
 
+    /// A transaction that sees one tenant as it is at its first statement, and writes nothing.
+    pub async fn snapshot(&self, tenant: TenantId) -> Result<TenantTx, StoreError> {
+        let begin = format!("begin isolation level repeatable read read only; set local app.tenant = '{tenant}'");
+        let tx = self.pool.begin_with(AssertSqlSafe(begin)).await?;
+        Ok(TenantTx { tx, tenant })
+    }
+
     /// A transaction that sees the work of every tenant, and nothing else of theirs.
     pub async fn worker(&self) -> Result<WorkerTx, StoreError> {
         let tx = self.pool.begin_with("begin; set local app.worker = 'on'").await?;

@@ -13,11 +13,11 @@ mod subject;
 mod write;
 
 pub use bitmap::Bitmap;
-pub use check::{CheckIdentity, check_controls, ensure_checks};
+pub use check::{CheckIdentity, check_controls, check_ordinals, ensure_checks};
 pub use exempt::{ExemptionRow, elements_of, exemptible};
 pub use input::{
-    AssignmentRow, CoverageRow, DirtyRow, DisabledRow, News, PolicyInputs, UnitPlace, assessed_inputs, coverage_of,
-    dirty, policy_inputs, tell_clusters, unit_place,
+    AssignmentRow, CoverageRow, DirtyRow, DisabledRow, News, PolicyInputs, UnitPlace, assessed_inputs, clusters_beside,
+    coverage_of, dirty, policy_inputs, tell_clusters, unit_place,
 };
 pub use inventory::{
     StoredResource, children, existing, extent, neighbours, resource_page, resources_by_id, users_of_accounts,

@@ -1,8 +1,7 @@
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use chrono::Utc;
-use rampart_content::Within;
 use rampart_domain::{Cause, Cloud, Kind, UnitId};
 use rampart_graph::SOURCE_RULES;
 use rampart_store::verdict::{self, DirtyRow, StoredResource, UnitPlace, VerdictWrite};
@@ -20,12 +19,12 @@ use crate::rules::Rules;
 use crate::standing::{self, Grader};
 use crate::surroundings::{Stand, Surroundings};
 use crate::world::World;
-use crate::{Knowledge, edges, judge, sources, targets, tenant};
+use crate::{Knowledge, edges, judge, rights, sources, targets, tenant, world};
 
 /// Resources judged and written at once.
-const BATCH: usize = 1_000;
+pub(crate) const BATCH: usize = 1_000;
 /// Up to this many resources are judged beside only what lies in their namespaces; for more, everything is loaded.
-const FEW: usize = 10_000;
+pub(crate) const FEW: usize = 10_000;
 /// Changes taken up in one run; what is left makes the unit due again at once.
 const CHANGES: i64 = 200_000;
 
@@ -114,7 +113,9 @@ impl<'a> Run<'a> {
         policy.set_ordinals(&ordinals);
         let groups = groups(&mut tx, &knowledge).await?;
         let judged = policy.judged_kinds();
-        let mut targets = targets::of_dirty(&mut tx, &knowledge.engine, (unit, &place), &policy, &dirty).await?;
+        let bindings = rights::bindings_of(&mut tx, unit, &dirty, |_| {}).await?;
+        let at = (unit, &place);
+        let mut targets = targets::of_dirty(&mut tx, &knowledge.engine, at, &policy, &dirty, &bindings).await?;
         targets.changed.extend(outdated);
         targets.changed.sort_unstable();
         targets.changed.dedup();
@@ -205,29 +206,14 @@ impl<'a> Run<'a> {
 
     /// Loads the neighbours of everything that is to be judged.
     async fn world(&self) -> Result<World, StoreError> {
-        let mut judged: BTreeSet<Kind> = self.policy.judged_kinds().into_iter().collect();
         let mut tx = self.store.tenant(self.lease.tenant).await?;
         let coverage = verdict::coverage_of(&mut tx, self.unit, &self.place).await?;
-        let mut near = None;
-        if self.targets.judge.len() <= FEW {
-            let ids: Vec<Uuid> = self.targets.judge.keys().copied().collect();
-            let (kinds, namespaces) = verdict::extent(&mut tx, &ids).await?;
-            judged.retain(|kind| kinds.contains(kind));
-            near = Some(namespaces);
-        }
-        let (engine, controls) = (&self.knowledge.engine, self.policy.controls());
-        let (mut inside, mut anywhere) = (Vec::new(), Vec::new());
-        for kind in engine.neighbour_kinds().into_keys() {
-            let concerned = engine.dependents(kind).filter(|d| controls.contains(d.control_id));
-            let concerned = concerned.filter(|d| d.judged.iter().any(|kind| judged.contains(kind)));
-            match concerned.map(|dependent| dependent.within != Within::Namespace).max() {
-                None => {}
-                Some(false) => inside.push(kind),
-                Some(true) => anywhere.push(kind),
-            }
-        }
-        let mut neighbours = verdict::neighbours(&mut tx, self.unit, &self.place, &anywhere, None).await?;
-        neighbours.extend(verdict::neighbours(&mut tx, self.unit, &self.place, &inside, near.as_deref()).await?);
+        let few = self.targets.judge.len() <= FEW;
+        let ids: Option<Vec<Uuid>> = few.then(|| self.targets.judge.keys().copied().collect());
+        let (engine, at) = (&self.knowledge.engine, (self.unit, &self.place));
+        let judged = self.policy.judged_kinds().into_iter().collect();
+        let neighbours =
+            world::neighbours(&mut tx, engine, at, (judged, &self.policy.controls()), ids.as_deref()).await?;
         Ok(World::new(neighbours, coverage, self.place.clone()))
     }
 

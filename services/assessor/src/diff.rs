@@ -13,7 +13,7 @@ use crate::judge::Judged;
 use crate::policy::Policy;
 
 /// What is stored of one resource's verdicts.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Before {
     pub(crate) pack: Option<StoredPack>,
     /// Finding rows by ordinal.
@@ -61,7 +61,12 @@ impl Before {
 
     /// Every verdict stored, by ordinal; empty for what does not count.
     pub(crate) fn counted(&self) -> Vec<Counted> {
-        let Some(pack) = self.pack.as_ref().filter(|pack| pack.scored) else { return Vec::new() };
+        if self.pack.as_ref().is_some_and(|pack| pack.scored) { self.all() } else { Vec::new() }
+    }
+
+    /// Every verdict stored, by ordinal.
+    pub(crate) fn all(&self) -> Vec<Counted> {
+        let Some(pack) = self.pack.as_ref() else { return Vec::new() };
         let set = |bytes: &Vec<u8>| Bitmap::from_bytes(bytes.clone());
         let mut all: BTreeMap<i32, Status> = BTreeMap::new();
         let unknown = set(&pack.unknown);

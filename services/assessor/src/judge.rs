@@ -54,11 +54,40 @@ fn judge_one(
     pods: &HashMap<Uuid, Vec<&StoredResource>>,
     (now, meter): (DateTime<Utc>, &mut Stopwatch),
 ) -> Result<Judged, StoreError> {
+    let verdicts = with_input(world, resource, pods, now, |input| {
+        let mut verdicts = Vec::new();
+        engine.evaluate_metered(policy.checks_in(resource.namespace.as_deref()), input, meter, |check, verdict| {
+            let cause_number = match &verdict {
+                Verdict::NotApplicable(cause) => policy.cause_number(&check.control_id, resource.kind, cause),
+                _ => 0,
+            };
+            verdicts.push(Judgement {
+                ordinal: policy.ordinal(check),
+                control_id: check.control_id.clone(),
+                severity: check.severity,
+                verdict,
+                cause_number,
+            });
+        });
+        verdicts
+    })?;
+    let managed_by: ManagedBy = resource.managed_by.parse()?;
+    Ok(Judged { verdicts, scored: managed_by != ManagedBy::Platform, lost: world.lost(resource) })
+}
+
+/// Hands `judge` a resource with all that its controls may look at.
+pub(crate) fn with_input<T>(
+    world: &World,
+    resource: &StoredResource,
+    pods: &HashMap<Uuid, Vec<&StoredResource>>,
+    now: DateTime<Utc>,
+    judge: impl FnOnce(&Input<'_>) -> T,
+) -> Result<T, StoreError> {
     let cloud: Cloud = resource.cloud.parse()?;
     let managed_by: ManagedBy = resource.managed_by.parse()?;
     let live = pods.get(&resource.id).map(|pods| live_of(resource, pods));
     let around = world.around(resource);
-    let input = Input {
+    Ok(judge(&Input {
         facts: Facts {
             kind: resource.kind,
             name: &resource.name,
@@ -75,22 +104,7 @@ fn judge_one(
         live: live.as_ref(),
         neighbours: &around,
         now,
-    };
-    let mut verdicts = Vec::new();
-    engine.evaluate_metered(policy.checks_in(resource.namespace.as_deref()), &input, meter, |check, verdict| {
-        let cause_number = match &verdict {
-            Verdict::NotApplicable(cause) => policy.cause_number(&check.control_id, resource.kind, cause),
-            _ => 0,
-        };
-        verdicts.push(Judgement {
-            ordinal: policy.ordinal(check),
-            control_id: check.control_id.clone(),
-            severity: check.severity,
-            verdict,
-            cause_number,
-        });
-    });
-    Ok(Judged { verdicts, scored: managed_by != ManagedBy::Platform, lost: world.lost(resource) })
+    }))
 }
 
 fn live_of(resource: &StoredResource, pods: &[&StoredResource]) -> Value {

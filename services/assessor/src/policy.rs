@@ -33,7 +33,7 @@ pub(crate) struct Policy {
 const JUDGING: usize = 32;
 
 /// An assignment that holds somewhere in the unit.
-struct Applied {
+pub(crate) struct Applied {
     selections: Vec<Selection>,
     namespace: Option<String>,
     excluded: Vec<String>,
@@ -231,7 +231,13 @@ fn covers(scope: &AccessScope, unit: UnitId, place: &UnitPlace) -> bool {
     }
 }
 
-fn apply(catalogue: &Catalogue, engine: &Engine, inputs: &PolicyInputs, assignment: &AssignmentRow) -> Option<Applied> {
+/// What an assignment comes to; `None` when it does not resolve.
+pub(crate) fn apply(
+    catalogue: &Catalogue,
+    engine: &Engine,
+    inputs: &PolicyInputs,
+    assignment: &AssignmentRow,
+) -> Option<Applied> {
     let own = inputs.initiatives.iter().find(|(name, _)| *name == assignment.initiative);
     let custom = own.map(|(name, definition)| custom(name, definition)).transpose();
     let custom = custom

@@ -7,7 +7,7 @@ use rampart_content::Through;
 use rampart_domain::{Kind, UnitId};
 use rampart_graph::EdgeKind;
 use rampart_posture::Dependent;
-use rampart_store::verdict::{self, DirtyRow, Subject};
+use rampart_store::verdict::{self, DirtyRow, StoredResource, Subject};
 use rampart_store::{StoreError, TenantTx};
 use uuid::Uuid;
 
@@ -20,15 +20,21 @@ const ACCOUNTS_OF: &str = "system:serviceaccounts:";
 /// Changed bindings that are still there, with the subjects that they name now.
 pub(crate) type Bindings = HashMap<Uuid, Vec<Subject>>;
 
-/// Reads the bindings among what changed.
-pub(crate) async fn bindings_of(tx: &mut TenantTx, unit: UnitId, dirty: &[DirtyRow]) -> Result<Bindings, StoreError> {
+/// Reads the bindings among what changed; `impose` makes them what they are taken to be.
+pub(crate) async fn bindings_of(
+    tx: &mut TenantTx,
+    unit: UnitId,
+    dirty: &[DirtyRow],
+    impose: impl FnOnce(&mut Vec<StoredResource>),
+) -> Result<Bindings, StoreError> {
     let is_binding = |row: &&DirtyRow| matches!(row.kind, Kind::K8sRoleBinding | Kind::K8sClusterRoleBinding);
     let ids: Vec<Uuid> = dirty.iter().filter(is_binding).map(|row| row.resource_id).collect();
     if ids.is_empty() {
         return Ok(Bindings::new());
     }
     let tenant = tx.tenant();
-    let found = verdict::resources_by_id(tx, unit, &ids).await?;
+    let mut found = verdict::resources_by_id(tx, unit, &ids).await?;
+    impose(&mut found);
     let subjects = |resource| {
         let edges = edges::of(resource, None).into_iter().filter(|edge| edge.kind == EdgeKind::Binds);
         edges.map(|edge| Subject::new(tenant, edge.to)).collect()

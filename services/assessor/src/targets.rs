@@ -8,7 +8,7 @@ use rampart_store::{StoreError, TenantTx};
 use uuid::Uuid;
 
 use crate::policy::Policy;
-use crate::rights::{Rights, bindings_of};
+use crate::rights::{Bindings, Rights};
 
 /// What must be judged again, and why.
 #[derive(Default)]
@@ -28,19 +28,19 @@ struct Area {
     region: Option<String>,
 }
 
-/// Follows what changed to everything whose verdicts may differ.
+/// Follows what changed to everything whose verdicts may differ; `bindings` are those among what changed.
 pub(crate) async fn of_dirty(
     tx: &mut TenantTx,
     engine: &Engine,
     (unit, place): (UnitId, &UnitPlace),
     policy: &Policy,
     dirty: &[DirtyRow],
+    bindings: &Bindings,
 ) -> Result<Targets, StoreError> {
     let (judged, controls) = (policy.judged_kinds(), policy.controls());
     let mut targets = Targets::default();
     let mut areas: HashMap<Area, Cause> = HashMap::new();
     let mut rights = Rights::default();
-    let bindings = bindings_of(tx, unit, dirty).await?;
     for row in dirty {
         let news = row.news();
         let itself = matches!(news, News::Resource(_));
@@ -62,7 +62,7 @@ pub(crate) async fn of_dirty(
             News::Coverage | News::Account => {}
         }
         for dependent in engine.dependents(row.kind).filter(|dependent| controls.contains(dependent.control_id)) {
-            if itself && rights.take(row, &dependent, &bindings) {
+            if itself && rights.take(row, &dependent, bindings) {
                 continue;
             }
             let (namespace, region) = match dependent.within {
@@ -80,7 +80,7 @@ pub(crate) async fn of_dirty(
             targets.judge.entry(id).or_insert(cause);
         }
     }
-    for id in rights.follow(tx, unit, &bindings).await? {
+    for id in rights.follow(tx, unit, bindings).await? {
         targets.judge.entry(id).or_insert(Cause::Neighbour);
     }
     Ok(targets)

@@ -1,9 +1,41 @@
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use rampart_content::Within;
-use rampart_domain::{Kind, UnknownReason};
-use rampart_posture::{Completeness, NeighbourItem, NeighbourQuery, NeighbourSet, Neighbours};
-use rampart_store::verdict::{CoverageRow, StoredResource, UnitPlace};
+use rampart_domain::{Kind, UnitId, UnknownReason};
+use rampart_posture::{Completeness, Engine, NeighbourItem, NeighbourQuery, NeighbourSet, Neighbours};
+use rampart_store::verdict::{self, CoverageRow, StoredResource, UnitPlace};
+use rampart_store::{StoreError, TenantTx};
+use uuid::Uuid;
+
+/// Reads what `controls` may look at when they judge resources of the `judged` kinds: of a whole unit, or beside some
+/// resources of it, narrowed to their kinds and namespaces. By kind, namespace and name.
+pub(crate) async fn neighbours(
+    tx: &mut TenantTx,
+    engine: &Engine,
+    (unit, place): (UnitId, &UnitPlace),
+    (mut judged, controls): (BTreeSet<Kind>, &BTreeSet<&str>),
+    beside: Option<&[Uuid]>,
+) -> Result<Vec<StoredResource>, StoreError> {
+    let mut near = None;
+    if let Some(ids) = beside {
+        let (kinds, namespaces) = verdict::extent(tx, ids).await?;
+        judged.retain(|kind| kinds.contains(kind));
+        near = Some(namespaces);
+    }
+    let (mut inside, mut anywhere) = (Vec::new(), Vec::new());
+    for kind in engine.neighbour_kinds().into_keys() {
+        let concerned = engine.dependents(kind).filter(|d| controls.contains(d.control_id));
+        let concerned = concerned.filter(|d| d.judged.iter().any(|kind| judged.contains(kind)));
+        match concerned.map(|dependent| dependent.within != Within::Namespace).max() {
+            None => {}
+            Some(false) => inside.push(kind),
+            Some(true) => anywhere.push(kind),
+        }
+    }
+    let mut neighbours = verdict::neighbours(tx, unit, place, &anywhere, None).await?;
+    neighbours.extend(verdict::neighbours(tx, unit, place, &inside, near.as_deref()).await?);
+    Ok(neighbours)
+}
 
 /// What the controls of a unit may look at besides the judged resource.
 pub(crate) struct World {

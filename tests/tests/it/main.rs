@@ -28,3 +28,4 @@ mod standing;
 mod tenants;
 mod verdicts;
 mod watch;
+mod what_if;

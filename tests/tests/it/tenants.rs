@@ -69,6 +69,8 @@ async fn settled_tenant(platform: &Platform, name: &str) -> (Client, String) {
     let source = control(&format!("custom.{name}"));
     client.post("/v1/custom-controls", &json!({ "source": source })).await;
     client.post("/v1/policies", &json!({ "name": name, "source": POLICY })).await;
+    let changes = json!([{ "type": "fix", "control": "k8s.pod.privileged" }]);
+    client.post("/v1/what-if", &json!({ "changes": changes })).await;
     let written = std::fs::read(&file).expect("the collector wrote it");
     (client, first_session(&written))
 }
@@ -112,6 +114,7 @@ async fn own_values(client: &Client, name: &str) -> BTreeMap<&'static str, Strin
         ("custom_control", format!("custom.{name}")),
         ("bundle", name.to_owned()),
         ("trial_id", text(&client.post("/v1/policy-trials", &trial).await, "id")),
+        ("what_if_id", first(&client.list("/v1/what-if").await, "id")),
     ])
 }
 

@@ -15,8 +15,8 @@ pub(crate) mod rollup;
 mod secrets;
 mod strip;
 
-use rampart_domain::{Cloud, Kind, ManagedBy, NativeId, Resource, strip_nulls};
-use serde_json::{Map, Value, json};
+use rampart_domain::{Cloud, Kind, ManagedBy, NativeId, Resource, is_active, strip_nulls};
+use serde_json::{Value, json};
 
 pub(crate) use meta::{Meta, OwnerRef};
 pub(crate) use pods::{Owners, Pods};
@@ -141,32 +141,6 @@ fn redact(redactor: &Redactor, kind: Kind, config: &mut Value) {
     {
         redactor.volume(spec);
     }
-}
-
-/// Whether anything runs or answers.
-fn is_active(kind: Kind, object: &Map<String, Value>) -> bool {
-    let spec = object.get("spec");
-    let flag = |name: &str| spec.and_then(|spec| spec.get(name)).and_then(Value::as_bool) == Some(true);
-    let replicas = || spec.and_then(|spec| spec.get("replicas")).and_then(Value::as_u64);
-    match kind {
-        Kind::K8sPod => {
-            !matches!(object.get("status").and_then(|s| s.get("phase")?.as_str()), Some("Succeeded" | "Failed"))
-        }
-        Kind::K8sDeployment | Kind::K8sStatefulSet | Kind::K8sReplicaSet | Kind::K8sReplicationController => {
-            replicas() != Some(0)
-        }
-        Kind::K8sCronJob => !flag("suspend"),
-        Kind::K8sJob => !flag("suspend") && !is_finished(object),
-        _ => true,
-    }
-}
-
-fn is_finished(job: &Map<String, Value>) -> bool {
-    let conditions = job.get("status").and_then(|status| status.get("conditions")).and_then(Value::as_array);
-    conditions.into_iter().flatten().any(|condition| {
-        matches!(condition.get("type").and_then(Value::as_str), Some("Complete" | "Failed"))
-            && condition.get("status").and_then(Value::as_str) == Some("True")
-    })
 }
 
 #[cfg(test)]

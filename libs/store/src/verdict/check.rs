@@ -19,7 +19,7 @@ pub struct CheckIdentity {
 pub async fn ensure_checks(tx: &mut TenantTx, checks: &[CheckIdentity]) -> Result<Vec<i32>, StoreError> {
     let tenant = tx.tenant_uuid();
     // Two assessments that meet a new check must agree on its ordinal.
-    let mut known = known_checks(tx).await?;
+    let mut known = check_ordinals(tx).await?;
     let missing = |known: &HashMap<(String, Vec<u8>), i32>| {
         checks.iter().any(|check| !known.contains_key(&(check.control_id.clone(), check.params_hash.clone())))
     };
@@ -27,7 +27,7 @@ pub async fn ensure_checks(tx: &mut TenantTx, checks: &[CheckIdentity]) -> Resul
         sqlx::query!("select pg_advisory_xact_lock(hashtextextended('checks' || $1, 0))", tenant.to_string())
             .execute(tx.conn())
             .await?;
-        known = known_checks(tx).await?;
+        known = check_ordinals(tx).await?;
         let mut next = known.values().max().map_or(0, |max| max + 1);
         for check in checks {
             let key = (check.control_id.clone(), check.params_hash.clone());
@@ -53,10 +53,11 @@ pub async fn ensure_checks(tx: &mut TenantTx, checks: &[CheckIdentity]) -> Resul
 
 /// The control of every ordinal ever given.
 pub async fn check_controls(tx: &mut TenantTx) -> Result<HashMap<i32, String>, StoreError> {
-    Ok(known_checks(tx).await?.into_iter().map(|((control, _), ordinal)| (ordinal, control)).collect())
+    Ok(check_ordinals(tx).await?.into_iter().map(|((control, _), ordinal)| (ordinal, control)).collect())
 }
 
-async fn known_checks(tx: &mut TenantTx) -> Result<HashMap<(String, Vec<u8>), i32>, StoreError> {
+/// The ordinals that were given, by control and hash of its parameters.
+pub async fn check_ordinals(tx: &mut TenantTx) -> Result<HashMap<(String, Vec<u8>), i32>, StoreError> {
     let tenant = tx.tenant_uuid();
     let rows = sqlx::query!("select ordinal, control_id, params_hash from checks where tenant_id = $1", tenant)
         .fetch_all(tx.conn())

@@ -177,6 +177,32 @@ impl DirtyRow {
             id => News::Resource(id),
         }
     }
+
+    /// Something of a kind changed in the account that a cluster belongs to.
+    pub const fn of_account(kind: Kind) -> Self {
+        Self { resource_id: ACCOUNT, kind, namespace: None, region: None, owner_id: None, marks: 0 }
+    }
+}
+
+/// The clusters of an account that have something of the `judged` kinds.
+pub async fn clusters_beside(
+    tx: &mut TenantTx,
+    (cloud, account): (Cloud, &str),
+    judged: &BTreeSet<Kind>,
+) -> Result<Vec<Uuid>, StoreError> {
+    let tenant = tx.tenant_uuid();
+    Ok(sqlx::query_scalar!(
+        "select c.cluster_id from clusters c where c.tenant_id = $1 and c.cloud = $2 and c.account = $3
+           and exists (select from resources r
+                       where r.tenant_id = $1 and r.unit_id = c.cluster_id and r.kind = any($4))
+         order by c.cluster_id",
+        tenant,
+        cloud.as_str(),
+        account,
+        &judged.iter().map(|kind| kind.as_str()).collect::<Vec<_>>() as _
+    )
+    .fetch_all(tx.conn())
+    .await?)
 }
 
 /// Tells the clusters of an account that resources of the `changed` kinds changed in it, and asks for an assessment of
@@ -190,23 +216,11 @@ pub async fn tell_clusters(
     if changed.is_empty() {
         return Ok(());
     }
-    let tenant = tx.tenant_uuid();
-    let words = |kinds: &BTreeSet<Kind>| kinds.iter().map(|kind| kind.as_str()).collect::<Vec<_>>();
-    let clusters = sqlx::query_scalar!(
-        "select c.cluster_id from clusters c where c.tenant_id = $1 and c.cloud = $2 and c.account = $3
-           and exists (select from resources r
-                       where r.tenant_id = $1 and r.unit_id = c.cluster_id and r.kind = any($4))
-         order by c.cluster_id",
-        tenant,
-        cloud.as_str(),
-        account,
-        &words(judged) as _
-    )
-    .fetch_all(tx.conn())
-    .await?;
+    let clusters = clusters_beside(tx, (cloud, account), judged).await?;
     for cluster in &clusters {
         work::request_after(tx, WorkKind::Assess, *cluster, SOON).await?;
     }
+    let tenant = tx.tenant_uuid();
     sqlx::query!(
         "insert into dirty (tenant_id, unit_id, resource_id, kind)
          select $1, c.id, $2, k.kind from unnest($3::uuid[]) as c(id), unnest($4::text[]) as k(kind) order by c.id, k.kind
@@ -214,7 +228,7 @@ pub async fn tell_clusters(
         tenant,
         ACCOUNT,
         &clusters,
-        &words(changed) as _
+        &changed.iter().map(|kind| kind.as_str()).collect::<Vec<_>>() as _
     )
     .execute(tx.conn())
     .await?;

@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use chrono::{DateTime, Utc};
+use rampart_content::Catalogue;
 use rampart_domain::AssignmentId;
 use rampart_store::assignment::{self, Assignment, NewAssignment};
 use rampart_store::{AccessScope, TenantTx, initiative};
@@ -109,22 +110,9 @@ impl PutAssignment {
         let known = app.catalogue().initiative(&self.initiative).is_some()
             || initiative::get(tx, &self.initiative).await.is_ok();
         errors.check(known, "/initiative", "is neither a built-in nor a custom initiative");
-        let count = self.excluded_namespaces.len();
-        errors.check(count <= 1000, "/excluded_namespaces", "must be at most 1000");
+        let excluded = self.excluded_namespaces.len();
         let catalogue = app.catalogue_of(tx).await?;
-        for (id, params) in &self.params {
-            let field = format!("/params/{id}");
-            let own = app.catalogue().initiative(&self.initiative).filter(|initiative| initiative.id == *id);
-            match (catalogue.control(id), own) {
-                (Some(control), _) => {
-                    check_params(&mut errors, &field, id, |name| control.parameters.get(name), params);
-                }
-                (None, Some(initiative)) => {
-                    check_params(&mut errors, &field, id, |name| initiative.parameters.get(name), params);
-                }
-                (None, None) => errors.add(&field, "is neither a control nor the initiative"),
-            }
-        }
+        check_assigned(&mut errors, "", &catalogue, &self.initiative, &self.params, excluded);
         errors.finish()?;
         Ok(NewAssignment {
             name: self.name,
@@ -134,6 +122,32 @@ impl PutAssignment {
             excluded_namespaces: self.excluded_namespaces,
             enabled: self.enabled,
         })
+    }
+}
+
+/// Notes what does not fit below the field `at` of what an assignment says: parameters that neither a control nor the
+/// initiative has, and too many namespaces left out.
+pub(super) fn check_assigned(
+    errors: &mut FieldErrors,
+    at: &str,
+    catalogue: &Catalogue,
+    initiative: &str,
+    params: &BTreeMap<String, BTreeMap<String, Value>>,
+    excluded: usize,
+) {
+    errors.check(excluded <= 1000, &format!("{at}/excluded_namespaces"), "must be at most 1000");
+    for (id, params) in params {
+        let field = format!("{at}/params/{id}");
+        let own = catalogue.initiative(initiative).filter(|initiative| initiative.id == *id);
+        match (catalogue.control(id), own) {
+            (Some(control), _) => {
+                check_params(errors, &field, id, |name| control.parameters.get(name), params);
+            }
+            (None, Some(initiative)) => {
+                check_params(errors, &field, id, |name| initiative.parameters.get(name), params);
+            }
+            (None, None) => errors.add(&field, "is neither a control nor the initiative"),
+        }
     }
 }
 

@@ -1,4 +1,6 @@
 use rampart_content::Assessment;
+use rampart_posture::compliance;
+use rampart_posture::score::Tally;
 use rampart_store::recommendation::ControlCounts;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -32,50 +34,23 @@ impl RequirementStatus {
 
     /// The status that follows from the counts of the controls that answer the requirement.
     pub(super) fn of(assessment: Assessment, counts: &[&ControlCounts]) -> Self {
-        if assessment == Assessment::Manual {
-            return Self::Manual;
-        }
-        let any = |test: fn(&ControlCounts) -> bool| counts.iter().any(|control| test(control));
-        if any(|control| control.unhealthy > 0) {
-            Self::Failed
-        } else if any(|control| control.unknown > 0 || (control.healthy > 0 && control.stale >= control.healthy)) {
-            Self::Unknown
-        } else if any(|control| control.healthy > 0) {
-            Self::Passed
-        } else {
-            Self::NotAssessed
+        let tallies: Vec<Tally> = counts.iter().map(|control| tally(control)).collect();
+        match compliance::RequirementStatus::of(assessment, &tallies) {
+            compliance::RequirementStatus::Passed => Self::Passed,
+            compliance::RequirementStatus::Failed => Self::Failed,
+            compliance::RequirementStatus::Unknown => Self::Unknown,
+            compliance::RequirementStatus::Manual => Self::Manual,
+            compliance::RequirementStatus::NotAssessed => Self::NotAssessed,
         }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn unknown_never_passes_and_unhealthy_always_fails() {
-        let counts = |healthy, unhealthy, unknown, stale| ControlCounts {
-            healthy,
-            unhealthy,
-            not_applicable: 1,
-            unknown,
-            stale,
-            exempt: 1,
-        };
-        for (controls, expected) in [
-            (vec![], RequirementStatus::NotAssessed),
-            (vec![counts(0, 0, 0, 0)], RequirementStatus::NotAssessed),
-            (vec![counts(1, 0, 0, 0)], RequirementStatus::Passed),
-            (vec![counts(1, 0, 0, 0), counts(0, 0, 0, 0)], RequirementStatus::Passed),
-            (vec![counts(2, 0, 0, 1)], RequirementStatus::Passed),
-            (vec![counts(2, 0, 0, 2), counts(1, 0, 0, 0)], RequirementStatus::Unknown),
-            (vec![counts(9, 0, 1, 0)], RequirementStatus::Unknown),
-            (vec![counts(9, 0, 0, 0), counts(0, 0, 1, 0)], RequirementStatus::Unknown),
-            (vec![counts(9, 0, 9, 0), counts(9, 1, 0, 1)], RequirementStatus::Failed),
-        ] {
-            let counts: Vec<&ControlCounts> = controls.iter().collect();
-            assert_eq!(RequirementStatus::of(Assessment::Automated, &counts), expected, "{controls:?}");
-            assert_eq!(RequirementStatus::of(Assessment::Manual, &counts), RequirementStatus::Manual);
-        }
+fn tally(counts: &ControlCounts) -> Tally {
+    let count = |number: i64| number.max(0).unsigned_abs();
+    Tally {
+        healthy: count(counts.healthy),
+        unhealthy: count(counts.unhealthy),
+        unknown: count(counts.unknown),
+        stale: count(counts.stale),
     }
 }

@@ -1,6 +1,7 @@
 use axum::Json;
 use axum::extract::State;
-use rampart_content::{Assessment, Catalogue, Control, Framework, Requirement};
+use rampart_content::{Assessment, Control, Framework, Requirement};
+use rampart_posture::compliance;
 use rampart_store::page::Listed;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -88,23 +89,6 @@ impl RequirementView {
             controls: controls.iter().map(|control| control.id.clone()).collect(),
         }
     }
-}
-
-/// The requirements in the publisher's order, each with the controls that answer it, by id.
-pub(super) fn answers<'a>(
-    catalogue: &'a Catalogue,
-    framework: &'a Framework,
-) -> Vec<(&'a Requirement, Vec<&'a Control>)> {
-    let mut answers: Vec<(&Requirement, Vec<&Control>)> =
-        framework.requirements.iter().map(|requirement| (requirement, Vec::new())).collect();
-    for control in catalogue.controls() {
-        for answered in framework.answered_by(control) {
-            if let Some((_, controls)) = answers.iter_mut().find(|(requirement, _)| requirement.id == answered.id) {
-                controls.push(control);
-            }
-        }
-    }
-    answers
 }
 
 /// The framework of that id.

@@ -74,7 +74,7 @@ impl From<&Parameter> for InitiativeParameter {
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = Choice)]
-struct ChoiceView {
+pub(super) struct ChoiceView {
     /// Id of a control, or `prefix.*`.
     #[schema(example = "k8s.pod.*")]
     id: String,
@@ -175,18 +175,23 @@ impl PutInitiative {
     fn parse(self, catalogue: &Catalogue, mut errors: FieldErrors) -> Result<(String, Value), ApiError> {
         errors.check((1..=200).contains(&self.title.trim().len()), "/title", "must be 1 to 200 characters");
         errors.check(self.description.len() <= 4000, "/description", "must be at most 4000 characters");
-        errors.check((1..=500).contains(&self.controls.len()), "/controls", "must be 1 to 500 choices");
-        for (index, choice) in self.controls.iter().enumerate() {
-            let picked = Choice { id: choice.id.clone(), params: choice.params.clone(), severity: choice.severity };
-            let mut selected = catalogue.controls().filter(|control| picked.selects(&control.id)).peekable();
-            errors.check(selected.peek().is_some(), &format!("/controls/{index}/id"), "selects no control");
-            for control in selected {
-                let declared = |name: &str| control.parameters.get(name);
-                check_params(&mut errors, &format!("/controls/{index}/params"), &control.id, declared, &choice.params);
-            }
-        }
+        check_choices(&mut errors, "/controls", catalogue, &self.controls);
         errors.finish()?;
         Ok((self.title, json!(Definition { description: self.description, controls: self.controls })))
+    }
+}
+
+/// Notes choices that select nothing, or set what is not there.
+pub(super) fn check_choices(errors: &mut FieldErrors, at: &str, catalogue: &Catalogue, controls: &[ChoiceView]) {
+    errors.check((1..=500).contains(&controls.len()), at, "must be 1 to 500 choices");
+    for (index, choice) in controls.iter().enumerate() {
+        let picked = Choice { id: choice.id.clone(), params: choice.params.clone(), severity: choice.severity };
+        let mut selected = catalogue.controls().filter(|control| picked.selects(&control.id)).peekable();
+        errors.check(selected.peek().is_some(), &format!("{at}/{index}/id"), "selects no control");
+        for control in selected {
+            let declared = |name: &str| control.parameters.get(name);
+            check_params(errors, &format!("{at}/{index}/params"), &control.id, declared, &choice.params);
+        }
     }
 }
 

@@ -58,6 +58,9 @@ mod selection;
 mod templates;
 mod tenant;
 mod tokens;
+mod what_if;
+mod what_if_change;
+mod what_if_outcome;
 
 use utoipa_axum::router::OpenApiRouter;
 
@@ -105,6 +108,7 @@ pub(crate) fn all() -> OpenApiRouter<App> {
         .merge(secure_score::router())
         .merge(compliance::router())
         .merge(compliance_report::router())
+        .merge(what_if::router())
         .merge(coverage::router())
         .merge(tenant::router())
         .merge(tokens::router())

@@ -41,6 +41,7 @@ fn path(operation: &Operation, world: &World) -> String {
         .replace("{governance_rule_id}", &world.governance_rule.to_string())
         .replace("{criticality_rule_id}", &world.criticality_rule.to_string())
         .replace("{token_id}", &world.token.to_string())
+        .replace("{what_if_id}", &world.what_if.to_string())
         .replace("{cloud}", "aws");
     assert!(!path.contains('{'), "{path}: say what stands for the parameter");
     if operation.is_list { format!("{path}?limit=100") } else { path }
@@ -75,6 +76,8 @@ fn body(operation: &Operation, world: &World) -> Option<Value> {
         "create_criticality_rule" | "update_criticality_rule" => Some(json!({"name": "new", "level": "critical",
             "scope": {"type": "cluster", "cluster_id": world.cluster}})),
         "set_finding_assignment" => Some(json!({"owner": "jo"})),
+        "start_what_if" => Some(json!({"scope": {"type": "cluster", "cluster_id": world.cluster},
+            "changes": [{"type": "fix", "control": "k8s.pod.privileged"}]})),
         "create_token" => Some(json!({"name": "new", "grants": [{"role": "owner", "scope": {"type": "tenant"}}]})),
         _ if operation.method == Method::GET || operation.method == Method::DELETE => None,
         _ => Some(json!({})),
@@ -205,7 +208,7 @@ async fn what_lies_outside_the_scope_is_not_there() {
 }
 
 /// Nouns whose reading takes the right to read findings.
-const FINDINGS: [&str; 9] = [
+const FINDINGS: [&str; 10] = [
     "findings",
     "fix-units",
     "recommendations",
@@ -215,6 +218,7 @@ const FINDINGS: [&str; 9] = [
     "governance",
     "pod-security-readiness",
     "policy-trials",
+    "what-if",
 ];
 
 #[tokio::test]
@@ -229,7 +233,7 @@ async fn a_role_allows_what_it_says_and_no_more() {
         let posts = operation.method != Method::GET;
         let tag = operation.path.split(['/', ':']).nth(2).unwrap();
         // What a job works out is a read, however it is asked for.
-        let writes = posts && tag != "pod-security-readiness";
+        let writes = posts && !matches!(tag, "pod-security-readiness" | "what-if");
         let connects = matches!(tag, "connectors" | "scans") || operation.path.contains("/pricings");
         let findings = FINDINGS.contains(&tag) || operation.id.contains("verdicts");
         let forbidden = [

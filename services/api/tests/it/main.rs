@@ -18,3 +18,4 @@ mod pod_security_readiness;
 mod problems;
 mod reads;
 mod support;
+mod what_if;

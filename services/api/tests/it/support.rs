@@ -115,6 +115,7 @@ pub(crate) struct World {
     pub governance_rule: Uuid,
     pub criticality_rule: Uuid,
     pub token: Uuid,
+    pub what_if: Uuid,
 }
 
 pub(crate) async fn start() -> TestApi {
@@ -258,6 +259,7 @@ impl TestApi {
             governance_rule: Uuid::nil(),
             criticality_rule: Uuid::nil(),
             token: Uuid::nil(),
+            what_if: Uuid::nil(),
         };
         self.seed(&world, name).await;
         let assignment = json!({"name": format!("{name}-assignment"), "initiative": "rampart-default",
@@ -279,6 +281,8 @@ impl TestApi {
         let token = json!({"name": format!("{name}-token"),
             "grants": [{"role": "security_reader", "scope": {"type": "tenant"}}]});
         world.token = made(self.post("/v1/tokens", &world.owner, token).await);
+        let changes = json!([{"type": "delete", "resource_id": world.resource}]);
+        world.what_if = made(self.post("/v1/what-if", &world.owner, json!({"changes": changes})).await);
         world
     }
 
