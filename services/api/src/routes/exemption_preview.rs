@@ -35,7 +35,7 @@ struct PreviewExemption {
     /// Instead of `controls`: id of a built-in initiative or name of a custom one.
     initiative: Option<String>,
     #[schema(value_type = ExemptionCondition)]
-    r#where: Option<Value>,
+    r#where: Value,
     #[serde(flatten)]
     #[schema(ignore)]
     rest: Map<String, Value>,
@@ -134,7 +134,7 @@ async fn preview_exemption(
     let mut errors = FieldErrors::default();
     refuse_unknown(&mut errors, &body.rest);
     let selected = read_selected(&app, &mut tx, &mut errors, body.controls, body.initiative).await?;
-    let condition = read_where(&mut errors, body.r#where.as_ref());
+    let condition = read_where(&mut errors, &body.r#where);
     errors.finish()?;
     let selected = selected.ok_or_else(|| ApiError::new(Code::InvalidBody, "give `controls` or `initiative`"))?;
     must_cover(&mut tx, &caller, &condition).await?;

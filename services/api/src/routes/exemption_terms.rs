@@ -5,7 +5,7 @@ use rampart_domain::exemption::Condition;
 use rampart_store::exemption::{self, Selected, Terms};
 use rampart_store::{TenantTx, initiative};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -94,7 +94,7 @@ pub(super) struct PutExemption {
     /// Instead of `controls`: id of a built-in initiative or name of a custom one, for all that it selects.
     initiative: Option<String>,
     #[schema(value_type = ExemptionCondition)]
-    r#where: Option<Value>,
+    r#where: Value,
     #[serde(flatten)]
     #[schema(ignore)]
     rest: Map<String, Value>,
@@ -136,10 +136,9 @@ pub(super) async fn read_selected(
     }
 }
 
-/// Reads which resources are meant; without any condition, all of the tenant.
-pub(super) fn read_where(errors: &mut FieldErrors, value: Option<&Value>) -> Condition {
-    let read = value.map_or(Ok(Condition::default()), |value| Condition::read(value, "/where"));
-    read.unwrap_or_else(|misfits| {
+/// Reads which resources are meant.
+pub(super) fn read_where(errors: &mut FieldErrors, value: &Value) -> Condition {
+    Condition::read(value, "/where").unwrap_or_else(|misfits| {
         misfits.into_iter().for_each(|misfit| errors.add(&misfit.pointer, misfit.message));
         Condition::default()
     })
@@ -156,7 +155,7 @@ impl PutExemption {
         let ahead = self.expires_at.is_none_or(|at| at > Utc::now());
         errors.check(ahead, "/expires_at", "must lie ahead");
         let selected = read_selected(app, tx, &mut errors, self.controls, self.initiative).await?;
-        let condition = read_where(&mut errors, self.r#where.as_ref());
+        let condition = read_where(&mut errors, &self.r#where);
         errors.finish()?;
         let selected = selected.ok_or_else(|| ApiError::new(Code::InvalidBody, "give `controls` or `initiative`"))?;
         Ok(Terms {

@@ -79,6 +79,7 @@ async fn what_does_not_fit_is_refused_by_its_place() {
         (with("controls", Value::Null), "/controls"),
         (with("where", json!({"any_of": [{"cluster": world.cluster, "colour": "red"}]})), "/where/any_of/0/colour"),
         (with("where", json!({"labels": {"app": "web"}})), "/where/labels/app"),
+        (with("where", Value::Null), "/where"),
     ] {
         for path in ["/v1/exemptions", "/v1/exemptions/preview"] {
             let mut body = body.clone();
@@ -94,6 +95,10 @@ async fn what_does_not_fit_is_refused_by_its_place() {
             assert_eq!(answered.json()["errors"][0]["field"], field, "{path}: {}", answered.text);
         }
     }
+    let mut everywhere = exemption("x", &json!({}));
+    everywhere.as_object_mut().unwrap().remove("where");
+    let refused = api.post("/v1/exemptions", &world.owner, everywhere).await.expect(StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(refused.text.contains("missing field `where`"), "the whole tenant is said, never meant: {}", refused.text);
     let unknown = json!({"control": "k8s.pod.host_port", "reason": "r", "scope": {"type": "tenant"}, "colour": "red"});
     let answered =
         api.post("/v1/disabled-controls", &world.owner, unknown).await.expect(StatusCode::UNPROCESSABLE_ENTITY);
