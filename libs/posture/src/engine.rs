@@ -126,7 +126,7 @@ impl Engine {
         // One thread with a deep stack for all expressions.
         let compiled = cel::on_deep_stack(|| Self::compile_all(catalogue, &wanted));
         compiled.unwrap_or_else(|message| {
-            let nowhere = CompileProblem { file: String::new(), field: String::new(), message };
+            let nowhere = CompileProblem { file: String::new(), field: String::new(), message, position: None };
             Err(CompileError { problems: vec![nowhere] })
         })
     }

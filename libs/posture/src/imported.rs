@@ -185,7 +185,7 @@ fn verdict(decision: Decision) -> Verdict {
         Decision::NotMatched => Verdict::NotApplicable("the policy does not look at it".to_owned()),
         Decision::Passed => Verdict::Healthy,
         Decision::Violated(violations) => {
-            Verdict::Unhealthy(Evidence { message: message(&violations), facts: Vec::new() })
+            Verdict::Unhealthy(Evidence { message: message(&violations), facts: Vec::new(), elements: Vec::new() })
         }
         Decision::Unknown(message) => Verdict::Unknown(UnknownReason::Error { message: cut(&message) }),
     }

@@ -29,6 +29,12 @@ pub(crate) struct Row {
     exemption: Option<ExemptionId>,
 }
 
+impl From<&FindingWrite> for Row {
+    fn from(finding: &FindingWrite) -> Self {
+        Self { status: finding.status, exemption: finding.exemption }
+    }
+}
+
 /// Whether the control found a violation, accepted or not; such verdicts are in no bitmap.
 const fn violates(status: Status) -> bool {
     matches!(status, Status::Unhealthy | Status::Exempt)
@@ -95,6 +101,19 @@ pub(crate) struct After {
 /// A verdict that can no longer be given because a read failed stays as it was: lost access never looks like improvement. What
 /// is exempt is decided anew each time, by the evidence that stands.
 pub(crate) fn after(
+    resource: &StoredResource,
+    judged: Judged,
+    before: &Before,
+    cause: Cause,
+    policy: &Policy,
+) -> After {
+    let mut after = settled(resource, judged, before, cause, policy);
+    after.pack = after.pack.filter(|pack| differs(before.pack.as_ref(), pack, policy.judging()));
+    after
+}
+
+/// As [`after`], with the packed verdicts also where they are stored like that already.
+pub(crate) fn settled(
     resource: &StoredResource,
     judged: Judged,
     before: &Before,
@@ -182,7 +201,7 @@ pub(crate) fn after(
     let retired: Vec<i32> = before.findings.keys().copied().filter(|ordinal| !seen.contains(ordinal)).collect();
     out.findings.extend(end_findings(resource.id, before, &retired, cause));
     if !seen.is_empty() || before.pack.is_some() {
-        let pack = PackWrite {
+        out.pack = Some(PackWrite {
             resource_id: resource.id,
             revision: resource.revision,
             healthy,
@@ -190,8 +209,7 @@ pub(crate) fn after(
             unknown,
             reasons: (!reasons.is_empty()).then_some(Value::Object(reasons)),
             scored: judged.scored,
-        };
-        out.pack = differs(before.pack.as_ref(), &pack, policy.judging()).then_some(pack);
+        });
     }
     out
 }

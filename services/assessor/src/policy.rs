@@ -141,7 +141,16 @@ impl Policy {
         let checks: Vec<CheckIdentity> = set.checks().iter().map(identity).collect();
         let ordinals: Vec<i32> = (0..).take(checks.len()).collect();
         let (sets, by_namespace) = (vec![set], HashMap::new());
-        let mut policy = Self { sets, default: 0, by_namespace, checks, ordinals: HashMap::new(), inputs: Vec::new() };
+        let mut policy = Self {
+            sets,
+            default: 0,
+            by_namespace,
+            checks,
+            ordinals: HashMap::new(),
+            inputs: Vec::new(),
+            exemptions: Exemptions::default(),
+            causes: HashMap::new(),
+        };
         policy.set_ordinals(&ordinals);
         Ok(policy)
     }

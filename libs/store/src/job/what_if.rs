@@ -202,6 +202,9 @@ pub struct Counts {
     pub unknown: i64,
     /// Of the healthy and unhealthy ones, those that could not be judged again.
     pub stale: i64,
+    /// Accepted as they are.
+    #[serde(default)]
+    pub exempt: i64,
 }
 
 /// A framework that would be met otherwise.

@@ -63,11 +63,18 @@ impl Wanted {
     responses((status = 200, content_type = "application/yaml", body = String)))]
 async fn get_validating_admission_policy(
     State(app): State<App>,
-    _caller: Caller<ReadInventory>,
+    caller: Caller<ReadInventory>,
     PathOf(id): PathOf<String>,
     Params(wanted): Params<Wanted>,
 ) -> Result<Response, ApiError> {
-    let control = app.catalogue().control(&id).ok_or_else(|| ApiError::not_found("control"))?;
+    let catalogue = app.catalogue_of(&mut app.tx(&caller).await?).await?;
+    let control = catalogue.control(&id).ok_or_else(|| ApiError::not_found("control"))?;
+    if control.is_imported() {
+        return Err(ApiError::new(
+            Code::NotExportable,
+            "it is a policy as it is, in the bundle that it was imported with",
+        ));
+    }
     let exported = export(control, &wanted.params()?, &wanted.actions()?).map_err(|error| match error {
         ExportError::Parameters(error) => ApiError::new(Code::InvalidQuery, error.to_string()),
         error => ApiError::new(Code::NotExportable, error.to_string()),

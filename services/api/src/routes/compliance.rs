@@ -4,6 +4,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use chrono::{DateTime, Utc};
 use rampart_content::{Catalogue, Control, Framework, Requirement};
+use rampart_posture::compliance::answers;
 use rampart_store::recommendation::{self, ControlCounts};
 use rampart_store::score::{self, Reach};
 use rampart_store::{AccessScope, TenantTx};
@@ -13,7 +14,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::compliance_status::RequirementStatus;
-use super::frameworks::{answers, find};
+use super::frameworks::find;
 use super::scope::{Scope, ScopeQuery};
 use super::secure_score::wholeness;
 use crate::App;

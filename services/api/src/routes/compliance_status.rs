@@ -52,5 +52,6 @@ fn tally(counts: &ControlCounts) -> Tally {
         unhealthy: count(counts.unhealthy),
         unknown: count(counts.unknown),
         stale: count(counts.stale),
+        exempt: count(counts.exempt),
     }
 }

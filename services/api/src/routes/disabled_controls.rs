@@ -79,7 +79,8 @@ async fn disable_control(
     let (submission, body) = submission.split();
     let mut errors = FieldErrors::default();
     refuse_unknown(&mut errors, &body.rest);
-    let selects = app.catalogue().controls().any(|control| selects_control(&body.control, &control.id));
+    let catalogue = app.catalogue_of(&mut app.tx(&caller).await?).await?;
+    let selects = catalogue.controls().any(|control| selects_control(&body.control, &control.id));
     errors.check(selects, "/control", "selects no control");
     errors.check((1..=2000).contains(&body.reason.trim().len()), "/reason", "must be 1 to 2000 characters");
     errors.finish()?;

@@ -1,6 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use axum::extract::State;
+use rampart_content::Catalogue;
 use rampart_domain::exemption::Cover;
 use rampart_store::exemption::{self, Candidate};
 use rampart_store::finding;
@@ -14,6 +15,7 @@ use uuid::Uuid;
 use super::exemption_terms::{ExemptionCondition, controls_of, must_cover, read_selected, read_where, refuse_unknown};
 use super::findings::severity_word;
 use crate::App;
+use crate::app::control_title;
 use crate::http::{Answer, ApiError, Caller, Code, FieldErrors, ManagePolicy, Payload};
 
 /// Findings read at once.
@@ -138,7 +140,8 @@ async fn preview_exemption(
     errors.finish()?;
     let selected = selected.ok_or_else(|| ApiError::new(Code::InvalidBody, "give `controls` or `initiative`"))?;
     must_cover(&mut tx, &caller, &condition).await?;
-    let controls = controls_of(app.catalogue(), &mut tx, &selected).await?;
+    let catalogue = app.catalogue_of(&mut tx).await?;
+    let controls = controls_of(&catalogue, &mut tx, &selected).await?;
     let visible = caller.visible_findings();
     let mut counted = Counted::default();
     let mut after = None;
@@ -172,12 +175,12 @@ async fn preview_exemption(
             message: row.evidence.get("message").and_then(Value::as_str).unwrap_or_default().to_owned(),
         });
     }
-    Ok(Answer::ok(view(&app, counted, sample)))
+    Ok(Answer::ok(view(&catalogue, counted, sample)))
 }
 
-fn view(app: &App, counted: Counted, sample: Vec<SampleView>) -> ExemptionPreview {
+fn view(catalogue: &Catalogue, counted: Counted, sample: Vec<SampleView>) -> ExemptionPreview {
     let by_control = counted.by_control.into_iter().map(|(control_id, findings)| {
-        let title = app.control_title(&control_id);
+        let title = control_title(catalogue, &control_id);
         ControlPreview { control_id, title, findings }
     });
     let mut by_control: Vec<ControlPreview> = by_control.collect();

@@ -118,8 +118,9 @@ pub(super) async fn read_selected(
     match (controls, initiative) {
         (Some(controls), None) => {
             errors.check((1..=500).contains(&controls.len()), "/controls", "must be 1 to 500 controls");
+            let catalogue = app.catalogue_of(tx).await?;
             for (index, pattern) in controls.iter().enumerate() {
-                let selects = app.catalogue().controls().any(|control| selects_control(pattern, &control.id));
+                let selects = catalogue.controls().any(|control| selects_control(pattern, &control.id));
                 errors.check(selects, &format!("/controls/{index}"), "selects no control");
             }
             Ok(Some(Selected::Controls(controls)))

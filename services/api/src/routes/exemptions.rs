@@ -183,11 +183,12 @@ async fn list_exemptions(
     let (visible, now) = (caller.visible(), Utc::now());
     let mut tx = app.tx(&caller).await?;
     let hidden = exemption::hidden(&mut tx, &visible).await?;
+    let catalogue = app.catalogue_of(&mut tx).await?;
     let mut rows = Vec::new();
     for row in exemption::all(&mut tx).await? {
         let own = hidden.get(&row.id).copied().unwrap_or_default();
         let controls = match &filter.control {
-            Some(_) => controls_of(app.catalogue(), &mut tx, &row.terms.selected).await?,
+            Some(_) => controls_of(&catalogue, &mut tx, &row.terms.selected).await?,
             None => Vec::new(),
         };
         if filter.takes(&row, own, &controls, now)

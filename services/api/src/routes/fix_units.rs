@@ -2,6 +2,7 @@ use std::collections::HashMap;
 
 use axum::Json;
 use axum::extract::State;
+use rampart_content::Catalogue;
 use rampart_domain::{FixUnitId, Severity, SourceType};
 use rampart_store::finding::Finding;
 use rampart_store::fix_unit::{self, ControlCount, Filter, FixUnit, Instance, Sort, VersionCount};
@@ -15,6 +16,7 @@ use super::controls::RemediationView;
 use super::findings::{remediation, severity_number, severity_word};
 use super::fix_unit_remediation::{ChangeView, changes, sentence};
 use crate::App;
+use crate::app::control_title;
 use crate::http::{Answer, ApiError, Caller, List, Listing, PageParams, PathOf, ReadFindings};
 
 /// Versions shown of one unit.
@@ -151,10 +153,10 @@ struct ControlView {
 }
 
 impl ControlView {
-    fn of(app: &App, row: ControlCount) -> Self {
-        let control = app.catalogue().control(&row.control_id);
+    fn of(catalogue: &Catalogue, row: ControlCount) -> Self {
+        let control = catalogue.control(&row.control_id);
         Self {
-            title: app.control_title(&row.control_id),
+            title: control_title(catalogue, &row.control_id),
             severity: severity_word(row.severity),
             findings: row.findings,
             resources: row.resources,
@@ -298,12 +300,13 @@ async fn get_fix_unit(
     let instances = fix_unit::instances(&mut tx, &visible, id, INSTANCES).await?;
     let versions = fix_unit::versions(&mut tx, &visible, &[id.0], VERSIONS).await?;
     let unit = fix_unit::of_unit(&mut tx, &visible, id).await?;
+    let catalogue = app.catalogue_of(&mut tx).await?;
     let unit = unit.unwrap_or_else(|| FixUnit::healthy(id, &known));
     let ids = controls.iter().map(|row| row.control_id.clone()).collect();
     Ok(Answer::ok(DetailView {
         remediation: changes(&known, &instances),
         unit: FixUnitView::of(unit, ids, &versions),
-        by_control: controls.into_iter().map(|row| ControlView::of(&app, row)).collect(),
+        by_control: controls.into_iter().map(|row| ControlView::of(&catalogue, row)).collect(),
         instances_total: instances.first().map_or(0, |row| row.total),
         instances: instances.into_iter().map(InstanceView::from).collect(),
     }))

@@ -1,7 +1,7 @@
 use axum::Json;
 use axum::extract::State;
 use rampart_content::{Assessment, Control, Framework, Requirement};
-use rampart_posture::compliance;
+use rampart_posture::compliance::answers;
 use rampart_store::page::Listed;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;

@@ -106,8 +106,9 @@ async fn list_not_applicable(
     Listing { filter, page }: Listing<ScopeQuery>,
 ) -> Result<Json<List<NotApplicableView>>, ApiError> {
     let scope = filter.scope()?;
-    let control = app.catalogue().control(&id).ok_or_else(|| ApiError::not_found("control"))?;
     let mut tx = app.tx(&caller).await?;
+    let catalogue = app.catalogue_of(&mut tx).await?;
+    let control = catalogue.control(&id).ok_or_else(|| ApiError::not_found("control"))?;
     let reach = score::reach(&mut tx, &caller.visible(), &scope).await?;
     let listed = not_applicable::list(&mut tx, &reach, &control.id, &page).await?;
     Ok(List::of(listed, |row| NotApplicableView::of(row, control)))

@@ -110,7 +110,9 @@ async fn start_what_if(
     score::reach(&mut tx, &visible, &body.scope.clone().into()).await?;
     let mut errors = FieldErrors::default();
     errors.check((1..=CHANGES).contains(&body.changes.len()), "/changes", "must be 1 to 100 changes");
-    let changes = Checking { app: &app, visible: &visible }.changes(&mut tx, &mut errors, body.changes).await?;
+    let catalogue = app.catalogue_of(&mut tx).await?;
+    let changes =
+        Checking { catalogue: &catalogue, visible: &visible }.changes(&mut tx, &mut errors, body.changes).await?;
     errors.finish()?;
     drop(tx);
     let asked = json!(Asked { scope: body.scope, changes });

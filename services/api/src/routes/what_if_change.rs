@@ -1,5 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
+use rampart_content::Catalogue;
 use rampart_domain::AssignmentId;
 use rampart_domain::patch::Operation;
 use rampart_store::{AccessScope, StoreError, TenantTx, Visible, assignment, initiative, resource};
@@ -12,7 +13,6 @@ use super::assignments::check_assigned;
 use super::check_name;
 use super::initiatives::{ChoiceView, check_choices};
 use super::scope::Scope;
-use crate::App;
 use crate::http::{ApiError, FieldErrors};
 
 /// Operations in one patch.
@@ -91,7 +91,7 @@ pub(super) enum ChangeSource {
 
 /// What changes are held against before a job is made of them.
 pub(super) struct Checking<'a> {
-    pub(super) app: &'a App,
+    pub(super) catalogue: &'a Catalogue,
     pub(super) visible: &'a Visible,
 }
 
@@ -139,7 +139,7 @@ impl Checking<'_> {
             ChangeSource::Patch { patch, .. } => check_patch(errors, &format!("{at}/patch"), patch),
             ChangeSource::MergePatch { .. } | ChangeSource::Delete { .. } => {}
             ChangeSource::Fix { control, resources } => {
-                let known = self.app.catalogue().control(control).is_some();
+                let known = self.catalogue.control(control).is_some();
                 errors.check(known, &format!("{at}/control"), "is no control");
                 let fits = resources.as_ref().is_none_or(|ids| (1..=RESOURCES).contains(&ids.len()));
                 errors.check(fits, &format!("{at}/resources"), "must be 1 to 1000 resources");
@@ -157,9 +157,9 @@ impl Checking<'_> {
             ChangeSource::Initiative { name, controls } => {
                 let field = format!("{at}/name");
                 check_name(errors, &field, name);
-                let own = self.app.catalogue().initiative(name).is_none();
+                let own = self.catalogue.initiative(name).is_none();
                 errors.check(own, &field, "is the id of a built-in initiative");
-                check_choices(errors, &format!("{at}/controls"), self.app.catalogue(), controls);
+                check_choices(errors, &format!("{at}/controls"), self.catalogue, controls);
             }
         }
         Ok(())
@@ -190,13 +190,13 @@ impl Checking<'_> {
         made: &BTreeSet<String>,
     ) -> Result<(), ApiError> {
         let known = made.contains(initiative)
-            || self.app.catalogue().initiative(initiative).is_some()
+            || self.catalogue.initiative(initiative).is_some()
             || initiative::get(tx, initiative).await.is_ok();
         errors.check(known, &format!("{at}/initiative"), "is neither a built-in nor a custom initiative");
         let scope = AccessScope::from(scope.clone());
         let seen = assignment::is_visible(tx, self.visible, &scope).await?;
         errors.check(seen, &format!("{at}/scope"), "is no part of what the token sees");
-        check_assigned(errors, at, self.app.catalogue(), initiative, params, excluded);
+        check_assigned(errors, at, self.catalogue, initiative, params, excluded);
         Ok(())
     }
 }

@@ -77,6 +77,8 @@ struct CountsPart {
     unknown: i64,
     /// Of the healthy and unhealthy ones, those whose last reading could not be repeated.
     stale: i64,
+    /// Accepted as they are; they neither earn nor cost score.
+    exempt: i64,
 }
 
 /// How far a framework is met, and would be.

@@ -36,6 +36,7 @@ pub(super) async fn of(
             not_applicable: 0,
             unknown: row.unknown,
             stale: row.stale,
+            exempt: row.exempt,
         };
         by_group.insert(row.score_group, counts);
     }
@@ -47,6 +48,7 @@ pub(super) async fn of(
             not_applicable: row.not_applicable,
             unknown: row.unknown,
             stale: row.stale,
+            exempt: row.exempt,
         };
         by_control.insert(control, counts);
     }
@@ -106,6 +108,7 @@ impl Totals {
             counts.not_applicable += delta.not_applicable;
             counts.unknown += delta.unknown;
             counts.stale += delta.stale;
+            counts.exempt += delta.exempt;
         }
         for (group, delta) in write.scores {
             let counts = totals.by_group.entry(group).or_default();
@@ -113,6 +116,7 @@ impl Totals {
             counts.unhealthy += delta.unhealthy;
             counts.unknown += delta.unknown;
             counts.stale += delta.stale;
+            counts.exempt += delta.exempt;
         }
         totals
     }
@@ -142,6 +146,7 @@ fn tally(counts: &Counts) -> Tally {
         unhealthy: count(counts.unhealthy),
         unknown: count(counts.unknown),
         stale: count(counts.stale),
+        exempt: count(counts.exempt),
     }
 }
 

@@ -75,7 +75,7 @@ impl Policies {
         }
         let (catalogue, engine) = (&desk.knowledge.catalogue, &desk.knowledge.engine);
         let rows = named.iter().filter(|it| it.enabled).map(|it| it.row.clone()).collect();
-        let after = PolicyInputs { assignments: rows, initiatives };
+        let after = PolicyInputs { assignments: rows, initiatives, ..before.clone() };
         for own in named.iter().filter(|it| it.enabled) {
             let change = own.change.or_else(|| remade.get(&own.row.initiative).copied());
             let Some(index) = change else { continue };
@@ -99,7 +99,7 @@ impl Policies {
         let (catalogue, engine) = (&desk.knowledge.catalogue, &desk.knowledge.engine);
         let judged = plan::is_judged(tx, unit, place).await?;
         let mut policy = |inputs: &PolicyInputs| -> Result<Policy, JobError> {
-            let nothing = PolicyInputs { assignments: Vec::new(), initiatives: Vec::new() };
+            let nothing = PolicyInputs { assignments: Vec::new(), ..inputs.clone() };
             let inputs = if judged { inputs } else { &nothing };
             let mut policy = Policy::of(catalogue, engine, inputs, unit, place).map_err(failed)?;
             policy.set_ordinals(&self.checks.give(catalogue, &policy.checks));

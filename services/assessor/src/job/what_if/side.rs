@@ -59,10 +59,8 @@ impl Side {
                 }
             }
             let stored = before(resource.id).unwrap_or(&nothing);
-            // Inputs that no pack has: what would be stored is told even where nothing differs.
-            let inputs = [stored.pack.as_ref().map_or(&[][..], |pack| &pack.inputs), &[0]].concat();
-            let after = diff::after(resource, judged, stored, Cause::Resource, &inputs);
-            states.insert(resource.id, State::of(after, stored, inputs));
+            let after = diff::settled(resource, judged, stored, Cause::Resource, &self.policy);
+            states.insert(resource.id, State::of(after, stored, self.policy.judging().to_vec()));
         }
         Ok(states)
     }
@@ -84,7 +82,7 @@ impl State {
             });
         }
         for finding in after.findings {
-            state.verdicts.findings.insert(finding.ordinal, finding.status);
+            state.verdicts.findings.insert(finding.ordinal, diff::Row::from(&finding));
             if finding.status == Status::Unhealthy {
                 state.findings.insert(finding.ordinal, (finding.severity, finding.evidence));
             }
