@@ -95,6 +95,7 @@ fn counts(counters: &Value) -> (BTreeMap<String, Counts>, BTreeMap<String, Count
         counts.not_applicable += number(2);
         counts.unknown += number(3);
         counts.stale += number(4);
+        counts.exempt += number(5);
     }
     (controls, groups)
 }
@@ -115,9 +116,9 @@ fn check_moved(
 }
 
 fn tally(counts: &Counts) -> Tally {
-    let [healthy, unhealthy, unknown, stale] =
-        [counts.healthy, counts.unhealthy, counts.unknown, counts.stale].map(i64::unsigned_abs);
-    Tally { healthy, unhealthy, unknown, stale }
+    let [healthy, unhealthy, unknown, stale, exempt] =
+        [counts.healthy, counts.unhealthy, counts.unknown, counts.stale, counts.exempt].map(i64::unsigned_abs);
+    Tally { healthy, unhealthy, unknown, stale, exempt }
 }
 
 /// Holds an outcome against what the store has before and after the changes were made.
