@@ -74,10 +74,14 @@ pub fn rolled_out(before: Option<&Value>, after: Option<&Value>, spec: &Value) -
             let mut all = template.into_iter().flat_map(|template| containers(template, list));
             all.find(|container| container.get("name") == like.get("name")).cloned()
         };
-        let kept = own.iter().filter_map(|container| match named(before, container) {
-            Some(old) if context(&old) == context(container) => named(after, container),
-            _ => Some(container.clone()),
-        });
+        let is_stated = |container: &Value| {
+            let mut old = before.into_iter().flat_map(|template| containers(template, list));
+            old.any(|old| old.get("name") == container.get("name") && context(old) == context(container))
+        };
+        let kept =
+            own.iter().filter_map(
+                |container| if is_stated(container) { named(after, container) } else { Some(container.clone()) },
+            );
         let mut rolled: Vec<Value> = kept.collect();
         let added = after.into_iter().flat_map(|template| containers(template, list));
         let is_new =

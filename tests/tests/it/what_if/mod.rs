@@ -121,15 +121,23 @@ fn tally(counts: &Counts) -> Tally {
     Tally { healthy, unhealthy, unknown, stale, exempt }
 }
 
+/// Equality of percentages that may have been text in between.
+fn is_close(one: Option<f64>, two: Option<f64>) -> bool {
+    one.zip(two).map_or(one == two, |(one, two)| (one - two).abs() < 1e-9)
+}
+
 /// Holds an outcome against what the store has before and after the changes were made.
 fn check(estate: &Estate, outcome: &Outcome, before: (&Verdicts, &Value), after: (&Verdicts, &Value), what: &str) {
     let (told, happened) = (predicted(outcome), differences(before.0, after.0));
     let lists = [&outcome.newly_failing, &outcome.newly_passing, &outcome.otherwise];
-    assert_eq!(lists.map(|list| list.total).iter().sum::<usize>(), happened.len(), "{what}");
-    if told.len() == happened.len() {
-        assert_eq!(told, happened, "{what}");
+    if lists.iter().all(|list| list.total == list.items.len()) {
+        let either: BTreeSet<_> = told.keys().chain(happened.keys()).collect();
+        let wrong = either.into_iter().filter(|key| told.get(*key) != happened.get(*key));
+        let wrong: Vec<_> = wrong.map(|key| (key, told.get(key), happened.get(key))).collect();
+        assert!(wrong.is_empty(), "{what}: told and happened differ: {wrong:?}");
     } else {
         // Long lists are cut.
+        assert_eq!(lists.map(|list| list.total).iter().sum::<usize>(), happened.len(), "{what}");
         assert!(told.iter().all(|(key, pair)| happened.get(key) == Some(pair)), "{what}");
     }
     let ((controls_before, groups_before), (controls_after, groups_after)) = (counts(before.1), counts(after.1));
@@ -141,8 +149,8 @@ fn check(estate: &Estate, outcome: &Outcome, before: (&Verdicts, &Value), after:
             groups.iter().map(|(group, counts)| ControlTally { group, tally: tally(counts) }).collect();
         score(catalogue.groups(), &tallies).percent
     };
-    assert_eq!(outcome.score.before.percent, percent(&groups_before), "{what}");
-    assert_eq!(outcome.score.after.percent, percent(&groups_after), "{what}");
+    assert!(is_close(outcome.score.before.percent, percent(&groups_before)), "{what}");
+    assert!(is_close(outcome.score.after.percent, percent(&groups_after)), "{what}");
     let mut told: BTreeMap<&str, usize> = BTreeMap::new();
     for framework in &outcome.frameworks {
         told.insert(&framework.id, framework.requirements.len());
@@ -318,10 +326,10 @@ async fn what_waits_for_an_assessment_is_on_both_sides() {
         model.mutate(&mut rng, &BTreeSet::new());
     }
     model.list().await;
-    let account = model.of(Kind::K8sServiceAccount)[0].clone();
-    let automount = !model.config(&account)["automountServiceAccountToken"].as_bool().unwrap();
-    let change = json!({"type": "merge_patch", "resource_id": model.id(&account),
-                        "patch": {"automountServiceAccountToken": automount}});
+    let deployment = model.of(Kind::K8sDeployment)[0].clone();
+    let host_pid = model.config(&deployment)["spec"]["template"]["spec"]["hostPID"] == true;
+    let change = json!({"type": "merge_patch", "resource_id": model.id(&deployment),
+                        "patch": {"spec": {"template": {"spec": {"hostPID": !host_pid}}}}});
     let tenant = json!({"type": "tenant"});
     let early = ask(&estate, &everything(), &tenant, std::slice::from_ref(&change)).await.unwrap();
     assert_eq!(early.unsettled, 1);
@@ -330,7 +338,7 @@ async fn what_waits_for_an_assessment_is_on_both_sides() {
     assert_eq!(settled.unsettled, 0);
     assert!(!predicted(&settled).is_empty(), "the change changes something");
     assert_eq!(predicted(&early), predicted(&settled));
-    assert!(settled.judged < 10, "only who uses the account is judged: {}", settled.judged);
+    assert!(settled.judged < 20, "only what lies near is judged: {}", settled.judged);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -443,9 +451,9 @@ async fn a_question_is_answered_through_the_api() {
     let healed = fixes.iter().filter(|fix| fix["status"] == "healthy").count();
     assert!(healed > 0 && outcome["newly_passing"]["total"].as_u64() >= Some(healed as u64), "{outcome}");
     let now = client.get("/v1/secure-score").await;
-    assert_eq!(outcome["score"]["before"]["percent"], now["percent"], "{now}");
+    assert!(is_close(outcome["score"]["before"]["percent"].as_f64(), now["percent"].as_f64()), "{outcome}");
     let after = outcome["score"]["after"]["percent"].as_f64().unwrap();
-    assert!(after >= now["percent"].as_f64().unwrap(), "{outcome}");
+    assert!(after > now["percent"].as_f64().unwrap() - 1e-9, "{outcome}");
     let standing = client.get("/v1/compliance").await;
     for framework in outcome["frameworks"].as_array().unwrap() {
         let same = standing["frameworks"].as_array().unwrap().iter().find(|it| it["id"] == framework["id"]).unwrap();

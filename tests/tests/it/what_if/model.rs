@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use platform_tests::Estate;
 use rampart_domain::patch::{self, Operation};
-use rampart_domain::{Kind, Resource, ResourceId, is_active};
+use rampart_domain::{Kind, NativeId, Resource, ResourceId, is_active};
 use rand::Rng as _;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
@@ -63,7 +63,16 @@ impl<'e> Model<'e> {
     }
 
     fn put(&mut self, kind: Kind, object: Value) -> String {
-        let resource = self.estate.object(kind, object);
+        let mut resource = self.estate.object(kind, object);
+        // What edges lead to is named as the API server names it.
+        let (stated, real) = match kind {
+            Kind::K8sServiceAccount => ("//k8s.serviceaccount/", "//ServiceAccount/"),
+            Kind::K8sClusterRole => ("//k8s.clusterrole/", "/rbac.authorization.k8s.io/ClusterRole/"),
+            _ => ("", ""),
+        };
+        if !stated.is_empty() {
+            resource.native_id = NativeId::new(resource.native_id.as_str().replace(stated, real));
+        }
         let id = resource.native_id.to_string();
         self.resources.insert(id.clone(), resource);
         self.moved.insert(kind);
