@@ -72,7 +72,7 @@ mod tests {
 
     #[test]
     fn unknown_never_passes_and_unhealthy_always_fails() {
-        let tally = |healthy, unhealthy, unknown, stale| Tally { healthy, unhealthy, unknown, stale };
+        let tally = |healthy, unhealthy, unknown, stale| Tally { healthy, unhealthy, unknown, stale, exempt: 1 };
         for (tallies, expected) in [
             (vec![], RequirementStatus::NotAssessed),
             (vec![tally(0, 0, 0, 0)], RequirementStatus::NotAssessed),

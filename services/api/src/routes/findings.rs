@@ -426,7 +426,7 @@ mod tests {
 
     #[test]
     fn the_kind_of_the_resource_picks_the_remediation() {
-        let catalogue = rampart_content::Catalogue::embedded().unwrap();
+        let catalogue = Catalogue::embedded().unwrap();
         let control = catalogue.control("cluster.secrets_kms").unwrap();
         let cli = |kind| serde_json::to_value(remediation(control, kind)).unwrap()["cli"].clone();
         let starts = |kind, word: &str| cli(Some(kind)).as_str().is_some_and(|cli| cli.starts_with(word));
