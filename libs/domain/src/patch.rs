@@ -304,13 +304,13 @@ mod tests {
         let deepen = json!({"op": "copy", "from": "", "path": "/a"});
         let error = patched(json!({"b": 1}), Value::Array(vec![deepen; 200])).unwrap_err();
         assert!(error.contains("too deep") || error.contains("copies too much"), "{error}");
-        let path = "/a".repeat(126);
+        let far = "/a".repeat(126);
         let mut deep = json!({});
         for _ in 0..125 {
             deep = json!({ "a": deep });
         }
-        let patch = json!([{"op": "copy", "from": "", "path": path}]);
-        assert!(patched(deep, patch).unwrap_err().contains("too deep"));
+        let copy = json!([{"op": "copy", "from": "", "path": far}]);
+        assert!(patched(deep, copy).unwrap_err().contains("too deep"));
     }
 
     #[test]

@@ -21,22 +21,22 @@ pub struct Place {
 impl Place {
     /// Both at once; `None` when nothing can lie in both.
     fn and(&self, other: &Self) -> Option<Self> {
-        Some(Self {
-            account: both(self.account.as_ref(), other.account.as_ref())?,
-            cluster: both(self.cluster.as_ref(), other.cluster.as_ref())?,
-            resource: both(self.resource.as_ref(), other.resource.as_ref())?,
+        let apart = differ(self.account.as_ref(), other.account.as_ref())
+            || differ(self.cluster.as_ref(), other.cluster.as_ref())
+            || differ(self.resource.as_ref(), other.resource.as_ref());
+        (!apart).then(|| Self {
+            account: self.account.clone().or_else(|| other.account.clone()),
+            cluster: self.cluster.or(other.cluster),
+            resource: self.resource.or(other.resource),
             // Two patterns may both fit: either alone is a bound.
             namespace: self.namespace.clone().or_else(|| other.namespace.clone()),
         })
     }
 }
 
-/// The value that is given; `None` when both are and they differ.
-fn both<T: Clone + PartialEq>(one: Option<&T>, other: Option<&T>) -> Option<Option<T>> {
-    match (one, other) {
-        (Some(one), Some(other)) if one != other => None,
-        _ => Some(one.or(other).cloned()),
-    }
+/// Whether both are given, and not the same.
+fn differ<T: PartialEq>(one: Option<&T>, other: Option<&T>) -> bool {
+    one.zip(other).is_some_and(|(one, other)| one != other)
 }
 
 impl Condition {

@@ -41,6 +41,9 @@ pub struct WorldSpec {
     pub preset: Preset,
 }
 
+/// What was put into a cluster by hand, each with the number of rounds before it.
+type Puts = HashMap<Subject, (Object, usize)>;
+
 /// An estate. Every change makes a copy of it: what is large and seldom changes is shared.
 #[derive(Debug)]
 pub struct World {
@@ -55,8 +58,8 @@ pub struct World {
     projects: Vec<GcpProject>,
     rounds: Vec<Round>,
     deleted: HashSet<Subject>,
-    /// By cluster: objects that were put there by hand, each with the number of rounds before it.
-    puts: HashMap<String, Arc<HashMap<Subject, (Object, usize)>>>,
+    /// By cluster.
+    puts: HashMap<String, Arc<Puts>>,
     reads: AtomicU64,
 }
 
