@@ -183,7 +183,7 @@ fn made_by_operator(delivered: &Delivered<'_>) -> Option<Source> {
 fn chart(delivered: &Delivered<'_>, marks: &Marks<'_>) -> Option<Source> {
     let release = marks.release(delivered.node.namespace);
     let (chart, version) = marks.chart().or_else(|| Some((release?.name, None)))?;
-    let (deliverer, instance) = match (marks.argo(delivered), marks.flux_release(), marks.flux_kustomization()) {
+    let (by, instance) = match (marks.argo(delivered), marks.flux_release(), marks.flux_kustomization()) {
         (Some(app), ..) => (Deliverer::ArgoCd, Some(app)),
         (None, Some(release), _) => (Deliverer::FluxHelmRelease, Some(release)),
         (None, None, Some(kustomization)) => (Deliverer::FluxKustomization, Some(kustomization)),
@@ -191,17 +191,17 @@ fn chart(delivered: &Delivered<'_>, marks: &Marks<'_>) -> Option<Source> {
     };
     let named = release.or(instance).map_or("", |it| it.name);
     let part = without(delivered.name, &[named, chart]);
-    let source = Source::new(SourceType::HelmChart, chart, part).through(Some(deliverer), instance);
+    let source = Source::new(SourceType::HelmChart, chart, part).through(Some(by), instance);
     Some(Source { version, ..source })
 }
 
 fn application(delivered: &Delivered<'_>, marks: &Marks<'_>) -> Option<Source> {
-    let (source_type, deliverer, instance) = match marks.argo(delivered) {
+    let (source_type, by, instance) = match marks.argo(delivered) {
         Some(app) => (SourceType::ArgoApplication, Deliverer::ArgoCd, app),
         None => (SourceType::FluxKustomization, Deliverer::FluxKustomization, marks.flux_kustomization()?),
     };
     let part = without(delivered.name, &[instance.name]);
-    let source = Source::new(source_type, instance.name, part).through(Some(deliverer), Some(instance));
+    let source = Source::new(source_type, instance.name, part).through(Some(by), Some(instance));
     Some(Source { version: marks.label("app.kubernetes.io/version").map(str::to_owned), ..source })
 }
 

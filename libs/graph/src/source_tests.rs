@@ -40,6 +40,7 @@ impl Case {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "callers write literals")]
 fn deployment(namespace: &str, name: &str, labels: Value, annotations: Value) -> Value {
     json!({
         "apiVersion": "apps/v1", "kind": "Deployment",
@@ -71,6 +72,7 @@ fn check(case: &Case, expected: Told<'_>) {
     assert_eq!(told, expected);
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "callers write literals")]
 fn ingress(namespace: &str, name: &str, more: Value, annotations: Value) -> Case {
     let mut labels = json!({
         "helm.sh/chart": "ingress-nginx-4.11.3", "app.kubernetes.io/name": "ingress-nginx",

@@ -74,7 +74,7 @@ fn conditions() {
     let mut unhealthy = 0_usize;
     let mut judge = || {
         engine
-            .evaluate(&checks, &input, |_, verdict| unhealthy += usize::from(matches!(verdict, Verdict::Unhealthy(_))))
+            .evaluate(&checks, &input, |_, verdict| unhealthy += usize::from(matches!(verdict, Verdict::Unhealthy(_))));
     };
     (0..200).for_each(|_| judge());
     let rounds = 5_000_u32;
@@ -83,7 +83,7 @@ fn conditions() {
     println!(
         "conditions · {CONDITIONS} on a pod of {} bytes: CPU {:.1?} (goal 60 µs), {} unhealthy",
         config.to_string().len(),
-        (cpu() - before) / rounds,
+        cpu().saturating_sub(before) / rounds,
         unhealthy / (rounds as usize + 200)
     );
 }
@@ -108,7 +108,7 @@ fn constraints(language: Language) -> Vec<Constraint> {
 fn policies(language: Language, name: &str, goal: &str) {
     let begun = cpu();
     let constraints = constraints(language);
-    let compiled = cpu() - begun;
+    let compiled = cpu().saturating_sub(begun);
     let pods: Vec<Value> = (0..PODS).map(|index| pod(1, index)).collect();
     let inventory = Inventory::default();
     let mut violated = 0;
@@ -123,7 +123,7 @@ fn policies(language: Language, name: &str, goal: &str) {
     println!(
         "policies · {PODS} pods of {} bytes × {POLICIES} templates by {name}: CPU {:.2} s (goal {goal}), {violated} violated, loaded in {:.2} s",
         pods[0].to_string().len(),
-        (cpu() - begun).as_secs_f64(),
+        cpu().saturating_sub(begun).as_secs_f64(),
         compiled.as_secs_f64(),
     );
 }

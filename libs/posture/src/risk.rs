@@ -87,7 +87,7 @@ pub fn weigh<'a>(circumstances: impl IntoIterator<Item = &'a Circumstance>) -> i
             Factor::SensitiveIdentity => identity = own,
             Factor::Production | Factor::NonProduction => environment = environment.max(Some(own)),
             Factor::CriticalityCritical | Factor::CriticalityHigh | Factor::CriticalityLow => {
-                rule = rule.max(Some(own))
+                rule = rule.max(Some(own));
             }
         }
     }

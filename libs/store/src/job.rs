@@ -194,7 +194,7 @@ pub async fn progress(tx: &mut TenantTx, job: JobId, done: i64, total: i64) -> R
 pub async fn end(
     tx: &mut TenantTx,
     job: JobId,
-    result: Result<Value, &str>,
+    result: Result<&Value, &str>,
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
     let tenant = tx.tenant_uuid();

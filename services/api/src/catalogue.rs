@@ -48,7 +48,9 @@ async fn off_the_async_threads<T: Send + 'static>(work: impl FnOnce() -> T + Sen
 /// What is wrong with a source, line by line.
 fn refuse(problems: &[SourceProblem]) -> ApiError {
     let mut errors = FieldErrors::default();
-    problems.iter().for_each(|problem| errors.add_in_source("/source", problem));
+    for problem in problems {
+        errors.add_in_source("/source", problem);
+    }
     match errors.finish() {
         Err(error) => error,
         Ok(()) => ApiError::new(Code::InvalidBody, "the source does not fit"),

@@ -37,7 +37,7 @@ pub(crate) async fn bindings_of(
     impose(&mut found);
     let subjects = |resource| {
         let edges = edges::of(resource, None).into_iter().filter(|edge| edge.kind == EdgeKind::Binds);
-        edges.map(|edge| Subject::new(tenant, edge.to)).collect()
+        edges.map(|edge| Subject::new(tenant, &edge.to)).collect()
     };
     Ok(found.iter().map(|resource| (resource.id, subjects(resource))).collect())
 }

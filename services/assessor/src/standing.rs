@@ -92,9 +92,9 @@ async fn leading(
     let backends = routes.iter().flat_map(|route| {
         risk::backends(route.kind, &route.name, route.namespace.as_deref().unwrap_or_default(), &route.config)
     });
-    let routed: BTreeSet<String> = backends.map(|backend| backend.namespace).collect();
+    let behind: BTreeSet<String> = backends.map(|backend| backend.namespace).collect();
     found.extend(routes);
-    Ok(leads(&found, place.cloud).into_keys().chain(routed).collect())
+    Ok(leads(&found, place.cloud).into_keys().chain(behind).collect())
 }
 
 /// Rules as they hold for one resource.

@@ -55,11 +55,13 @@ fn with_host_path() -> Value {
     spec
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "callers write literals")]
 fn namespace(estate: &Estate, name: &str, labels: Value) -> Resource {
     let metadata = json!({"name": name, "labels": labels});
     estate.object(Kind::K8sNamespace, json!({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}))
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "callers write literals")]
 fn deployment(estate: &Estate, namespace: &str, name: &str, replicas: u32, spec: Value) -> Resource {
     let object = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name, "namespace": namespace},
         "spec": {"replicas": replicas, "template": {"metadata": {"labels": {"app": name}}, "spec": spec}}});
@@ -67,6 +69,7 @@ fn deployment(estate: &Estate, namespace: &str, name: &str, replicas: u32, spec:
 }
 
 /// A running pod; `owner` is the deployment that a connector would have found above it.
+#[expect(clippy::needless_pass_by_value, reason = "callers write literals")]
 fn pod(estate: &Estate, namespace: &str, name: &str, owner: Option<&Resource>, spec: Value) -> Resource {
     let mut metadata = json!({"name": name, "namespace": namespace, "labels": {"app": "web"}});
     if owner.is_some() {
@@ -224,6 +227,7 @@ async fn what_was_not_read_is_unknown_and_nothing_is_advised() {
 }
 
 /// A policy with its binding, both under the name.
+#[expect(clippy::needless_pass_by_value, reason = "callers write literals")]
 fn policy(estate: &Estate, name: &str, action: &str, spec: Value, binding: Value) -> [Resource; 2] {
     let of = |kind: &str, spec: Value| json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": kind, "metadata": {"name": name}, "spec": spec});
     let rules = json!([{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}]);
@@ -256,6 +260,7 @@ fn constraint(estate: &Estate, kind: &str, name: &str, action: &str) -> Resource
     )
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "callers write literals")]
 fn webhook(estate: &Estate, configuration: &str, name: &str, selector: Value) -> Resource {
     let rules = json!([{"apiGroups": ["*"], "apiVersions": ["*"], "operations": ["CREATE"], "resources": ["*"]}]);
     estate.object(

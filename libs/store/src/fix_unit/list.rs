@@ -171,6 +171,7 @@ impl Filter {
     }
 
     /// The same findings, of some fix units only.
+    #[must_use]
     pub fn of(&self, fix_units: impl IntoIterator<Item = Uuid>) -> Self {
         Self { fix_units: fix_units.into_iter().collect(), ..self.clone() }
     }

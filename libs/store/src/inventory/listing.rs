@@ -191,27 +191,26 @@ pub(super) async fn mark_coverage_change(
     (cloud, account, region): (&str, Option<&str>, Option<&str>),
 ) -> Result<(), StoreError> {
     let tenant = tx.tenant_uuid();
-    let units = match cluster {
-        Some(cluster) => vec![cluster],
-        None => {
-            let own = UnitId::account(tx.tenant(), cloud.parse()?, account.unwrap_or_default());
-            sqlx::query_scalar!(
-                r#"select $4::uuid as "unit!" where exists (
+    let units = if let Some(cluster) = cluster {
+        vec![cluster]
+    } else {
+        let own = UnitId::account(tx.tenant(), cloud.parse()?, account.unwrap_or_default());
+        sqlx::query_scalar!(
+            r#"select $4::uuid as "unit!" where exists (
                        select from resources r where r.tenant_id = $1 and r.unit_id = $4)
                    union all
                    select cluster_id from clusters
                    where tenant_id = $1 and account = $2 and cloud = $5 and gone_at is null
                      and ($3::text is null or region = $3 or $3 = 'global')
                    order by 1"#,
-                tenant,
-                account,
-                region,
-                own.0,
-                cloud
-            )
-            .fetch_all(tx.conn())
-            .await?
-        }
+            tenant,
+            account,
+            region,
+            own.0,
+            cloud
+        )
+        .fetch_all(tx.conn())
+        .await?
     };
     for unit in units {
         work::request_after(tx, WorkKind::Assess, unit, std::time::Duration::from_secs(20)).await?;

@@ -13,8 +13,8 @@ pub struct Subject {
 
 impl Subject {
     /// The end of a `binds` edge.
-    pub fn new(tenant: TenantId, native_id: NativeId) -> Self {
-        Self { id: ResourceId::derive(tenant, &native_id).0, native_id: native_id.as_str().to_owned() }
+    pub fn new(tenant: TenantId, native_id: &NativeId) -> Self {
+        Self { id: ResourceId::derive(tenant, native_id).0, native_id: native_id.as_str().to_owned() }
     }
 
     /// Kind, namespace and name, as Kubernetes native ids have them.
@@ -72,7 +72,7 @@ mod tests {
 
     #[test]
     fn groups_and_accounts_are_told_apart() {
-        let subject = |id: &str| Subject::new(TenantId(Uuid::nil()), NativeId::new(id));
+        let subject = |id: &str| Subject::new(TenantId(Uuid::nil()), &NativeId::new(id));
         let account = subject("k8s://u-1//ServiceAccount/shop/default");
         assert_eq!((account.group(), account.namespace()), (None, Some("shop")));
         let group = subject("k8s://u-1/rbac.authorization.k8s.io/Group//system:serviceaccounts:shop");

@@ -140,7 +140,9 @@ pub(super) async fn read_selected(
 /// Reads which resources are meant.
 pub(super) fn read_where(errors: &mut FieldErrors, value: &Value) -> Condition {
     Condition::read(value, "/where").unwrap_or_else(|misfits| {
-        misfits.into_iter().for_each(|misfit| errors.add(&misfit.pointer, misfit.message));
+        for misfit in misfits {
+            errors.add(&misfit.pointer, misfit.message);
+        }
         Condition::default()
     })
 }

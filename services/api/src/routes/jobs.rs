@@ -69,8 +69,7 @@ impl<V: Serialize> Noun<V> {
         app: &App,
         caller: &Caller<P>,
         submission: Repeatable,
-        visible: &Visible,
-        request: &Value,
+        (visible, request): (&Visible, &Value),
         patience: Duration,
     ) -> Result<Answer, ApiError> {
         let mut tx = app.tx(caller).await?;

@@ -266,7 +266,7 @@ async fn start_pod_security_readiness(
     let (submission, body) = submission.split();
     let (visible, request) = (caller.visible(), body.parse()?);
     cluster::get(&mut app.tx(&caller).await?, &visible, ClusterId(request.cluster_id)).await?;
-    READINESS.start(&app, &caller, submission, &visible, &json!(request), patience).await
+    READINESS.start(&app, &caller, submission, (&visible, &json!(request)), patience).await
 }
 
 /// No filters.

@@ -218,7 +218,7 @@ async fn start_policy_trial(
             }
         }
     }
-    NOUN.start(&app, &caller, submission, &caller.visible(), &json!(request), patience).await
+    NOUN.start(&app, &caller, submission, (&caller.visible(), &json!(request)), patience).await
 }
 
 /// Get a trial, with what came out of it: one's own, or any for who sees the whole tenant.

@@ -116,7 +116,7 @@ async fn start_what_if(
     errors.finish()?;
     drop(tx);
     let asked = json!(Asked { scope: body.scope, changes });
-    NOUN.start(&app, &caller, submission, &visible, &asked, patience).await
+    NOUN.start(&app, &caller, submission, (&visible, &asked), patience).await
 }
 
 /// No filters.

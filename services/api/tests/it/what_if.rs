@@ -131,7 +131,7 @@ async fn an_answer_is_shown_as_it_was_found() {
         },
     };
     let mut tx = api.db.store.tenant(world.tenant).await.unwrap();
-    job::end(&mut tx, JobId(world.what_if), Ok(json!(outcome)), chrono::Utc::now()).await.unwrap();
+    job::end(&mut tx, JobId(world.what_if), Ok(&json!(outcome)), chrono::Utc::now()).await.unwrap();
     tx.commit().await.unwrap();
     let seen = api.get(&format!("{PLACE}/{}", world.what_if), &world.owner).await.expect(StatusCode::OK).json();
     assert_eq!((&seen["status"], &seen["outcome"]), (&json!("succeeded"), &json!(outcome)));

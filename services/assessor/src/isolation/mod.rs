@@ -26,7 +26,7 @@ use wire::{Answer, Ask};
 /// Time for one answer. Rego ends by itself after two seconds, save within one call of a function.
 const ANSWER: Duration = Duration::from_secs(5);
 /// Time for loading all bundles of a tenant.
-const START: Duration = Duration::from_secs(60);
+const START: Duration = Duration::from_mins(1);
 /// Times that a policy may end its process.
 const STRIKES: u32 = 3;
 /// The running program, on Linux.

@@ -115,7 +115,7 @@ pub async fn run(
         }
     };
     let mut tx = store.fenced(lease).await?;
-    job::end(&mut tx, id, result.as_ref().map(Clone::clone).map_err(String::as_str), Utc::now()).await?;
+    job::end(&mut tx, id, result.as_ref().map_err(String::as_str), Utc::now()).await?;
     tx.commit().await?;
     Ok(())
 }

@@ -403,7 +403,7 @@ async fn what_cannot_be_done_is_said_and_what_no_patch_does_is_assumed() {
         (json!({"type": "unassign", "assignment_id": Uuid::nil()}), "/changes/0/assignment_id"),
         (json!({"type": "assign", "initiative": "none", "scope": tenant}), "no assignment of `none`"),
     ] {
-        let error = ask(&estate, &everything(), &tenant, &[change.clone()]).await.unwrap_err();
+        let error = ask(&estate, &everything(), &tenant, std::slice::from_ref(&change)).await.unwrap_err();
         assert!(error.contains(why), "{change}: {error}");
     }
     let namespace = model.of(Kind::K8sNamespace)[0].clone();

@@ -8,6 +8,7 @@ use crate::policy::validation::Target;
 
 /// One webhook of a configuration.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of the configuration by itself")]
 pub struct Webhook {
     /// Its configuration.
     pub configuration: String,

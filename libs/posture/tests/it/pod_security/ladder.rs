@@ -48,18 +48,19 @@ fn judge(judge: &Judge, minor: u32, kind: Kind, config: &Value) -> Conformity {
     Standards::of(&judge.catalogue, &judge.engine, minor).unwrap().judge(&judge.engine, &input)
 }
 
+#[track_caller]
+fn check(judged: &[Conformity], complete: bool, level: Option<Level>, next: Option<Level>) {
+    assert_eq!(Ladder::of(judged, complete), Ladder { level, next });
+}
+
 #[test]
 fn a_namespace_goes_as_far_as_its_worst_pod() {
+    use Level::{Baseline, Privileged, Restricted};
     let knowledge = Judge::new();
     let pod = |spec: Value| judge(&knowledge, 33, Kind::K8sPod, &json!({"metadata": {}, "spec": spec}));
     let template = |spec: Value| {
         judge(&knowledge, 33, Kind::K8sDeployment, &json!({"spec": {"replicas": 0, "template": {"spec": spec}}}))
     };
-    #[track_caller]
-    fn check(judged: &[Conformity], complete: bool, level: Option<Level>, next: Option<Level>) {
-        assert_eq!(Ladder::of(judged, complete), Ladder { level, next });
-    }
-    use Level::{Baseline, Privileged, Restricted};
     check(&[], true, Some(Restricted), None);
     check(&[pod(hardened()), template(hardened())], true, Some(Restricted), None);
     check(&[pod(hardened()), template(plain())], true, Some(Baseline), Some(Restricted));

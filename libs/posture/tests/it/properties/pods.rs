@@ -226,7 +226,7 @@ impl Pod {
             match value {
                 // What a container is started with has an order, and nothing else here.
                 Value::Object(map) => {
-                    map.iter_mut().filter(|(key, _)| *key != "command").for_each(|(_, value)| reverse(value))
+                    map.iter_mut().filter(|(key, _)| *key != "command").for_each(|(_, value)| reverse(value));
                 }
                 Value::Array(items) => {
                     items.iter_mut().for_each(reverse);
@@ -259,7 +259,9 @@ impl Pod {
     fn each_container(spec: &mut Value, mut change: impl FnMut(&str, &mut Value)) {
         for list in LISTS {
             if let Some(Value::Array(containers)) = spec.get_mut(list) {
-                containers.iter_mut().for_each(|container| change(list, container));
+                for container in containers.iter_mut() {
+                    change(list, container);
+                }
             }
         }
     }

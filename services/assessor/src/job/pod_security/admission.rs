@@ -1,3 +1,4 @@
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use rampart_domain::{ConfigHash, Kind};
@@ -207,12 +208,15 @@ impl Ground {
             let mut counts: BTreeMap<Vec<Refuser>, u64> = BTreeMap::new();
             for pod in &member.pods {
                 let shape = shape(&pod.config);
-                if !known.contains_key(&shape) {
-                    let said = self.said_of(namespace, pod)?;
-                    unjudged.extend(said.unjudged.iter().cloned());
-                    known.insert(shape, said);
-                }
-                if let Some(said) = known.get(&shape).filter(|said| !said.refused_by.is_empty()) {
+                let said = match known.entry(shape) {
+                    Entry::Occupied(known) => known.into_mut(),
+                    Entry::Vacant(unknown) => {
+                        let said = self.said_of(namespace, pod)?;
+                        unjudged.extend(said.unjudged.iter().cloned());
+                        unknown.insert(said)
+                    }
+                };
+                if !said.refused_by.is_empty() {
                     *counts.entry(said.refused_by.clone()).or_default() += 1;
                 }
             }

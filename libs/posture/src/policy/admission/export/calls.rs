@@ -4,13 +4,32 @@ use rampart_content::minor_version;
 use super::piece::{Constant, Piece, Type, any, binds};
 use super::translate::{Told, Translator, because, optional_field};
 
+/// Operators that have a counterpart of their own.
+const OPERATORS: [&str; 12] = [
+    operators::LOGICAL_AND,
+    operators::LOGICAL_OR,
+    operators::LOGICAL_NOT,
+    operators::CONDITIONAL,
+    operators::NEGATE,
+    operators::INDEX,
+    operators::OPT_INDEX,
+    operators::ADD,
+    operators::SUBSTRACT,
+    operators::MULTIPLY,
+    operators::DIVIDE,
+    operators::MODULO,
+];
+
 /// Methods that the API server has too, with the type that they give.
 fn method(name: &str, args: usize) -> Option<Type> {
     Some(match (name, args) {
         ("startsWith" | "endsWith" | "contains" | "matches", 1) | ("hasValue", 0) => Type::Bool,
         ("size", 0) | ("indexOf" | "lastIndexOf", 1) => Type::Int,
-        ("join", 0 | 1) | ("lowerAscii" | "upperAscii" | "trim", 0) | ("replace", 2 | 3) => Type::Str,
-        ("substring", 1 | 2) | ("charAt", 1) => Type::Str,
+        ("lowerAscii" | "upperAscii" | "trim", 0)
+        | ("charAt", 1)
+        | ("join", 0 | 1)
+        | ("substring", 1 | 2)
+        | ("replace", 2 | 3) => Type::Str,
         ("split", 1 | 2) => Type::list(Type::Str),
         ("value", 0) => Type::Dyn,
         _ => return None,
@@ -118,21 +137,16 @@ impl Translator<'_> {
     }
 
     fn operator(&mut self, name: &str, args: &[IdedExpr]) -> Told<Option<Piece>> {
-        let args = match name {
-            operators::LOGICAL_AND | operators::LOGICAL_OR | operators::LOGICAL_NOT | operators::CONDITIONAL => args,
-            operators::NEGATE | operators::INDEX | operators::OPT_INDEX | operators::ADD | operators::SUBSTRACT => args,
-            operators::MULTIPLY | operators::DIVIDE | operators::MODULO => args,
-            _ => return Ok(None),
-        };
+        if !OPERATORS.contains(&name) {
+            return Ok(None);
+        }
         let mut pieces = Vec::new();
         for (index, arg) in args.iter().enumerate() {
             // What is known not to be evaluated needs no words.
             let decided = pieces.first().and_then(Piece::flag);
             let skipped = match (name, index, decided) {
-                (operators::CONDITIONAL, 1, Some(flag)) => !flag,
-                (operators::CONDITIONAL, 2, Some(flag)) => flag,
-                (operators::LOGICAL_AND, 1.., Some(flag)) => !flag,
-                (operators::LOGICAL_OR, 1.., Some(flag)) => flag,
+                (operators::CONDITIONAL, 1, Some(flag)) | (operators::LOGICAL_AND, 1.., Some(flag)) => !flag,
+                (operators::CONDITIONAL, 2, Some(flag)) | (operators::LOGICAL_OR, 1.., Some(flag)) => flag,
                 _ => false,
             };
             pieces.push(if skipped { Piece::bool(false) } else { self.piece(arg)? });

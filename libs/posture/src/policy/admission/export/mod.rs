@@ -162,7 +162,7 @@ impl<'c> Exporter<'c> {
         let validations = if variant.for_each.is_empty() {
             let (holds, violates, message) = self.condition(variant, &ground, None)?;
             let known = violates.flag() == Some(false);
-            (!known).then(|| self.validation(unless(not_applicable, &holds), &message.as_text())).into_iter().collect()
+            (!known).then(|| self.validation(&unless(not_applicable, &holds), &message.as_text())).into_iter().collect()
         } else {
             self.validations(variant, &ground, not_applicable)?
         };
@@ -201,7 +201,7 @@ impl<'c> Exporter<'c> {
     fn variables(&self, ground: &Ground<'_>, kinds: &[Served]) -> Vec<(String, String)> {
         let mut variables = vec![
             ("pod".to_owned(), by_kind(kinds, |served| pod(served, ".").unwrap_or_default())),
-            ("template".to_owned(), by_kind(kinds, |served| template(served))),
+            ("template".to_owned(), by_kind(kinds, template)),
         ];
         for (name, parameter) in &self.control.parameters {
             if let (ParameterType::Array, Some(Value::Array(items))) = (parameter.r#type, self.params.get(name)) {
@@ -259,14 +259,14 @@ impl<'c> Exporter<'c> {
                 let (holds, violates, message) = self.condition(variant, ground, Some(&place))?;
                 if violates.flag() != Some(false) {
                     let said = range.said(&holds.negated(), &message);
-                    validations.push(self.validation(unless(not_applicable, &range.all(holds)), &said));
+                    validations.push(self.validation(&unless(not_applicable, &range.all(holds)), &said));
                 }
             }
         }
         Ok(validations)
     }
 
-    fn validation(&self, expression: String, said: &str) -> Value {
+    fn validation(&self, expression: &str, said: &str) -> Value {
         json!({"expression": expression, "message": self.control.title, "messageExpression": said})
     }
 }
