@@ -103,14 +103,17 @@ impl Estate {
         Self { knowledge, ..self }
     }
 
-    /// A Kubernetes object as the connector would normalise it.
+    /// A Kubernetes object as the connector would normalise it: what says its group and kind is named by them.
     pub fn object(&self, kind: Kind, object: Value) -> Resource {
         let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
         let name = text("/metadata/name").expect("objects have names");
         let namespace = text("/metadata/namespace");
         let labels = object.pointer("/metadata/labels").and_then(|l| serde_json::from_value(l.clone()).ok());
+        let version = text("/apiVersion").unwrap_or_default();
+        let group = version.split_once('/').map_or("", |(group, _)| group);
+        let word = text("/kind").unwrap_or_else(|| kind.as_str().to_owned());
         Resource {
-            native_id: NativeId::kubernetes(&self.uid, "", kind.as_str(), namespace.as_deref().unwrap_or(""), &name),
+            native_id: NativeId::kubernetes(&self.uid, group, &word, namespace.as_deref().unwrap_or(""), &name),
             kind,
             name,
             cloud: Cloud::OnPremises,

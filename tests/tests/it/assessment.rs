@@ -259,7 +259,7 @@ async fn lost_access_keeps_the_last_verdict_and_unread_kinds_are_unknown() {
     let estate = Estate::new().await;
     let model = Model { deployments: vec![("a", "d".into(), true)], automount: true, ..Model::default() };
     let control = |verdicts: &platform_tests::Verdicts, id: &str| {
-        let of_deployment = |(key, _): &(&(String, String), &String)| key.0.contains("k8s.deployment") && key.1 == id;
+        let of_deployment = |(key, _): &(&(String, String), &String)| key.0.contains("/Deployment/") && key.1 == id;
         verdicts.iter().find(of_deployment).map(|(_, status)| status.clone())
     };
     model.list(&estate, Kind::K8sDeployment).await;
@@ -311,7 +311,7 @@ async fn a_stale_verdict_counts_as_it_stood_until_it_is_too_old() {
     assert!(inventory::expire(&estate.store, 24, later).await.unwrap() > 0);
     estate.assess().await;
     let of_deployment = |verdicts: &platform_tests::Verdicts| -> Vec<String> {
-        verdicts.iter().filter(|(key, _)| key.0.contains("k8s.deployment")).map(|(_, status)| status.clone()).collect()
+        verdicts.iter().filter(|(key, _)| key.0.contains("/Deployment/")).map(|(_, status)| status.clone()).collect()
     };
     let old = of_deployment(&estate.verdicts().await);
     assert!(!old.is_empty() && old.iter().all(|status| status == "unknown"), "{old:?}");
