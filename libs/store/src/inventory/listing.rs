@@ -196,13 +196,12 @@ pub(super) async fn mark_coverage_change(
     } else {
         let own = UnitId::account(tx.tenant(), cloud.parse()?, account.unwrap_or_default());
         sqlx::query_scalar!(
-            r#"select $4::uuid as "unit!" where exists (
-                       select from resources r where r.tenant_id = $1 and r.unit_id = $4)
-                   union all
-                   select cluster_id from clusters
-                   where tenant_id = $1 and account = $2 and cloud = $5 and gone_at is null
-                     and ($3::text is null or region = $3 or $3 = 'global')
-                   order by 1"#,
+            r#"select distinct unit_id as "unit!" from resources
+               where tenant_id = $1 and account = $2 and ($3::text is null or region = $3 or $3 = 'global')
+                 and kind not like 'k8s.%' and kind <> 'image.running'
+                 and unit_id in (select $4::uuid union all select cluster_id from clusters
+                                 where tenant_id = $1 and account = $2 and cloud = $5)
+               order by 1"#,
             tenant,
             account,
             region,
