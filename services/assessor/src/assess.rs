@@ -184,15 +184,18 @@ impl<'a> Run<'a> {
         for batch in self.targets.changed.chunks(BATCH) {
             edges::derive(self.store, self.lease, self.unit, batch).await?;
         }
+        if let (false, Some(account)) = (self.place.is_cluster, &self.place.account) {
+            // What clusters look at beyond themselves lies in their account. By itself: who holds the lease of one unit must
+            // not wait for another's, which a scan may have asked for before it asks for this one. Told twice is no harm.
+            let (changed, judged) = targets::wide(&self.knowledge.engine, &self.dirty);
+            let mut tx = self.store.tenant(self.lease.tenant).await?;
+            verdict::tell_clusters(&mut tx, (self.place.cloud, account), &changed, &judged).await?;
+            tx.commit().await?;
+        }
         let mut tx = self.store.fenced(self.lease).await?;
         if self.recount {
             let counted = self.recount(&mut tx).await?;
             verdict::rebuild_counters(&mut tx, self.unit, &counted).await?;
-        }
-        if let (false, Some(account)) = (self.place.is_cluster, &self.place.account) {
-            // What clusters look at beyond themselves lies in their account.
-            let (changed, judged) = targets::wide(&self.knowledge.engine, &self.dirty);
-            verdict::tell_clusters(&mut tx, (self.place.cloud, account), &changed, &judged).await?;
         }
         verdict::clear_dirty(&mut tx, self.unit, &self.dirty).await?;
         verdict::set_assessed(&mut tx, self.unit, &self.policy.inputs, Utc::now()).await?;
