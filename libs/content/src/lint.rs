@@ -100,9 +100,15 @@ fn variant(lint: &mut Lint<'_>, variant: &Variant, field: impl Fn(&str) -> Strin
     for (name, neighbour) in &variant.neighbours {
         let kinds = field(&format!("neighbours.{name}.kinds"));
         lint.require(!neighbour.kinds.is_empty(), kinds, || "names no kind".into());
-        if let Some(through) = neighbour.through {
-            let looked_at = neighbour.kinds.iter().flat_map(|selector| selector.kinds());
-            let fits = looked_at.into_iter().all(|kind| through.connects(kind))
+        let mut looked_at = neighbour.kinds.iter().flat_map(|selector| selector.kinds());
+        if neighbour.outline {
+            lint.require(
+                looked_at.all(|kind| kind.is_workload()),
+                field(&format!("neighbours.{name}.outline")),
+                || "only workloads have one".into(),
+            );
+        } else if let Some(through) = neighbour.through {
+            let fits = looked_at.all(|kind| through.connects(kind))
                 && variant.judged().into_iter().all(|kind| through.judges(kind));
             lint.require(fits, field(&format!("neighbours.{name}.through")), || {
                 "does not connect what is judged with these kinds".into()

@@ -110,6 +110,10 @@ pub struct Neighbour {
     /// By way of what the judged resource has to do with it; `None` when lying near is enough.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub through: Option<Through>,
+    /// Whether only the outline of workloads is looked at ([`rampart_domain::outline`]). A change of anything else of them
+    /// is not followed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub outline: bool,
     /// Whether an incomplete listing makes the verdict unknown.
     #[serde(default = "yes")]
     pub complete: bool,

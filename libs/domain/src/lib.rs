@@ -10,6 +10,7 @@ mod hash;
 mod id;
 mod image;
 mod kind;
+mod outline;
 pub mod patch;
 mod resource;
 mod risk;
@@ -32,6 +33,7 @@ pub use id::{
 };
 pub use image::image_digest;
 pub use kind::{Family, Kind};
+pub use outline::outline;
 pub use resource::{ManagedBy, Resource, strip_nulls};
 pub use risk::{Criticality, Factor, Risk};
 pub use scope::Scope;

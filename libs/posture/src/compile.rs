@@ -188,6 +188,7 @@ impl Compiler<'_> {
                 within: neighbour.r#in,
                 name,
                 through: neighbour.through,
+                outline: neighbour.outline,
                 complete: neighbour.complete,
             });
         }

@@ -77,6 +77,7 @@ pub(crate) struct CompiledNeighbour {
     pub(crate) within: Within,
     pub(crate) name: Option<Program>,
     pub(crate) through: Option<Through>,
+    pub(crate) outline: bool,
     pub(crate) complete: bool,
 }
 
@@ -113,6 +114,8 @@ pub struct Dependent<'e> {
     pub within: Within,
     /// By way of what they are judged by it; `None` for whatever lies near enough.
     pub through: Option<Through>,
+    /// Whether only the outline of what changed is looked at.
+    pub outline: bool,
 }
 
 impl Engine {
@@ -167,8 +170,14 @@ impl Engine {
     pub fn dependents(&self, kind: Kind) -> impl Iterator<Item = Dependent<'_>> {
         self.looks().flat_map(move |(control_id, judged, neighbours)| {
             let looks = neighbours.iter().filter(|n| n.kinds.contains(&kind));
-            let ways: BTreeSet<(Within, Option<Through>)> = looks.map(|n| (n.within, n.through)).collect();
-            ways.into_iter().map(move |(within, through)| Dependent { control_id, judged, within, through })
+            let ways: BTreeSet<_> = looks.map(|n| (n.within, n.through, n.outline)).collect();
+            ways.into_iter().map(move |(within, through, outline)| Dependent {
+                control_id,
+                judged,
+                within,
+                through,
+                outline,
+            })
         })
     }
 

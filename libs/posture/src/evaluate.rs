@@ -200,7 +200,8 @@ pub(crate) fn fetch<'a>(
         };
         // A name that is no text names nothing that exists; the store would find nothing either.
         let name = name.as_ref().map(|name| name.as_str().unwrap_or_default());
-        let query = NeighbourQuery { label: &neighbour.label, kinds: &neighbour.kinds, within: neighbour.within, name };
+        let CompiledNeighbour { label, kinds, within, outline, .. } = neighbour;
+        let query = NeighbourQuery { label, kinds, within: *within, name, outline: *outline };
         sets.push(input.neighbours.get(&query));
     }
     Ok(Fetched { sets })

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use rampart_content::{Control, Example, ExampleNeighbour};
-use rampart_domain::{Cloud, Family, Kind, ManagedBy, Status, Verdict, patch, strip_nulls};
+use rampart_domain::{Cloud, Family, Kind, ManagedBy, Status, Verdict, outline, patch, strip_nulls};
 use serde_json::{Map, Value, json};
 
 use crate::{
@@ -63,13 +63,33 @@ pub fn patch(engine: &Engine, control: &Control, example: &Example) -> Result<()
 
 struct ExampleNeighbours<'a> {
     of: &'a BTreeMap<String, ExampleNeighbour>,
+    /// Instead of the objects of those of which only the outline is looked at.
+    outlines: BTreeMap<&'a str, Vec<Value>>,
+}
+
+impl<'a> ExampleNeighbours<'a> {
+    fn new(control: &'a Control, kind: Kind, of: &'a BTreeMap<String, ExampleNeighbour>) -> Self {
+        let declared = control.variant(kind).into_iter().flat_map(|variant| &variant.neighbours);
+        let outlined = declared.filter(|(_, neighbour)| neighbour.outline).filter_map(|(label, neighbour)| {
+            let Some(ExampleNeighbour::Objects(objects)) = of.get(label) else { return None };
+            let kinds: Vec<Kind> = neighbour.kinds.iter().flat_map(|selector| selector.kinds()).collect();
+            Some((label.as_str(), objects.iter().filter_map(|object| outlined(&kinds, object)).collect()))
+        });
+        Self { of, outlines: outlined.collect() }
+    }
+}
+
+/// The outline of an object of one of some kinds.
+fn outlined(kinds: &[Kind], object: &Value) -> Option<Value> {
+    let word = format!("k8s.{}", object.get("kind")?.as_str()?.to_lowercase());
+    outline(*kinds.iter().find(|kind| kind.as_str() == word)?, object)
 }
 
 impl Neighbours for ExampleNeighbours<'_> {
     fn get(&self, query: &NeighbourQuery<'_>) -> NeighbourSet<'_> {
         let objects = match self.of.get(query.label) {
             None => &[][..],
-            Some(ExampleNeighbour::Objects(objects)) => objects,
+            Some(ExampleNeighbour::Objects(objects)) => self.outlines.get(query.label).unwrap_or(objects),
             Some(ExampleNeighbour::Unread(_)) => {
                 let completeness = Completeness::Incomplete { kind: query.kinds[0], state: None, expired: false };
                 return NeighbourSet { items: Cow::Borrowed(&[]), completeness };
@@ -127,7 +147,7 @@ pub fn with_input<T>(
         },
         config: object,
         live: None,
-        neighbours: &ExampleNeighbours { of: &example.neighbours },
+        neighbours: &ExampleNeighbours::new(control, kind, &example.neighbours),
         now: DateTime::<Utc>::from_timestamp(NOW, 0).unwrap_or_default(),
     };
     Ok(judge(&input))

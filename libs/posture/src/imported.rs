@@ -99,6 +99,7 @@ impl Imported {
             within: Within::Unit,
             name: None,
             through: None,
+            outline: false,
             complete: false,
         };
         Self { pods: policy.may_match("", "Pod"), policy, neighbours: [namespace] }
@@ -114,7 +115,7 @@ impl Imported {
         let [namespace] = &self.neighbours;
         let found = input.facts.namespace.map(|name| {
             let (label, kinds, within) = (&*namespace.label, &*namespace.kinds, namespace.within);
-            input.neighbours.get(&NeighbourQuery { label, kinds, within, name: Some(name) })
+            input.neighbours.get(&NeighbourQuery { label, kinds, within, name: Some(name), outline: false })
         });
         let namespace = found.as_ref().and_then(|set| set.items.first()).map(|item| item.config);
         let inventory = Inventory::default();

@@ -61,6 +61,8 @@ pub struct NeighbourQuery<'q> {
     pub within: Within,
     /// Keeps only resources of this name.
     pub name: Option<&'q str>,
+    /// Whether their outline is enough: it may be given in place of the whole configuration.
+    pub outline: bool,
 }
 
 /// Neighbours that were read, and whether these are all.

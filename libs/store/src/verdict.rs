@@ -20,7 +20,7 @@ pub use input::{
     coverage_of, dirty, policy_inputs, tell_clusters, unit_place,
 };
 pub use inventory::{
-    StoredResource, children, existing, extent, neighbours, resource_page, resources_by_id, users_of_accounts,
+    StoredResource, children, existing, extent, neighbours, outlines, resource_page, resources_by_id, users_of_accounts,
 };
 pub use stored::{StoredFinding, StoredPack, counters, findings_of, packs_of, packs_of_unit};
 pub use subject::{Subject, binders, subjects};

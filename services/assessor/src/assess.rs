@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use chrono::Utc;
@@ -224,7 +224,9 @@ impl<'a> Run<'a> {
     async fn surroundings(&self) -> Result<Surroundings, StoreError> {
         let mut tx = self.store.tenant(self.lease.tenant).await?;
         let ids: Vec<Uuid> = self.targets.judge.keys().chain(&self.restand).copied().collect();
-        let near = if ids.len() <= FEW { Some(verdict::extent(&mut tx, &ids).await?.1) } else { None };
+        let near = if ids.len() <= FEW { Some(verdict::extent(&mut tx, &ids).await?) } else { None };
+        let near: Option<Vec<String>> =
+            near.map(|extent| extent.into_values().flatten().collect::<BTreeSet<_>>().into_iter().collect());
         let known = (self.rules.clone(), self.identities.clone());
         Surroundings::load(&mut tx, (self.unit, &self.place), known, near.as_deref()).await
     }

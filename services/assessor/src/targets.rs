@@ -62,7 +62,7 @@ pub(crate) async fn of_dirty(
             News::Coverage | News::Account => {}
         }
         for dependent in engine.dependents(row.kind).filter(|dependent| controls.contains(dependent.control_id)) {
-            if itself && rights.take(row, &dependent, bindings) {
+            if itself && (dependent.outline && !row.outline_changed || rights.take(row, &dependent, bindings)) {
                 continue;
             }
             let (namespace, region) = match dependent.within {

@@ -1,4 +1,4 @@
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use rampart_content::Within;
 use rampart_domain::{Kind, UnitId, UnknownReason};
@@ -7,59 +7,95 @@ use rampart_store::verdict::{self, CoverageRow, StoredResource, UnitPlace};
 use rampart_store::{StoreError, TenantTx};
 use uuid::Uuid;
 
+/// What controls may look at, by kind, namespace and name.
+#[derive(Clone, Default)]
+pub(crate) struct Near {
+    /// With their configurations.
+    pub(crate) whole: Vec<StoredResource>,
+    /// Workloads with their outlines instead, for whom they are enough.
+    pub(crate) outlines: Vec<StoredResource>,
+}
+
+/// A list of neighbours to read.
+#[derive(Default)]
+struct Wanted {
+    /// Nowhere but in these namespaces; `None` for anywhere in the unit.
+    namespaces: Option<BTreeSet<String>>,
+    kinds: Vec<Kind>,
+}
+
 /// Reads what `controls` may look at when they judge resources of the `judged` kinds: of a whole unit, or beside some
-/// resources of it, narrowed to their kinds and namespaces. By kind, namespace and name.
+/// resources of it, each kind only where somebody looks at it.
 pub(crate) async fn neighbours(
     tx: &mut TenantTx,
     engine: &Engine,
     (unit, place): (UnitId, &UnitPlace),
     (mut judged, controls): (BTreeSet<Kind>, &BTreeSet<&str>),
     beside: Option<&[Uuid]>,
-) -> Result<Vec<StoredResource>, StoreError> {
-    let mut near = None;
-    if let Some(ids) = beside {
-        let (kinds, namespaces) = verdict::extent(tx, ids).await?;
-        judged.retain(|kind| kinds.contains(kind));
-        near = Some(namespaces);
+) -> Result<Near, StoreError> {
+    let extent = match beside {
+        None => None,
+        Some(ids) => Some(verdict::extent(tx, ids).await?),
+    };
+    if let Some(extent) = &extent {
+        judged.retain(|kind| extent.contains_key(kind));
     }
-    let (mut inside, mut anywhere) = (Vec::new(), Vec::new());
-    for kind in engine.neighbour_kinds().into_keys() {
-        let concerned = engine.dependents(kind).filter(|d| controls.contains(d.control_id));
-        let concerned = concerned.filter(|d| d.judged.iter().any(|kind| judged.contains(kind)));
-        match concerned.map(|dependent| dependent.within != Within::Namespace).max() {
-            None => {}
-            Some(false) => inside.push(kind),
-            Some(true) => anywhere.push(kind),
+    let mut near = Near::default();
+    for outline in [false, true] {
+        for wanted in wanted(engine, (&judged, controls), extent.as_ref(), outline) {
+            let namespaces = wanted.namespaces.map(Vec::from_iter);
+            let (kinds, namespaces) = (&wanted.kinds, namespaces.as_deref());
+            if outline {
+                near.outlines.extend(verdict::outlines(tx, unit, kinds, namespaces).await?);
+            } else {
+                near.whole.extend(verdict::neighbours(tx, unit, place, kinds, namespaces).await?);
+            }
         }
     }
-    let mut neighbours = verdict::neighbours(tx, unit, place, &anywhere, None).await?;
-    neighbours.extend(verdict::neighbours(tx, unit, place, &inside, near.as_deref()).await?);
-    Ok(neighbours)
+    Ok(near)
+}
+
+/// The lists in which controls look for whole neighbours, or for outlines.
+fn wanted(
+    engine: &Engine,
+    (judged, controls): (&BTreeSet<Kind>, &BTreeSet<&str>),
+    extent: Option<&BTreeMap<Kind, BTreeSet<String>>>,
+    outline: bool,
+) -> Vec<Wanted> {
+    let mut lists: Vec<Wanted> = Vec::new();
+    for kind in engine.neighbour_kinds().into_keys() {
+        let looks = engine.dependents(kind).filter(|it| it.outline == outline && controls.contains(it.control_id));
+        let mut namespaces: Option<Option<BTreeSet<String>>> = None;
+        for look in looks.filter(|it| it.judged.iter().any(|kind| judged.contains(kind))) {
+            let places = namespaces.get_or_insert_with(|| Some(BTreeSet::new()));
+            match (extent, look.within, places) {
+                (Some(extent), Within::Namespace, Some(places)) => {
+                    let there = look.judged.iter().filter_map(|kind| extent.get(kind));
+                    places.extend(there.flatten().cloned());
+                }
+                (_, _, places) => *places = None,
+            }
+        }
+        let Some(namespaces) = namespaces else { continue };
+        match lists.iter_mut().find(|list| list.namespaces == namespaces) {
+            Some(list) => list.kinds.push(kind),
+            None => lists.push(Wanted { namespaces, kinds: vec![kind] }),
+        }
+    }
+    lists
 }
 
 /// What the controls of a unit may look at besides the judged resource.
 pub(crate) struct World {
-    by_kind: HashMap<Kind, Vec<StoredResource>>,
-    /// Places in the lists of `by_kind`.
-    by_name: HashMap<Kind, HashMap<String, Vec<usize>>>,
+    whole: Kinds,
+    outlines: Kinds,
     coverage: Vec<CoverageRow>,
     place: UnitPlace,
 }
 
 impl World {
-    pub(crate) fn new(neighbours: Vec<StoredResource>, coverage: Vec<CoverageRow>, place: UnitPlace) -> Self {
-        let mut by_kind: HashMap<Kind, Vec<StoredResource>> = HashMap::new();
-        for neighbour in neighbours {
-            by_kind.entry(neighbour.kind).or_default().push(neighbour);
-        }
-        let mut by_name: HashMap<Kind, HashMap<String, Vec<usize>>> = HashMap::new();
-        for (kind, list) in &by_kind {
-            let names = by_name.entry(*kind).or_default();
-            for (index, resource) in list.iter().enumerate() {
-                names.entry(resource.name.clone()).or_default().push(index);
-            }
-        }
-        Self { by_kind, by_name, coverage, place }
+    pub(crate) fn new(near: Near, coverage: Vec<CoverageRow>, place: UnitPlace) -> Self {
+        Self { whole: Kinds::of(near.whole), outlines: Kinds::of(near.outlines), coverage, place }
     }
 
     /// Whether everything of a kind that a resource in `region` may have beside it was read.
@@ -93,6 +129,29 @@ impl World {
     }
 }
 
+/// Resources by kind, those of a kind by namespace.
+#[derive(Default)]
+struct Kinds(HashMap<Kind, Named>);
+
+#[derive(Default)]
+struct Named {
+    all: Vec<StoredResource>,
+    /// Places in `all`.
+    by_name: HashMap<String, Vec<usize>>,
+}
+
+impl Kinds {
+    fn of(resources: Vec<StoredResource>) -> Self {
+        let mut kinds: HashMap<Kind, Named> = HashMap::new();
+        for resource in resources {
+            let named = kinds.entry(resource.kind).or_default();
+            named.by_name.entry(resource.name.clone()).or_default().push(named.all.len());
+            named.all.push(resource);
+        }
+        Self(kinds)
+    }
+}
+
 /// Neighbours of one resource.
 pub(crate) struct Around<'a> {
     world: &'a World,
@@ -108,11 +167,12 @@ impl Neighbours for Around<'_> {
             if completeness == Completeness::Complete {
                 completeness = self.world.completeness(*kind, region);
             }
-            let all = self.world.by_kind.get(kind).map_or(&[][..], Vec::as_slice);
+            // Whoever has everything whole reads no outlines besides.
+            let outlines = query.outline.then(|| self.world.outlines.0.get(kind)).flatten();
+            let Some(Named { all, by_name }) = outlines.or_else(|| self.world.whole.0.get(kind)) else { continue };
             match query.name {
                 Some(name) => {
-                    let named = self.world.by_name.get(kind).and_then(|names| names.get(name));
-                    let named = named.into_iter().flatten().map(|index| &all[*index]);
+                    let named = by_name.get(name).into_iter().flatten().map(|index| &all[*index]);
                     items.extend(named.filter(|other| self.is_near(other, query.within)).map(item));
                 }
                 // Sorted by namespace, so one namespace is one run.

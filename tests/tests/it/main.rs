@@ -22,6 +22,7 @@ mod lost_access;
 mod ordering;
 mod organizations;
 mod other_organizations;
+mod outlines;
 mod pod_security;
 mod rescan;
 mod standing;

@@ -191,7 +191,7 @@ fn a_change_reaches_the_controls_that_look_at_its_kind() {
     let dependents: Vec<_> = engine.dependents(Kind::K8sNetworkPolicy).collect();
     assert_eq!(dependents.len(), 1);
     assert_eq!((dependents[0].control_id, dependents[0].judged), ("test.one", &[Kind::K8sPod][..]));
-    assert_eq!((dependents[0].within, dependents[0].through), (Within::Namespace, None));
+    assert_eq!((dependents[0].within, dependents[0].through, dependents[0].outline), (Within::Namespace, None, false));
     assert_eq!(engine.dependents(Kind::K8sRole).count(), 0);
 }
 

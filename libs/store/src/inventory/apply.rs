@@ -91,12 +91,12 @@ async fn write<'a>(
             work::request_after(tx, WorkKind::Assess, unit, urgency).await?;
         }
     }
-    let still_older = order::lock_older(tx, read_at, &changed).await?;
-    changed.retain(|item| still_older.contains(&item.id.0));
+    let older = order::lock_older(tx, read_at, &changed).await?;
+    changed.retain(|item| older.contains_key(&item.id.0));
     insert(tx, source, read_at, &added).await?;
     update(tx, source, read_at, &changed).await?;
     let touched: Vec<&Prepared> = added.iter().chain(&changed).copied().collect();
-    mark(tx, &touched).await?;
+    mark(tx, &touched, |item| older.get(&item.id.0).copied().unwrap_or(true)).await?;
     let (added, changed) = (added.len() as u64, changed.len() as u64);
     let unchanged = latest.len() as u64 - added - changed;
     Ok((Applied { added, changed, unchanged }, same))
@@ -116,15 +116,15 @@ async fn insert(
     sqlx::query!(
         "insert into resources (tenant_id, connector_id, scope, first_seen, changed_at, resource_id, unit_id, cluster_id,
              native_id, kind, name, name_lower, cloud, account, region, namespace, labels, managed_by, owner_id, active,
-             uid, config, hash, provider_version)
+             uid, config, hash, provider_version, outline)
          select $1, $2, $3, $4, $4, i.id, i.unit, i.cluster, i.native_id, i.kind, i.name, lower(i.name), i.cloud,
              i.account, i.region, i.namespace, i.labels::jsonb, i.managed_by, i.owner, i.active, i.uid, i.config::json,
-             i.hash, i.version
+             i.hash, i.version, i.outline::jsonb
          from unnest($5::uuid[], $6::uuid[], $7::uuid[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[],
              $13::text[], $14::text[], $15::text[], $16::text[], $17::uuid[], $18::bool[], $19::text[], $20::text[],
-             $21::bytea[], $22::bigint[])
+             $21::bytea[], $22::bigint[], $23::text[])
            as i(id, unit, cluster, native_id, kind, name, cloud, account, region, namespace, labels, managed_by, owner,
-             active, uid, config, hash, version)
+             active, uid, config, hash, version, outline)
          on conflict (tenant_id, resource_id) do nothing",
         tenant,
         source.connector.0,
@@ -148,6 +148,7 @@ async fn insert(
         &columns.config as _,
         &columns.hash as _,
         &columns.version as _,
+        &columns.outline as _,
     )
     .execute(tx.conn())
     .await?;
@@ -173,12 +174,13 @@ async fn update(
          set connector_id = $2, scope = $3, changed_at = greatest(r.changed_at, $4), provider_version = i.version, revision = r.revision + 1, unit_id = i.unit,
              cluster_id = i.cluster, name = i.name, name_lower = lower(i.name), cloud = i.cloud, account = i.account,
              region = i.region, namespace = i.namespace, labels = i.labels::jsonb, managed_by = i.managed_by,
-             owner_id = i.owner, active = i.active, uid = i.uid, config = i.config::json, hash = i.hash, kind = i.kind
+             owner_id = i.owner, active = i.active, uid = i.uid, config = i.config::json, hash = i.hash, kind = i.kind,
+             outline = i.outline::jsonb
          from unnest($5::uuid[], $6::uuid[], $7::uuid[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[],
              $13::text[], $14::text[], $15::uuid[], $16::bool[], $17::text[], $18::text[], $19::bytea[], $20::text[],
-             $21::bigint[])
+             $21::bigint[], $22::text[])
            as i(id, unit, cluster, name, cloud, account, region, namespace, labels, managed_by, owner, active, uid,
-             config, hash, kind, version)
+             config, hash, kind, version, outline)
          where r.tenant_id = $1 and r.resource_id = i.id",
         tenant,
         source.connector.0,
@@ -201,6 +203,7 @@ async fn update(
         &columns.hash as _,
         &columns.kind as _,
         &columns.version as _,
+        &columns.outline as _,
     )
     .execute(tx.conn())
     .await?;
@@ -230,15 +233,18 @@ pub(super) async fn close_versions(
     Ok(())
 }
 
-async fn mark(tx: &mut TenantTx, items: &[&Prepared]) -> Result<(), StoreError> {
+/// Notes what must be assessed; `is_seen` says of what changed whether its outline did.
+async fn mark(tx: &mut TenantTx, items: &[&Prepared], is_seen: impl Fn(&Prepared) -> bool) -> Result<(), StoreError> {
     let columns = Columns::of(items);
+    let seen: Vec<bool> = items.iter().map(|item| is_seen(item)).collect();
     let tenant = tx.tenant_uuid();
     sqlx::query!(
-        "insert into dirty (tenant_id, unit_id, resource_id, kind, namespace, region, owner_id)
-         select $1, i.unit, i.id, i.kind, i.namespace, i.region, i.owner
-         from unnest($2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::uuid[])
-           as i(unit, id, kind, namespace, region, owner)
-         on conflict (tenant_id, unit_id, kind, resource_id) do update set marks = dirty.marks + 1, owner_id = excluded.owner_id",
+        "insert into dirty (tenant_id, unit_id, resource_id, kind, namespace, region, owner_id, outline_changed)
+         select $1, i.unit, i.id, i.kind, i.namespace, i.region, i.owner, i.seen
+         from unnest($2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::uuid[], $8::bool[])
+           as i(unit, id, kind, namespace, region, owner, seen)
+         on conflict (tenant_id, unit_id, kind, resource_id) do update set marks = dirty.marks + 1,
+             owner_id = excluded.owner_id, outline_changed = dirty.outline_changed or excluded.outline_changed",
         tenant,
         &columns.unit,
         &columns.id,
@@ -246,6 +252,7 @@ async fn mark(tx: &mut TenantTx, items: &[&Prepared]) -> Result<(), StoreError> 
         &columns.namespace as _,
         &columns.region as _,
         &columns.owner as _,
+        &seen,
     )
     .execute(tx.conn())
     .await?;
@@ -272,6 +279,7 @@ struct Columns<'a> {
     config: Vec<&'a str>,
     hash: Vec<&'a [u8]>,
     version: Vec<Option<i64>>,
+    outline: Vec<Option<&'a str>>,
 }
 
 impl<'a> Columns<'a> {
@@ -298,6 +306,7 @@ impl<'a> Columns<'a> {
             config: column(items, |i| i.config.as_str()),
             hash: column(items, |i| &i.hash[..]),
             version: column(items, |i| i.version),
+            outline: column(items, |i| i.outline.as_deref()),
         }
     }
 }

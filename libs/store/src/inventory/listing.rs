@@ -105,7 +105,8 @@ pub(super) async fn end_resources(tx: &mut TenantTx, ids: &[Uuid], at: DateTime<
         "insert into dirty (tenant_id, unit_id, resource_id, kind, namespace, region, owner_id)
          select tenant_id, unit_id, resource_id, kind, namespace, region, owner_id from resources
          where tenant_id = $1 and resource_id = any($2)
-         on conflict (tenant_id, unit_id, kind, resource_id) do update set marks = dirty.marks + 1",
+         on conflict (tenant_id, unit_id, kind, resource_id)
+             do update set marks = dirty.marks + 1, outline_changed = true",
         tenant,
         ids
     )

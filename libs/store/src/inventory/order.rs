@@ -65,35 +65,43 @@ pub(super) async fn stored(tx: &mut TenantTx, ids: &[Uuid]) -> Result<HashMap<Uu
     Ok(stored.collect())
 }
 
-/// Locks the rows that are about to change and leaves out those that a newer read wrote meanwhile.
+/// Locks the rows that are about to change and leaves out those that a newer read wrote meanwhile. Says of each whether its
+/// outline, or the unit that it is in, changes too.
 pub(super) async fn lock_older(
     tx: &mut TenantTx,
     read_at: DateTime<Utc>,
     items: &[&Prepared],
-) -> Result<BTreeSet<Uuid>, StoreError> {
+) -> Result<HashMap<Uuid, bool>, StoreError> {
     if items.is_empty() {
-        return Ok(BTreeSet::new());
+        return Ok(HashMap::new());
     }
     let tenant = tx.tenant_uuid();
     let ids: Vec<Uuid> = items.iter().map(|item| item.id.0).collect();
     let uids: Vec<Option<&str>> = items.iter().map(|item| item.resource.uid.as_deref()).collect();
     let versions: Vec<Option<i64>> = items.iter().map(|item| item.version).collect();
-    let older = sqlx::query_scalar!(
-        "select r.resource_id from resources r
-         join unnest($2::uuid[], $3::text[], $4::bigint[]) as i(id, uid, version) on i.id = r.resource_id
+    let outlines: Vec<Option<&str>> = items.iter().map(|item| item.outline.as_deref()).collect();
+    let units: Vec<Uuid> = items.iter().map(|item| item.unit.0).collect();
+    let older = sqlx::query!(
+        r#"select r.resource_id,
+             (r.unit_id <> i.unit or r.outline is distinct from i.outline::jsonb) as "is_seen!"
+         from resources r
+         join unnest($2::uuid[], $3::text[], $4::bigint[], $6::uuid[], $7::text[]) as i(id, uid, version, unit, outline)
+           on i.id = r.resource_id
          where r.tenant_id = $1
            and case when r.uid is not distinct from i.uid and r.provider_version <> i.version
                     then i.version > r.provider_version else r.changed_at <= $5 end
-         order by r.resource_id for no key update of r",
+         order by r.resource_id for no key update of r"#,
         tenant,
         &ids,
         &uids as _,
         &versions as _,
-        read_at
+        read_at,
+        &units,
+        &outlines as _
     )
     .fetch_all(tx.conn())
     .await?;
-    Ok(older.into_iter().collect())
+    Ok(older.into_iter().map(|row| (row.resource_id, row.is_seen)).collect())
 }
 
 /// What of a page a watch knows to be gone, or to be newer than in the page.

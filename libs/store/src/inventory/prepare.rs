@@ -1,4 +1,4 @@
-use rampart_domain::{ClusterId, Kind, Resource, ResourceId, TenantId, UnitId, hash_json};
+use rampart_domain::{ClusterId, Kind, Resource, ResourceId, TenantId, UnitId, hash_json, outline};
 use serde_json::{Value, json};
 
 /// A resource with its place in the tenant.
@@ -22,6 +22,7 @@ pub struct Prepared {
     pub(super) hash: [u8; 16],
     pub(super) labels: String,
     pub(super) config: String,
+    pub(super) outline: Option<String>,
     pub(super) partial: bool,
     pub(super) version: Option<i64>,
     pub(super) resource: Facts,
@@ -77,6 +78,7 @@ pub fn prepare(tenant: TenantId, placed: Placed) -> Prepared {
         hash: hash.0,
         labels: without_nul(json!(resource.labels).to_string()),
         config: without_nul(Value::to_string(&resource.config)),
+        outline: outline(resource.kind, &resource.config).map(|outline| without_nul(outline.to_string())),
         partial: resource.partial,
         version: resource.version,
         resource: Facts {

@@ -150,6 +150,8 @@ pub struct DirtyRow {
     pub region: Option<String>,
     /// Its controller.
     pub owner_id: Option<Uuid>,
+    /// Whether its outline may differ, for workloads; so it may of what came or went.
+    pub outline_changed: bool,
     /// To clear only what was read.
     pub marks: i64,
 }
@@ -180,7 +182,15 @@ impl DirtyRow {
 
     /// Something of a kind changed in the account that a cluster belongs to.
     pub const fn of_account(kind: Kind) -> Self {
-        Self { resource_id: ACCOUNT, kind, namespace: None, region: None, owner_id: None, marks: 0 }
+        Self {
+            resource_id: ACCOUNT,
+            kind,
+            namespace: None,
+            region: None,
+            owner_id: None,
+            outline_changed: true,
+            marks: 0,
+        }
     }
 }
 
@@ -239,7 +249,7 @@ pub async fn tell_clusters(
 pub async fn dirty(tx: &mut TenantTx, unit: UnitId, limit: i64) -> Result<Vec<DirtyRow>, StoreError> {
     let tenant = tx.tenant_uuid();
     sqlx::query!(
-        "select resource_id, kind, namespace, region, owner_id, marks from dirty where tenant_id = $1 and unit_id = $2
+        "select resource_id, kind, namespace, region, owner_id, outline_changed, marks from dirty where tenant_id = $1 and unit_id = $2
          order by kind, resource_id limit $3",
         tenant,
         unit.0,
@@ -255,6 +265,7 @@ pub async fn dirty(tx: &mut TenantTx, unit: UnitId, limit: i64) -> Result<Vec<Di
             namespace: row.namespace,
             region: row.region,
             owner_id: row.owner_id,
+            outline_changed: row.outline_changed,
             marks: row.marks,
         })
     })

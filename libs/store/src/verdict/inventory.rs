@@ -1,6 +1,6 @@
 //! What is judged, and what it is judged beside.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rampart_domain::{Kind, UnitId};
 use serde_json::Value;
@@ -206,8 +206,8 @@ pub async fn users_of_accounts(
     .await?)
 }
 
-/// The kinds and namespaces of some resources.
-pub async fn extent(tx: &mut TenantTx, ids: &[Uuid]) -> Result<(BTreeSet<Kind>, Vec<String>), StoreError> {
+/// The kinds of some resources, and the namespaces in which there are any of each.
+pub async fn extent(tx: &mut TenantTx, ids: &[Uuid]) -> Result<BTreeMap<Kind, BTreeSet<String>>, StoreError> {
     let tenant = tx.tenant_uuid();
     let rows = sqlx::query!(
         "select distinct kind, namespace from resources where tenant_id = $1 and resource_id in (select unnest($2::uuid[]))",
@@ -216,9 +216,11 @@ pub async fn extent(tx: &mut TenantTx, ids: &[Uuid]) -> Result<(BTreeSet<Kind>, 
     )
     .fetch_all(tx.conn())
     .await?;
-    let kinds = rows.iter().map(|row| row.kind.parse()).collect::<Result<_, _>>()?;
-    let namespaces: BTreeSet<String> = rows.into_iter().filter_map(|row| row.namespace).collect();
-    Ok((kinds, namespaces.into_iter().collect()))
+    let mut extent: BTreeMap<Kind, BTreeSet<String>> = BTreeMap::new();
+    for row in rows {
+        extent.entry(row.kind.parse()?).or_default().extend(row.namespace);
+    }
+    Ok(extent)
 }
 
 /// Everything of some kinds that a unit's controls may look at: in the unit, and account-wide in its account; only in some
@@ -246,6 +248,38 @@ pub async fn neighbours(
         tenant,
         unit.0,
         account,
+        &kinds as _,
+        namespaces
+    )
+    .fetch_all(tx.conn())
+    .await?
+    .into_iter()
+    .map(TryInto::try_into)
+    .collect()
+}
+
+/// The outlines of a unit's workloads of some kinds, in some namespaces where these are given, each in the place of the
+/// configuration; or the configuration, of one that was last written when no outlines were.
+pub async fn outlines(
+    tx: &mut TenantTx,
+    unit: UnitId,
+    kinds: &[Kind],
+    namespaces: Option<&[String]>,
+) -> Result<Vec<StoredResource>, StoreError> {
+    if kinds.is_empty() {
+        return Ok(Vec::new());
+    }
+    let tenant = tx.tenant_uuid();
+    let kinds: Vec<&str> = kinds.iter().map(|kind| kind.as_str()).collect();
+    sqlx::query_as!(
+        Row,
+        r#"select resource_id, native_id, kind, name, cloud, account, region, cluster_id, namespace, labels, managed_by,
+             owner_id, active, coalesce(outline, config::jsonb) as "config!", revision
+           from resources where tenant_id = $1 and unit_id = $2 and kind = any($3)
+             and ($4::text[] is null or namespace = any($4))
+           order by kind, namespace nulls first, name"#,
+        tenant,
+        unit.0,
         &kinds as _,
         namespaces
     )

@@ -20,7 +20,7 @@ use uuid::Uuid;
 use super::{Desk, JobError};
 use crate::policy::Policy;
 use crate::tenant::{lay, read_format};
-use crate::world::World;
+use crate::world::{Near, World};
 use crate::{Knowledge, judge};
 
 /// Resources judged at once.
@@ -129,7 +129,7 @@ async fn judge_unit(
         is_seen
     });
     coverage.retain(|row| !withheld.contains(&row.kind));
-    let world = Arc::new(World::new(neighbours, coverage, place.clone()));
+    let world = Arc::new(World::new(Near { whole: neighbours, ..Near::default() }, coverage, place.clone()));
     for batch in ids.chunks(BATCH) {
         if desk.cancel.is_cancelled() {
             return Err(JobError::Failed("the trial was interrupted".into()));

@@ -215,7 +215,7 @@ impl Changing {
         let controls = home.policy.controls();
         let mut neighbours = world::neighbours(tx, engine, at, (judged, &controls), Some(ids)).await?;
         let coverage = verdict::coverage_of(tx, home.unit, &home.place).await?;
-        for list in [&mut found, &mut children, &mut neighbours] {
+        for list in [&mut found, &mut children, &mut neighbours.whole, &mut neighbours.outlines] {
             self.hypothesis.impose(list);
         }
         let world = World::new(neighbours, coverage, home.place.clone());

@@ -112,6 +112,7 @@ impl Hypothesis {
             namespace: resource.namespace.clone(),
             region: resource.region.clone(),
             owner_id: resource.owner_id,
+            outline_changed: true,
             marks: 0,
         });
     }

@@ -149,7 +149,8 @@ impl Look {
         let then = if self.hypothesis.is_empty() {
             now.clone()
         } else {
-            self.hypothesis.impose(&mut near);
+            self.hypothesis.impose(&mut near.whole);
+            self.hypothesis.impose(&mut near.outlines);
             Arc::new(World::new(near, coverage, self.place.clone()))
         };
         let side = |policy, world| Side { policy: Arc::new(policy), world, judged: Vec::new(), children: Vec::new() };

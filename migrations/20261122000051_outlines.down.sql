@@ -1,0 +1,2 @@
+alter table dirty drop column outline_changed;
+alter table resources drop column outline;
