@@ -25,7 +25,11 @@ pub use cloud::Cloud;
 pub use coverage::{CoverageState, Gap};
 pub use exemption::ExemptionCategory;
 pub use hash::{ConfigHash, canonical_json, hash_json};
-pub use id::{ActorId, AssignmentId, ClusterId, ConnectorId, CriticalityRuleId, DisabledControlId, ExemptionId, FixUnitId, GovernanceRuleId, IdentityProviderId, InitiativeId, JobId, NativeId, PreflightId, PreviewId, ResourceId, ScanId, TenantId, TokenId, UnitId};
+pub use id::{
+    ActorId, AssignmentId, ClusterId, ConnectorId, CriticalityRuleId, DisabledControlId, ExemptionId, FixUnitId,
+    GovernanceRuleId, IdentityProviderId, InitiativeId, JobId, NativeId, PreflightId, PreviewId, ResourceId, ScanId,
+    TenantId, TokenId, UnitId,
+};
 pub use image::image_digest;
 pub use kind::{Family, Kind};
 pub use resource::{ManagedBy, Resource, strip_nulls};

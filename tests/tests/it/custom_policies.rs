@@ -6,7 +6,7 @@ use std::sync::Arc;
 use platform_tests::Estate;
 use rampart_assessor::{Isolation, Knowledge, run_job};
 use rampart_content::Catalogue;
-use rampart_domain::{JobId, Kind, Resource, ResourceId, TokenId};
+use rampart_domain::{ActorId, JobId, Kind, Resource, ResourceId};
 use rampart_store::assignment::{self, NewAssignment};
 use rampart_store::custom::{self, Format};
 use rampart_store::job::{self, JobKind};
@@ -59,7 +59,7 @@ fn control(violation: &str) -> String {
     )
 }
 
-const TOKEN: TokenId = TokenId(Uuid::nil());
+const TOKEN: ActorId = ActorId(Uuid::nil());
 
 async fn save(estate: &Estate, format: Format, name: &str, text: &str) {
     let mut tx = estate.store.tenant(estate.tenant).await.unwrap();
