@@ -116,7 +116,6 @@ impl<P: Permit> FromRequestParts<App> for Caller<P> {
         let context = parts.extensions.get::<RequestContext>().cloned().unwrap_or_default();
         let access = authenticate(parts, app, &context).await?;
         context.is_of(access.tenant, &access.actor);
-        app.addresses().give_back(context.address());
         let admission = app.callers().admit(app.store(), access.tenant, access.actor.id).await?;
         context.counted(admission);
         if !admission.admitted {

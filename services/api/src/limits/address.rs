@@ -1,4 +1,4 @@
-//! Requests of nobody known, by the address that they come from. Whoever is recognised gets back what it took.
+//! Requests of nobody known, by the address that they come from. Whoever is recognised does not count.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -30,32 +30,33 @@ impl Addresses {
         Self { per_second, burst: per_second * 4.0, budgets: Mutex::default() }
     }
 
-    /// Counts a request; the seconds to wait when there were too many.
-    pub(crate) fn take(&self, address: Option<IpAddr>, now: Instant) -> Result<(), u64> {
-        let mut budgets = self.budgets.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut key = whose(address);
-        if budgets.len() >= MOST && !budgets.contains_key(&key) {
-            budgets.retain(|_, budget| self.refilled(budget, now) < self.burst);
-            if budgets.len() >= MOST {
-                key = whose(None);
-            }
-        }
-        let budget = budgets.entry(key).or_insert(Budget { left: self.burst, at: now });
-        *budget = Budget { left: self.refilled(budget, now), at: now };
-        if budget.left >= 1.0 {
-            budget.left -= 1.0;
-            Ok(())
-        } else {
-            Err(((1.0 - budget.left) / self.per_second).ceil() as u64)
+    /// Whether more is taken from an address; the seconds to wait when it asked too often. Counts nothing: many requests
+    /// may be under way of which nobody knows yet whose they are.
+    pub(crate) fn check(&self, address: Option<IpAddr>, now: Instant) -> Result<(), u64> {
+        let budgets = self.budgets.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = Self::key(&budgets, address).unwrap_or_else(|| whose(None));
+        let left = budgets.get(&key).map(|budget| self.refilled(budget, now));
+        match left {
+            Some(left) if left < 1.0 => Err(((1.0 - left) / self.per_second).ceil() as u64),
+            _ => Ok(()),
         }
     }
 
-    /// Gives back what a request took that turned out to be somebody's.
-    pub(crate) fn give_back(&self, address: Option<IpAddr>) {
+    /// Counts a request that was nobody's. Those that were under way at once may go beyond the budget; they are paid for
+    /// by waiting longer.
+    pub(crate) fn count(&self, address: Option<IpAddr>, now: Instant) {
         let mut budgets = self.budgets.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(budget) = budgets.get_mut(&whose(address)) {
-            budget.left = (budget.left + 1.0).min(self.burst);
+        if Self::key(&budgets, address).is_none() {
+            budgets.retain(|_, budget| self.refilled(budget, now) < self.burst);
         }
+        let key = Self::key(&budgets, address).unwrap_or_else(|| whose(None));
+        let budget = budgets.entry(key).or_insert(Budget { left: self.burst, at: now });
+        *budget = Budget { left: (self.refilled(budget, now) - 1.0).max(-self.burst), at: now };
+    }
+
+    /// Where the budget of an address is, or would be; `None` when there is no more room for it.
+    fn key(budgets: &HashMap<IpAddr, Budget>, address: Option<IpAddr>) -> Option<IpAddr> {
+        Some(whose(address)).filter(|key| budgets.len() < MOST || budgets.contains_key(key))
     }
 
     fn refilled(&self, budget: &Budget, now: Instant) -> f64 {
@@ -110,15 +111,18 @@ mod tests {
     fn an_address_has_a_budget_of_its_own_that_comes_back() {
         let (limits, now) = (Addresses::new(5), Instant::now());
         let (one, two) = (Some([192, 0, 2, 1].into()), Some([192, 0, 2, 2].into()));
+        let take = |address, now| limits.check(address, now).inspect(|()| limits.count(address, now));
         for _ in 0..20 {
-            assert_eq!(limits.take(one, now), Ok(()));
+            assert_eq!(take(one, now), Ok(()));
         }
-        assert_eq!(limits.take(one, now), Err(1));
-        assert_eq!(limits.take(two, now), Ok(()));
-        limits.give_back(one);
-        assert_eq!(limits.take(one, now), Ok(()), "a recognised caller costs nothing");
+        assert_eq!(take(one, now), Err(1));
+        assert_eq!(take(two, now), Ok(()));
         let later = now + Duration::from_secs(1);
-        assert_eq!((0..9).filter(|_| limits.take(one, later).is_ok()).count(), 5);
+        assert_eq!((0..9).filter(|_| take(one, later).is_ok()).count(), 5);
+        for _ in 0..10 {
+            limits.count(one, later);
+        }
+        assert_eq!(take(one, later + Duration::from_secs(1)), Err(2), "what went beyond is paid for");
     }
 
     #[test]
@@ -128,13 +132,13 @@ mod tests {
             let (high, low) = ((network >> 16) as u16, network as u16);
             Some(IpAddr::from(Ipv6Addr::new(0x2001, 0xdb8, high, low, 0, 0, 0, host)))
         };
-        let taken = (0..10).filter(|host| limits.take(of(1, *host), now).is_ok()).count();
-        assert_eq!(taken, 4);
+        let take = |address| limits.check(address, now).inspect(|()| limits.count(address, now));
+        assert_eq!((0..10).filter(|host| take(of(1, *host)).is_ok()).count(), 4);
         for network in 2..MOST as u32 + 100 {
-            let _ = limits.take(of(network, 1), now);
+            limits.count(of(network, 1), now);
         }
         assert!(limits.budgets.lock().unwrap().len() <= MOST + 1);
-        assert!(limits.take(of(1 << 20, 1), now).is_err(), "those beyond share one budget");
+        assert!(take(of(1 << 20, 1)).is_err(), "those beyond share one budget");
     }
 
     #[test]
