@@ -101,6 +101,7 @@ impl Bench {
             gcp_endpoint: None,
             gcp_credentials: None,
             retention_days: 90,
+            audit_retention_days: 365,
             unknown_after: 24,
             ca_bundle: None,
             rate_fraction: 1.0,

@@ -16,7 +16,7 @@ use rampart_store::keyring::Keyring;
 use rampart_store::testing::{TestDatabase, database};
 use rampart_store::verdict::{self, Bitmap};
 use rampart_store::work::{self, Lease, WorkKind};
-use rampart_store::{Access, Store, Visible, admin, connector};
+use rampart_store::{Access, Actor, Store, Visible, admin, connector};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -210,7 +210,12 @@ impl Estate {
 
     /// Asks for a job with sight of a part of the tenant, runs it, and returns it as it ended.
     pub async fn ask(&self, kind: JobKind, visible: &Visible, request: &Value) -> Job {
-        let access = Access { tenant: self.tenant, token: TokenId(Uuid::nil()), grants: Vec::new(), collector: None };
+        let access = Access {
+            tenant: self.tenant,
+            actor: Actor::token(TokenId(Uuid::nil()), "test"),
+            grants: Vec::new(),
+            collector: None,
+        };
         let mut tx = self.store.tenant(self.tenant).await.expect("a transaction");
         let id = job::request(&mut tx, kind, &access, visible, request).await.expect("requests").job_id;
         tx.commit().await.expect("commits");

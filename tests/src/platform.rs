@@ -67,6 +67,7 @@ impl Platform {
             gcp_endpoint: Some(self.simulator.gcp_endpoint().parse().expect("a URL")),
             gcp_credentials: None,
             retention_days: 90,
+            audit_retention_days: 365,
             unknown_after: 24,
             rate_fraction: 1.0,
             issuer_url: self.replicas.first().and_then(|first| first.url.parse().ok()),

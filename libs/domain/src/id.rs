@@ -66,6 +66,23 @@ uuid_id! {
     GovernanceRuleId,
     /// An API token (never its secret).
     TokenId,
+    /// An OIDC issuer whose tokens a tenant takes.
+    IdentityProviderId,
+    /// Whoever calls: the id of a token, or derived from an identity provider and the subject there.
+    ActorId,
+}
+
+impl ActorId {
+    /// The id of the caller that `provider` calls `subject` (`UUIDv5`, so that every replica agrees).
+    pub fn derive(provider: IdentityProviderId, subject: &str) -> Self {
+        Self(Uuid::new_v5(&provider.0, subject.as_bytes()))
+    }
+}
+
+impl From<TokenId> for ActorId {
+    fn from(token: TokenId) -> Self {
+        Self(token.0)
+    }
 }
 
 impl ResourceId {

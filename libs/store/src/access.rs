@@ -1,13 +1,13 @@
 //! Who asks, what they may do, and what they may see.
 
-use rampart_domain::{ClusterId, ConnectorId, TenantId, TokenId};
+use rampart_domain::{ActorId, ClusterId, ConnectorId, TenantId, TokenId};
 use serde::{Deserialize, Serialize};
 use sqlx::{Postgres, QueryBuilder};
 use uuid::Uuid;
 
 use crate::StoreError;
 
-/// What a token may do. The order is not a ranking.
+/// What a caller may do. The order is not a ranking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Role {
     /// Everything, including tokens.
@@ -39,6 +39,7 @@ impl Role {
             Permission::ManageConnectors => matches!(self, Self::Owner | Self::ConnectorAdmin),
             Permission::ManagePolicy => matches!(self, Self::Owner | Self::SecurityAdmin),
             Permission::ManageTenant => matches!(self, Self::Owner),
+            Permission::ReadAuditLog => matches!(self, Self::Owner | Self::SecurityAdmin),
         }
     }
 }
@@ -66,8 +67,10 @@ pub enum Permission {
     /// Initiatives, assignments, exemptions, controls that are turned off, rules of governance and criticality, and who
     /// mends a finding.
     ManagePolicy,
-    /// Tokens and the tenant itself. Needs a tenant-wide grant.
+    /// Tokens, identity providers and the tenant itself. Needs a tenant-wide grant.
     ManageTenant,
+    /// Who did what. Needs a tenant-wide grant.
+    ReadAuditLog,
 }
 
 /// Where a grant holds.
@@ -92,13 +95,48 @@ pub struct Grant {
     pub scope: AccessScope,
 }
 
+/// Who calls, whichever way that was shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Actor {
+    /// The id of the token; or what is derived from provider and subject.
+    pub id: ActorId,
+    /// Name of the token; or the name that the identity provider gives, else the subject.
+    pub name: String,
+    /// The identity provider that speaks for the caller; `None` for a token.
+    pub identity: Option<Identity>,
+}
+
+/// A caller as an identity provider knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// Name of the provider.
+    pub provider: String,
+    /// What the provider calls the caller.
+    pub subject: String,
+}
+
+impl Actor {
+    /// The bearer of an API token.
+    pub fn token(id: TokenId, name: impl Into<String>) -> Self {
+        Self { id: id.into(), name: name.into(), identity: None }
+    }
+
+    /// The word for how the caller was recognised.
+    pub const fn kind(&self) -> &'static str {
+        match self.identity {
+            None => "token",
+            Some(_) => "identity",
+        }
+    }
+}
+
 /// An authenticated caller.
 #[derive(Debug, Clone)]
 pub struct Access {
     /// Whose data.
     pub tenant: TenantId,
-    /// Which token.
-    pub token: TokenId,
+    /// Who calls.
+    pub actor: Actor,
     /// What it may do where; empty only for a collector.
     pub grants: Vec<Grant>,
     /// The connector that it may push batches to, when it is a collector's. It may do nothing else.

@@ -3,7 +3,7 @@
 mod recent;
 
 use chrono::{DateTime, Utc};
-use rampart_domain::TokenId;
+use rampart_domain::ActorId;
 pub use recent::Recent;
 use serde_json::Value;
 use uuid::Uuid;
@@ -185,7 +185,7 @@ pub async fn create(
     format: Format,
     name: &str,
     source: &str,
-    by: TokenId,
+    by: ActorId,
 ) -> Result<CustomSource, StoreError> {
     let tenant = tx.tenant_uuid();
     sqlx::query!("select pg_advisory_xact_lock(hashtextextended('custom_sources' || $1, 0))", tenant.to_string())
@@ -227,7 +227,7 @@ pub async fn update(
     name: &str,
     version: Option<i64>,
     (source, gone): (&str, &[String]),
-    by: TokenId,
+    by: ActorId,
 ) -> Result<CustomSource, StoreError> {
     lock(tx, format, name, version).await?;
     refuse_named(tx, format, gone).await?;
@@ -255,7 +255,7 @@ pub async fn delete(
     name: &str,
     version: Option<i64>,
     held: &[String],
-    by: TokenId,
+    by: ActorId,
 ) -> Result<(), StoreError> {
     let last = lock(tx, format, name, version).await?;
     refuse_named(tx, format, held).await?;

@@ -93,7 +93,7 @@ pub async fn request(
         tenant,
         id,
         kind.as_str(),
-        access.token.0,
+        access.actor.id.0,
         serde_json::json!(visible),
         request
     )
@@ -120,7 +120,7 @@ pub async fn get(
         job.0,
         kind.as_str(),
         visible.all,
-        access.token.0
+        access.actor.id.0
     )
     .fetch_optional(tx.conn())
     .await?
@@ -148,7 +148,7 @@ pub async fn list(
         tenant,
         kind.as_str(),
         visible.all,
-        access.token.0,
+        access.actor.id.0,
         at,
         id,
         page.fetch()

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Days, Utc};
 use rampart_domain::TenantId;
 
-use crate::{Store, StoreError, organization, tenant};
+use crate::{Store, StoreError, organization, rate_window, tenant};
 
 /// Makes the partitions of the next two months and drops those that lie wholly before the retention time; removes old
 /// scans, permission checks, previews, jobs, answered idempotency keys, findings of resources that are gone with what was
@@ -20,6 +20,20 @@ pub async fn sweep(store: &Store, now: DateTime<Utc>, keep_days: u32) -> Result<
     for tenant in tenant::all(store).await? {
         sweep_tenant(store, tenant, before).await?;
     }
+    Ok(())
+}
+
+/// The same for the audit log, which has a period of its own, at least 30 days.
+pub async fn sweep_audit_log(store: &Store, now: DateTime<Utc>, keep_days: u32) -> Result<(), StoreError> {
+    let before = now.checked_sub_days(Days::new(keep_days.into())).unwrap_or(now);
+    let ahead = now.checked_add_days(Days::new(62)).unwrap_or(now);
+    sqlx::query!(
+        "select ensure_audit_partitions($1), drop_audit_partitions($2)",
+        ahead.date_naive(),
+        before.date_naive()
+    )
+    .fetch_one(store.pool())
+    .await?;
     Ok(())
 }
 
@@ -76,6 +90,7 @@ async fn sweep_tenant(store: &Store, tenant: TenantId, before: DateTime<Utc>) ->
     sqlx::query!("delete from jobs where tenant_id = $1 and finished_at < $2", tenant.0, before)
         .execute(tx.conn())
         .await?;
+    rate_window::forget(&mut tx).await?;
     organization::retire_expired(&mut tx, before).await?;
     tx.commit().await
 }

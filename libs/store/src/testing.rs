@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::str::FromStr as _;
 
+use rampart_domain::TenantId;
 use secrecy::SecretString;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection};
@@ -128,6 +129,26 @@ impl TestDatabase {
         if let Err(error) = sqlx::raw_sql(AssertSqlSafe(statements.to_owned())).execute(&mut conn).await {
             panic!("{statements}: {error}");
         }
+    }
+
+    /// Runs a statement with the rights of the application, as one tenant; the text of the error when it is refused.
+    ///
+    /// # Panics
+    /// When the database is not there.
+    pub async fn as_application(&self, tenant: TenantId, statement: &str) -> Result<(), String> {
+        let mut conn = PgConnection::connect(&self.app_url).await.expect("the database is there");
+        let set = format!("set app.tenant = '{tenant}'; {statement}");
+        sqlx::raw_sql(AssertSqlSafe(set)).execute(&mut conn).await.map(drop).map_err(|error| error.to_string())
+    }
+
+    /// Every row of a table as text.
+    ///
+    /// # Panics
+    /// When there is no such table.
+    pub async fn dump(&self, table: &str) -> String {
+        let mut conn = PgConnection::connect(&self.super_url).await.expect("the database is there");
+        let query = format!("select coalesce(string_agg(t::text, chr(10)), '') from {table} t");
+        sqlx::query_scalar(AssertSqlSafe(query)).fetch_one(&mut conn).await.expect("the table is there")
     }
 
     /// A fingerprint of every table but some, to see whether anything was written.

@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
 
 use crate::page::{Listed, Page};
-use crate::{Access, AccessScope, Grant, Store, StoreError, TenantTx};
+use crate::{Access, AccessScope, Actor, Grant, Store, StoreError, TenantTx};
 
 /// What every secret begins with, so that scanners for leaked secrets recognise it.
 pub const PREFIX: &str = "rmp_";
@@ -82,7 +82,7 @@ pub async fn authenticate(store: &Store, hash: &[u8; 32]) -> Result<Option<Authe
     let begin = format!("begin; set local app.token_hash = '{hex}'");
     let mut tx = store.pool().begin_with(sqlx::AssertSqlSafe(begin)).await?;
     let found = sqlx::query!(
-        r#"select tenant_id, token_id, connector_id,
+        r#"select tenant_id, token_id, name, connector_id,
                   coalesce(last_used_at < now() - interval '1 hour', true) as "use_is_old!"
            from tokens where hash = $1 and expires_at > now() and revoked_at is null"#,
         &hash[..]
@@ -105,8 +105,24 @@ pub async fn authenticate(store: &Store, hash: &[u8; 32]) -> Result<Option<Authe
     if grants.is_empty() && collector.is_none() {
         return Ok(None);
     }
-    let access = Access { tenant: TenantId(found.tenant_id), token: TokenId(found.token_id), grants, collector };
+    let actor = Actor::token(TokenId(found.token_id), found.name);
+    let access = Access { tenant: TenantId(found.tenant_id), actor, grants, collector };
     Ok(Some(Authenticated { access, use_is_old: found.use_is_old }))
+}
+
+/// Whose secret with this hash works no more: for the audit log, after [`authenticate`] found nobody.
+pub async fn ended(store: &Store, hash: &[u8; 32]) -> Result<Option<(TenantId, Actor)>, StoreError> {
+    let hex = hex(hash);
+    let begin = format!("begin; set local app.token_hash = '{hex}'");
+    let mut tx = store.pool().begin_with(sqlx::AssertSqlSafe(begin)).await?;
+    let found = sqlx::query!(
+        "select tenant_id, token_id, name from tokens
+         where hash = $1 and (expires_at <= now() or revoked_at is not null)",
+        &hash[..]
+    )
+    .fetch_optional(&mut *tx)
+    .await?;
+    Ok(found.map(|row| (TenantId(row.tenant_id), Actor::token(TokenId(row.token_id), row.name))))
 }
 
 /// Records that a token was used, unless that was recorded within the hour.

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rampart_domain::TenantId;
@@ -5,6 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{AssertSqlSafe, ConnectOptions, PgConnection, PgPool, Postgres, Transaction};
 
+use crate::audit::{self, Entry};
 use crate::{StoreError, migrate};
 
 /// The pool, and the only ways to a connection.
@@ -68,14 +71,14 @@ impl Store {
         // One round trip for both; a UUID prints only hexadecimal digits and dashes.
         let begin = format!("begin; set local app.tenant = '{tenant}'");
         let tx = self.pool.begin_with(AssertSqlSafe(begin)).await?;
-        Ok(TenantTx { tx, tenant })
+        Ok(TenantTx { tx, tenant, note: None })
     }
 
     /// A transaction that sees one tenant as it is at its first statement, and writes nothing.
     pub async fn snapshot(&self, tenant: TenantId) -> Result<TenantTx, StoreError> {
         let begin = format!("begin isolation level repeatable read read only; set local app.tenant = '{tenant}'");
         let tx = self.pool.begin_with(AssertSqlSafe(begin)).await?;
-        Ok(TenantTx { tx, tenant })
+        Ok(TenantTx { tx, tenant, note: None })
     }
 
     /// A transaction that sees the work of every tenant, and nothing else of theirs.
@@ -99,6 +102,8 @@ impl Store {
 pub struct TenantTx {
     tx: Transaction<'static, Postgres>,
     tenant: TenantId,
+    /// The entry in the audit log that is written with the change.
+    note: Option<Box<Note>>,
 }
 
 impl TenantTx {
@@ -107,10 +112,28 @@ impl TenantTx {
         self.tenant
     }
 
-    /// Makes the effects permanent.
-    pub async fn commit(self) -> Result<(), StoreError> {
+    /// Makes the effects permanent, and with them the entry in the audit log, if there is to be one.
+    pub async fn commit(mut self) -> Result<(), StoreError> {
+        let note = self.note.take();
+        if let Some(note) = &note {
+            audit::insert(&mut self, &note.entry).await?;
+        }
         self.tx.commit().await?;
+        if let Some(note) = note {
+            note.written.store(true, Ordering::Release);
+        }
         Ok(())
+    }
+
+    /// Has `entry` written when this transaction is committed, and `written` set once that is done.
+    pub fn audited(mut self, entry: Entry, written: Arc<AtomicBool>) -> Self {
+        self.note = Some(Box::new(Note { entry, written }));
+        self
+    }
+
+    /// The entry that goes with this transaction, to say more in it.
+    pub fn entry(&mut self) -> Option<&mut Entry> {
+        self.note.as_mut().map(|note| &mut note.entry)
     }
 
     pub(crate) fn conn(&mut self) -> &mut PgConnection {
@@ -120,6 +143,13 @@ impl TenantTx {
     pub(crate) const fn tenant_uuid(&self) -> uuid::Uuid {
         self.tenant.0
     }
+}
+
+/// An entry of the audit log that waits for its transaction.
+#[derive(Debug)]
+struct Note {
+    entry: Entry,
+    written: Arc<AtomicBool>,
 }
 
 /// A transaction that may claim work for any tenant.

@@ -1,18 +1,17 @@
-use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use governor::clock::{Clock as _, DefaultClock};
-use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use ipnet::IpNet;
 use rampart_connector::{IssuerUrl, Limits};
 use rampart_content::Catalogue;
-use rampart_domain::TokenId;
 use rampart_store::custom::Recent;
 use rampart_store::keyring::Keyring;
 use rampart_store::{Store, TenantTx};
 
 use crate::Config;
 use crate::http::{ApiError, Caller};
+use crate::limits::{Addresses, CallerLimits};
+use crate::oidc::Oidc;
 
 /// What every handler is given.
 #[derive(Clone)]
@@ -24,8 +23,10 @@ struct Inner {
     catalogue: Arc<Catalogue>,
     /// The same with what each tenant wrote.
     tenants: Recent<Catalogue>,
-    limiter: DefaultKeyedRateLimiter<TokenId>,
-    clock: DefaultClock,
+    callers: CallerLimits,
+    addresses: Addresses,
+    trusted_proxies: Vec<IpNet>,
+    oidc: Oidc,
     body_limit: usize,
     request_timeout: Duration,
     issuer_url: Option<IssuerUrl>,
@@ -36,15 +37,15 @@ struct Inner {
 impl App {
     /// Puts the parts together.
     pub fn new(config: &Config, store: Store, keyring: Arc<Keyring>, catalogue: Catalogue) -> Self {
-        let rate = NonZeroU32::new(config.rate_limit).unwrap_or(NonZeroU32::MIN);
-        let quota = Quota::per_second(rate).allow_burst(rate.saturating_mul(NonZeroU32::MIN.saturating_add(3)));
         Self(Arc::new(Inner {
             store,
             keyring,
             catalogue: Arc::new(catalogue),
             tenants: Recent::default(),
-            limiter: RateLimiter::keyed(quota),
-            clock: DefaultClock::default(),
+            callers: CallerLimits::new(config.rate_limit),
+            addresses: Addresses::new(config.address_rate_limit),
+            trusted_proxies: config.trusted_proxies.clone(),
+            oidc: Oidc::new(config.egress.clone()),
             body_limit: config.body_limit,
             request_timeout: Duration::from_secs(config.request_timeout_s),
             issuer_url: config.issuer_url.clone(),
@@ -97,15 +98,29 @@ impl App {
         &self.0.limits
     }
 
-    /// A transaction that sees the caller's tenant.
+    /// A transaction that sees the caller's tenant; with its commit goes the entry in the audit log, where there is one.
     pub(crate) async fn tx<P>(&self, caller: &Caller<P>) -> Result<TenantTx, ApiError> {
-        Ok(self.0.store.tenant(caller.access.tenant).await?)
+        Ok(caller.audit(self.0.store.tenant(caller.access.tenant).await?))
     }
 
-    /// Counts a request of a token; the seconds to wait when there were too many.
-    pub(crate) fn admit(&self, token: TokenId) -> Result<(), u64> {
-        let refused = self.0.limiter.check_key(&token).err();
-        refused.map_or(Ok(()), |until| Err(until.wait_time_from(self.0.clock.now()).as_secs() + 1))
+    /// How often each caller may ask.
+    pub(crate) fn callers(&self) -> &CallerLimits {
+        &self.0.callers
+    }
+
+    /// How often nobody known may ask.
+    pub(crate) fn addresses(&self) -> &Addresses {
+        &self.0.addresses
+    }
+
+    /// Whose word about the address of a client is believed.
+    pub(crate) fn trusted_proxies(&self) -> &[IpNet] {
+        &self.0.trusted_proxies
+    }
+
+    /// Who vouches for callers without an API token.
+    pub(crate) fn oidc(&self) -> &Oidc {
+        &self.0.oidc
     }
 }
 

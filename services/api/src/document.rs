@@ -17,11 +17,17 @@ pub fn openapi() -> OpenApi {
     components.schemas.extend(schemas);
     let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("rmp_…").build();
     components.add_security_scheme("token", SecurityScheme::Http(bearer));
+    let identity = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").description(Some(
+        "A token of an identity provider that the tenant trusts. The tenant is named by its audience, \
+         `rampart:<tenant id>`, or by the header `Rampart-Tenant`.",
+    ));
+    components.add_security_scheme("identity", SecurityScheme::Http(identity.build()));
     let operations = document.paths.paths.values_mut().flat_map(|item| {
         [&mut item.get, &mut item.put, &mut item.post, &mut item.patch, &mut item.delete].into_iter().flatten()
     });
     operations.for_each(|operation| add_problem(&mut operation.responses));
-    document.security = Some(vec![SecurityRequirement::new::<_, [String; 0], String>("token", [])]);
+    let either = ["token", "identity"].map(|scheme| SecurityRequirement::new::<_, [String; 0], String>(scheme, []));
+    document.security = Some(either.into());
     document
 }
 

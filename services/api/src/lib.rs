@@ -1,7 +1,7 @@
 //! The REST API, version 1.
 //!
 //! ```text
-//! request ─▶ envelope (request id, timeout, panic, log) ─▶ route ─▶ Caller (token, rate, permission) ─▶ handler
+//! request ─▶ envelope (request id, address, timeout, panic, log) ─▶ route ─▶ Caller (token, rate, permission) ─▶ handler
 //!         ◀─ problem+json or view ◀─────────────────────────────── rampart_store, filtered by what the caller sees
 //! ```
 //! Handlers read rows, map them to views and answer. None calls a cloud or evaluates a control: what takes such work is
@@ -11,16 +11,18 @@ mod app;
 mod catalogue;
 mod document;
 mod http;
+mod limits;
+mod oidc;
 mod routes;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Context as _;
 use chrono::Utc;
+use ipnet::IpNet;
 use rampart_chassis::Ctx;
-use rampart_connector::IssuerUrl;
+use rampart_connector::{Egress, IssuerUrl};
 use rampart_content::Catalogue;
 use rampart_store::keyring::Keyring;
 use rampart_store::{Store, issuer_key};
@@ -39,9 +41,17 @@ pub struct Config {
     /// Largest request body in bytes.
     #[arg(long, env = "RAMPART_BODY_LIMIT", default_value_t = 1 << 20)]
     pub body_limit: usize,
-    /// Requests per second that one token may make; short bursts may be four times as many.
+    /// Requests per second that one caller may make, over all replicas: counted in windows of four seconds.
     #[arg(long, env = "RAMPART_RATE_LIMIT", default_value = "50", value_parser = clap::value_parser!(u32).range(1..))]
     pub rate_limit: u32,
+    /// Requests per second that one address may make before it is known whose they are; short bursts may be four times as
+    /// many.
+    #[arg(long, env = "RAMPART_ADDRESS_RATE_LIMIT", default_value = "20", value_parser = clap::value_parser!(u32).range(1..))]
+    pub address_rate_limit: u32,
+    /// Networks of the proxies in front of the API, whose `X-Forwarded-For` says where a request comes from.
+    /// Comma-separated; without any, it is never read.
+    #[arg(long, env = "RAMPART_TRUSTED_PROXIES", value_delimiter = ',')]
+    pub trusted_proxies: Vec<IpNet>,
     /// Seconds after which a request is given up. Requests that wait for work may take 30 seconds of it.
     #[arg(long, env = "RAMPART_REQUEST_TIMEOUT", default_value_t = 45)]
     pub request_timeout_s: u64,
@@ -54,6 +64,9 @@ pub struct Config {
     /// Part of the rate that providers allow which discovery takes, for estimates.
     #[arg(skip = 1.0)]
     pub rate_fraction: f64,
+    /// The way to identity providers.
+    #[arg(skip)]
+    pub egress: Egress,
 }
 
 impl Default for Config {
@@ -62,10 +75,13 @@ impl Default for Config {
             listen: ([127, 0, 0, 1], 8080).into(),
             body_limit: 1 << 20,
             rate_limit: 50,
+            address_rate_limit: 20,
+            trusted_proxies: Vec::new(),
             request_timeout_s: 45,
             aws_principal: None,
             issuer_url: None,
             rate_fraction: 1.0,
+            egress: Egress::default(),
         }
     }
 }
@@ -83,19 +99,19 @@ pub async fn run(config: Config, ctx: Ctx, store: Store, keyring: Arc<Keyring>) 
     }
     let app = App::new(&config, store, keyring, catalogue);
     let cancel = ctx.cancel.clone();
-    axum::serve(listener, router(app)).with_graceful_shutdown(cancel.cancelled_owned()).await.context("could not serve")
+    let service = router(app).into_make_service_with_connect_info::<SocketAddr>();
+    axum::serve(listener, service).with_graceful_shutdown(cancel.cancelled_owned()).await.context("could not serve")
 }
 
 /// The whole API as a service, with its documentation.
 pub fn router(app: App) -> axum::Router {
     let limit = app.body_limit();
-    let timeout: Duration = app.request_timeout();
     let (router, _) = routes::all().split_for_parts();
     let router = router
         .fallback(http::no_such_path)
         .method_not_allowed_fallback(http::no_such_method)
-        .with_state(app)
+        .with_state(app.clone())
         .layer(axum::extract::DefaultBodyLimit::max(limit))
         .merge(utoipa_swagger_ui::SwaggerUi::new("/docs").url("/openapi.json", openapi()));
-    http::wrap(router, timeout)
+    http::wrap(router, app)
 }

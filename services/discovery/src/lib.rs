@@ -97,6 +97,9 @@ pub struct Config {
     /// Days that history, scans and findings of vanished resources are kept.
     #[arg(long, env = "RAMPART_RETENTION_DAYS", default_value_t = 90, value_parser = clap::value_parser!(u32).range(1..=3650))]
     pub retention_days: u32,
+    /// Days that the audit log of the API is kept.
+    #[arg(long, env = "RAMPART_AUDIT_RETENTION_DAYS", default_value_t = 365, value_parser = clap::value_parser!(u32).range(31..=3650))]
+    pub audit_retention_days: u32,
     /// Scan intervals after which a verdict whose reading could not be repeated is no longer kept, but unknown.
     #[arg(long, env = "RAMPART_UNKNOWN_AFTER", default_value_t = 24, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub unknown_after: u32,
@@ -106,6 +109,16 @@ pub struct Config {
     /// Where Rampart answers as an OIDC issuer; `None` switches federation off.
     #[arg(skip)]
     pub issuer_url: Option<IssuerUrl>,
+}
+
+impl Config {
+    /// The way out that the operator chose, for whatever a tenant may name.
+    pub fn egress(&self) -> Egress {
+        Egress {
+            policy: EgressPolicy { allow: self.egress_allow.clone() },
+            authorities: self.ca_bundle.clone().unwrap_or_default(),
+        }
+    }
 }
 
 fn read_authorities(path: &str) -> Result<Authorities, AuthoritiesError> {
@@ -131,10 +144,7 @@ impl Discovery {
             store,
             keyring,
             caller: Caller::new(Limits::default().scaled(config.rate_fraction), cancel.child_token()),
-            egress: Egress {
-                policy: EgressPolicy { allow: config.egress_allow.clone() },
-                authorities: config.ca_bundle.clone().unwrap_or_default(),
-            },
+            egress: config.egress(),
             config: Arc::new(config),
         }
     }
@@ -166,13 +176,14 @@ pub async fn run(config: Config, ctx: Ctx, store: Store, keyring: Arc<Keyring>) 
         per_tenant: config.scans_per_tenant,
         grace: Duration::from_secs(15),
     };
-    let (keep_days, unknown_after) = (config.retention_days, config.unknown_after);
+    let (keep_days, audit_days) = (config.retention_days, config.audit_retention_days);
+    let unknown_after = config.unknown_after;
     let discovery = Discovery::new(store.clone(), keyring.clone(), config, &ctx.cancel);
     if discovery.issuer.is_some() {
         issuer_key::keep(&store, &keyring, Utc::now()).await?;
         ctx.tasks.spawn(issuer::keep_hourly(store.clone(), keyring, ctx.cancel.clone()));
     }
-    ctx.tasks.spawn(sweep_daily(store.clone(), keep_days, ctx.cancel.clone()));
+    ctx.tasks.spawn(sweep_daily(store.clone(), keep_days, audit_days, ctx.cancel.clone()));
     ctx.tasks.spawn(expire_readings(store.clone(), unknown_after, ctx.cancel.clone()));
     let watching = watch::run(&discovery, &ctx.cancel);
     let done = discovery.clone();
@@ -210,7 +221,7 @@ async fn handle(discovery: &Discovery, lease: Lease, cancel: CancellationToken) 
 }
 
 /// Keeps partitions ahead of time and drops what is older than the retention time, at start and then daily.
-async fn sweep_daily(store: Store, keep_days: u32, cancel: CancellationToken) {
+async fn sweep_daily(store: Store, keep_days: u32, audit_days: u32, cancel: CancellationToken) {
     let mut daily = tokio::time::interval(Duration::from_hours(24));
     loop {
         tokio::select! {
@@ -219,6 +230,9 @@ async fn sweep_daily(store: Store, keep_days: u32, cancel: CancellationToken) {
         }
         if let Err(error) = retention::sweep(&store, Utc::now(), keep_days).await {
             tracing::error!(error = %error, "old data was not removed");
+        }
+        if let Err(error) = retention::sweep_audit_log(&store, Utc::now(), audit_days).await {
+            tracing::error!(error = %error, "the old part of the audit log was not removed");
         }
     }
 }

@@ -131,6 +131,7 @@ fn chosen_roles(args: ServeArgs, ctx: &Ctx, store: &Store, keyring: &Arc<Keyring
         let api = rampart_api::Config {
             issuer_url: args.clouds.issuer_url.clone(),
             rate_fraction: args.clouds.rate_fraction,
+            egress: args.discovery.egress(),
             ..args.api
         };
         roles.push(Role::new("api", rampart_api::run(api, ctx.clone(), store.clone(), keyring.clone())));

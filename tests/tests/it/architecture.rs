@@ -30,11 +30,12 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("metrics-exporter-prometheus", &["rampart-chassis"]),
     ("opentelemetry*", &["rampart-chassis"]),
     ("tracing-opentelemetry", &["rampart-chassis"]),
-    // Production code reaches the outside through its connectors' own guarded clients; the chassis exports traces, the
-    // collector hands over what it read.
+    // Production code reaches the outside through its connectors' own guarded clients; the API reads the keys of identity
+    // providers through one of its own, the chassis exports traces, the collector hands over what it read.
     (
         "reqwest",
         &[
+            "rampart-api",
             "rampart-chassis",
             "rampart-collector",
             "rampart-connector-azure",

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use platform_tests::Estate;
 use rampart_assessor::{Isolation, Knowledge, run_job};
 use rampart_content::Catalogue;
-use rampart_domain::{JobId, Kind, Resource, ResourceId, TokenId};
+use rampart_domain::{ActorId, JobId, Kind, Resource, ResourceId};
 use rampart_store::assignment::{self, NewAssignment};
 use rampart_store::custom::{self, Format};
 use rampart_store::job::{self, JobKind};
 use rampart_store::work::{self, WorkKind};
-use rampart_store::{Access, AccessScope, StoreError, Visible, initiative, resource, verdict};
+use rampart_store::{Access, AccessScope, Actor, StoreError, Visible, initiative, resource, verdict};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -59,7 +59,7 @@ fn control(violation: &str) -> String {
     )
 }
 
-const TOKEN: TokenId = TokenId(Uuid::nil());
+const TOKEN: ActorId = ActorId(Uuid::nil());
 
 async fn save(estate: &Estate, format: Format, name: &str, text: &str) {
     let mut tx = estate.store.tenant(estate.tenant).await.unwrap();
@@ -119,7 +119,8 @@ async fn reasons(estate: &Estate) -> Vec<(String, String)> {
 }
 
 async fn trial(estate: &Estate, visible: Visible, request: Value) -> (String, Value) {
-    let access = Access { tenant: estate.tenant, token: TOKEN, grants: Vec::new(), collector: None };
+    let actor = Actor { id: TOKEN, name: "test".to_owned(), identity: None };
+    let access = Access { tenant: estate.tenant, actor, grants: Vec::new(), collector: None };
     let mut tx = estate.store.tenant(estate.tenant).await.unwrap();
     let asked = job::request(&mut tx, JobKind::PolicyTrial, &access, &visible, &request).await.unwrap();
     tx.commit().await.unwrap();

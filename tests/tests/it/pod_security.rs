@@ -7,7 +7,7 @@ use rampart_assessor::{Knowledge, run_job};
 use rampart_domain::{JobId, Kind, NativeId, Resource, TokenId};
 use rampart_store::job::{self, JobKind};
 use rampart_store::work::{self, WorkKind};
-use rampart_store::{Access, Visible};
+use rampart_store::{Access, Actor, Visible};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -90,7 +90,12 @@ async fn fill(estate: &Estate, objects: Vec<Resource>) {
 }
 
 fn access(estate: &Estate) -> Access {
-    Access { tenant: estate.tenant, token: TokenId(Uuid::new_v4()), grants: Vec::new(), collector: None }
+    Access {
+        tenant: estate.tenant,
+        actor: Actor::token(TokenId(Uuid::new_v4()), "test"),
+        grants: Vec::new(),
+        collector: None,
+    }
 }
 
 /// Runs a job as a worker would, and gives its result, or why there is none.

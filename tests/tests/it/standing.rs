@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use platform_tests::Estate;
-use rampart_domain::{Criticality, Kind, Resource, ResourceId, Severity, TokenId, UnitId};
+use rampart_domain::{ActorId, Criticality, Kind, Resource, ResourceId, Severity, UnitId};
 use rampart_store::criticality_rule::{self, NewCriticalityRule};
 use rampart_store::finding::{self, Filter, Finding, Sort};
 use rampart_store::governance::{self, NewFindingAssignment};
@@ -241,7 +241,7 @@ async fn owner_and_due_date_follow_the_rules_and_survive_what_happens_to_the_fin
         NewFindingAssignment { owner: Some("jo@acme.example".into()), due_at: Some(due_at), note: "agreed".into() };
     let mut tx = estate.store.tenant(estate.tenant).await.unwrap();
     let subject = (ResourceId(found.resource_id), PRIVILEGED);
-    governance::assign(&mut tx, subject, None, TokenId(Uuid::nil()), &decided).await.unwrap();
+    governance::assign(&mut tx, subject, None, ActorId(Uuid::nil()), &decided).await.unwrap();
     governance_rule::delete(&mut tx, second, None).await.unwrap();
     tx.commit().await.unwrap();
     let stands = async |what: &str| {

@@ -1,5 +1,5 @@
 use chrono::{DateTime, Utc};
-use rampart_domain::{ResourceId, TokenId};
+use rampart_domain::{ActorId, ResourceId};
 use uuid::Uuid;
 
 use crate::{StoreError, TenantTx};
@@ -57,7 +57,7 @@ pub async fn assign(
     tx: &mut TenantTx,
     (resource, control): (ResourceId, &str),
     version: Option<i64>,
-    by: TokenId,
+    by: ActorId,
     new: &NewFindingAssignment,
 ) -> Result<FindingAssignment, StoreError> {
     check_version(tx, resource, control, version).await?;

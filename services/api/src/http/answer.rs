@@ -5,11 +5,13 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use rampart_store::TenantTx;
 use rampart_store::page::Listed;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use super::context::note_after;
 use super::{ApiError, Code};
 
 /// One page of a list.
@@ -81,6 +83,13 @@ impl Answer {
             body.insert(field.to_owned(), Value::Null);
         }
         self
+    }
+
+    /// Commits the change that this answers, with its entry in the audit log. It must not hold secrets.
+    pub(crate) async fn commit(self, mut tx: TenantTx) -> Result<Self, ApiError> {
+        note_after(&mut tx, &self);
+        tx.commit().await?;
+        Ok(self)
     }
 
     pub(crate) fn replayed(self) -> Self {

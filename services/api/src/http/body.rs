@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 
+use super::context::note_after;
 use super::{Answer, ApiError, Code};
 
 /// A JSON body.
@@ -119,11 +120,11 @@ impl Repeatable {
         &self,
         tx: &mut TenantTx,
         operation: &str,
-        token: rampart_domain::TokenId,
+        actor: rampart_domain::ActorId,
     ) -> Result<Option<Answer>, ApiError> {
         let Some(key) = &self.key else { return Ok(None) };
-        // Another token must not read what this one was answered.
-        let operation = format!("{operation} {token}");
+        // Another caller must not read what this one was answered.
+        let operation = format!("{operation} {actor}");
         match idempotency::begin(tx, key, &operation, &self.hash).await? {
             Begun::Fresh => Ok(None),
             Begun::Replay { body, .. } => {
@@ -139,8 +140,9 @@ impl Repeatable {
         }
     }
 
-    /// Keeps the answer for a repetition of this request. It must not hold secrets.
+    /// Keeps the answer for a repetition of this request, and for the audit log. It must not hold secrets.
     pub(crate) async fn keep(&self, tx: &mut TenantTx, answer: &Answer) -> Result<(), ApiError> {
+        note_after(tx, answer);
         if let Some(key) = &self.key {
             let kept = serde_json::to_value(answer).expect("an answer is made of JSON, numbers and strings");
             idempotency::finish(tx, key, answer.status, &kept).await?;

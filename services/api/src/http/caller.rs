@@ -2,12 +2,13 @@ use std::marker::PhantomData;
 
 use axum::extract::FromRequestParts;
 use axum::http::{header, request::Parts};
-use rampart_domain::ConnectorId;
+use rampart_domain::{ConnectorId, TokenId};
 use rampart_store::access::Permission;
-use rampart_store::{Access, Visible, token};
+use rampart_store::{Access, TenantTx, Visible, token};
 
-use super::{ApiError, Code};
+use super::{ApiError, Code, RequestContext};
 use crate::App;
+use crate::oidc::{Identified, Refusal};
 
 /// What an operation needs; named in the handler's signature.
 pub(crate) trait Permit {
@@ -43,8 +44,10 @@ permits! {
     ManagePolicy = ManagePolicy, false;
     /// Initiatives, which belong to the whole tenant.
     ManageInitiatives = ManagePolicy, true;
-    /// Tokens.
+    /// Tokens and identity providers.
     ManageTenant = ManageTenant, true;
+    /// The audit log.
+    ReadAuditLog = ReadAuditLog, true;
 }
 
 /// Pushing batches to a connector.
@@ -70,9 +73,17 @@ impl Permit for ReadBatches {
 /// Who calls, with the permission `P` somewhere (or everywhere, where the permit says so).
 #[derive(Debug)]
 pub(crate) struct Caller<P> {
-    /// Tenant, token and grants.
+    /// Tenant, actor and grants.
     pub access: Access,
+    context: RequestContext,
     permit: PhantomData<P>,
+}
+
+impl<P> Caller<P> {
+    /// Has the transaction write the entry of the change that it makes into the audit log.
+    pub(crate) fn audit(&self, tx: TenantTx) -> TenantTx {
+        self.context.audit(tx)
+    }
 }
 
 impl<P: Permit> Caller<P> {
@@ -102,37 +113,65 @@ impl<P: Permit> FromRequestParts<App> for Caller<P> {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
-        let refused = || ApiError::new(Code::Unauthenticated, "give a valid token as `Authorization: Bearer rmp_…`");
-        let secret = bearer(parts).ok_or_else(refused)?;
-        let found = token::authenticate(app.store(), &token::hash(secret)).await?.ok_or_else(refused)?;
-        app.admit(found.access.token).map_err(ApiError::rate_limited)?;
-        if found.use_is_old {
-            record_use(app, &found.access);
+        let context = parts.extensions.get::<RequestContext>().cloned().unwrap_or_default();
+        let access = authenticate(parts, app, &context).await?;
+        context.is_of(access.tenant, &access.actor);
+        let admission = app.callers().admit(app.store(), access.tenant, access.actor.id).await?;
+        context.counted(admission);
+        if !admission.admitted {
+            return Err(ApiError::rate_limited(admission.reset));
         }
-        let access = found.access;
         let allowed = if P::EVERYWHERE {
             access.allows_everywhere(P::PERMISSION)
         } else {
             access.allows_somewhere(P::PERMISSION)
         };
         if allowed || (P::COLLECTOR && access.collector.is_some()) {
-            Ok(Self { access, permit: PhantomData })
+            Ok(Self { access, context, permit: PhantomData })
         } else {
-            Err(ApiError::new(Code::Forbidden, "no role of this token allows the operation where it would take effect"))
+            Err(ApiError::new(Code::Forbidden, "no role of the caller allows the operation where it would take effect"))
         }
+    }
+}
+
+/// Who calls, by an API token or by the token of an identity provider.
+async fn authenticate(parts: &Parts, app: &App, context: &RequestContext) -> Result<Access, ApiError> {
+    let refused = |why: &str| ApiError::new(Code::Unauthenticated, why);
+    let secret = bearer(parts).ok_or_else(|| refused("give a valid token as `Authorization: Bearer …`"))?;
+    if secret.starts_with(token::PREFIX) {
+        let hash = token::hash(secret);
+        if let Some(found) = token::authenticate(app.store(), &hash).await? {
+            if found.use_is_old {
+                record_use(app, &found.access);
+            }
+            return Ok(found.access);
+        }
+        if let Some((tenant, actor)) = token::ended(app.store(), &hash).await? {
+            context.is_of(tenant, &actor);
+        }
+        return Err(refused("give a valid token as `Authorization: Bearer rmp_…`"));
+    }
+    match app.oidc().identify(app.store(), &parts.headers, secret).await {
+        Ok(Identified { tenant, actor, grants }) => Ok(Access { tenant, actor, grants, collector: None }),
+        Err(Refusal::Unknown(why)) => Err(refused(why)),
+        Err(Refusal::Untimely { tenant, actor, why }) => {
+            context.is_of(tenant, &actor);
+            Err(refused(why))
+        }
+        Err(Refusal::Unavailable { retry_after }) => Err(ApiError::provider_unavailable(retry_after)),
+        Err(Refusal::Store(error)) => Err(error.into()),
     }
 }
 
 fn bearer(parts: &Parts) -> Option<&str> {
     let value = parts.headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, secret) = value.split_once(' ')?;
-    let secret = secret.trim();
-    (scheme.eq_ignore_ascii_case("bearer") && secret.starts_with(token::PREFIX)).then_some(secret)
+    scheme.eq_ignore_ascii_case("bearer").then_some(secret.trim())
 }
 
 /// Beside the request: nobody waits for it, and a failure is only a note in the log.
 fn record_use(app: &App, access: &Access) {
-    let (app, tenant, token) = (app.clone(), access.tenant, access.token);
+    let (app, tenant, token) = (app.clone(), access.tenant, TokenId(access.actor.id.0));
     tokio::spawn(async move {
         let recorded = async {
             let mut tx = app.store().tenant(tenant).await?;

@@ -2,24 +2,27 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{MatchedPath, Request};
+use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue, header};
-use axum::middleware::{Next, from_fn};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
+use rampart_store::audit;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tracing::Instrument as _;
 use uuid::Uuid;
 
-use super::{ApiError, Code};
+use super::{ApiError, Code, RequestContext};
+use crate::App;
+use crate::limits::Admission;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Puts around the routes what every request gets.
-pub(crate) fn wrap(router: Router, timeout: Duration) -> Router {
+pub(crate) fn wrap(router: Router, app: App) -> Router {
     router
         .layer(CatchPanicLayer::custom(|_| panicked()))
-        .layer(from_fn(move |request, next| envelope(request, next, timeout)))
+        .layer(from_fn_with_state(app, envelope))
         .layer(CompressionLayer::new())
 }
 
@@ -36,16 +39,35 @@ pub(crate) async fn no_such_method() -> ApiError {
     ApiError::new(Code::MethodNotAllowed, "this path does not take this method")
 }
 
-async fn envelope(request: Request, next: Next, timeout: Duration) -> Response {
+async fn envelope(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let id = request_id(&request);
     let method = request.method().clone();
-    let path = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
+    let context = RequestContext::of(&mut request, &id, app.trusted_proxies()).await;
+    request.extensions_mut().insert(context.clone());
+    let path = if context.path().is_empty() { "none" } else { context.path() }.to_owned();
     let span = tracing::info_span!("request", request.id = id, http.method = %method, http.route = path);
     let began = Instant::now();
-    let answered = tokio::time::timeout(timeout, next.run(request)).instrument(span.clone()).await;
-    let mut response =
-        answered.unwrap_or_else(|_| ApiError::new(Code::Timeout, "the request was given up").into_response());
+    // Until it is known whose a request is, it is its address's; before anything is looked up.
+    let mut response = match app.addresses().check(context.address(), began) {
+        Err(wait) => ApiError::rate_limited(wait).into_response(),
+        Ok(()) => {
+            let answered =
+                tokio::time::timeout(app.request_timeout(), next.run(request)).instrument(span.clone()).await;
+            let response =
+                answered.unwrap_or_else(|_| ApiError::new(Code::Timeout, "the request was given up").into_response());
+            if context.admission().is_none() && !response.status().is_server_error() {
+                app.addresses().count(context.address(), began);
+            }
+            response
+        }
+    };
     let error = response.extensions_mut().remove::<ApiError>();
+    let code = error.as_ref().map(ApiError::word);
+    if let Some((tenant, entry)) = context.left_to_write(response.status().as_u16(), code)
+        && let Err(error) = audit::record(app.store(), tenant, &entry).await
+    {
+        tracing::error!(%error, operation = entry.operation, "an entry of the audit log could not be written");
+    }
     if let Some(error) = error {
         response = render(&error, &id, response);
     }
@@ -53,6 +75,11 @@ async fn envelope(request: Request, next: Next, timeout: Duration) -> Response {
         response.headers_mut().insert(REQUEST_ID, value);
     }
     let headers = response.headers_mut();
+    if let Some(Admission { limit, remaining, reset, .. }) = context.admission() {
+        headers.insert(HeaderName::from_static("ratelimit-limit"), limit.into());
+        headers.insert(HeaderName::from_static("ratelimit-remaining"), remaining.into());
+        headers.insert(HeaderName::from_static("ratelimit-reset"), reset.into());
+    }
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     report(&span, &method, path, response.status().as_u16(), began.elapsed());

@@ -3,6 +3,7 @@
 mod answer;
 mod body;
 mod caller;
+mod context;
 mod envelope;
 mod problem;
 mod query;
@@ -10,9 +11,10 @@ mod query;
 pub(crate) use answer::{Answer, List, Wait, if_match};
 pub(crate) use body::{NoBody, Octets, Payload, Repeatable, Submission};
 pub(crate) use caller::{
-    Caller, ManageConnectors, ManageInitiatives, ManagePolicy, ManageTenant, Permit, PushBatches, ReadBatches,
-    ReadFindings, ReadInventory,
+    Caller, ManageConnectors, ManageInitiatives, ManagePolicy, ManageTenant, Permit, PushBatches, ReadAuditLog,
+    ReadBatches, ReadFindings, ReadInventory,
 };
+pub(crate) use context::{RequestContext, note_before};
 pub(crate) use envelope::{no_such_method, no_such_path, wrap};
 pub(crate) use problem::{ApiError, Code, FieldError, FieldErrors, Problem};
 pub(crate) use query::{Listing, PageParams, Params, PathOf};

@@ -9,9 +9,9 @@ use utoipa::ToSchema;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Code {
-    /// No token, or one that is unknown, expired or revoked.
+    /// No token, or one that is unknown, expired, revoked or of nobody who is trusted.
     Unauthenticated,
-    /// The token's role does not allow this operation.
+    /// The caller's roles do not allow this operation.
     Forbidden,
     /// There is no such thing, or the token may not see it.
     NotFound,
@@ -57,8 +57,10 @@ pub(crate) enum Code {
     OutOfSequence,
     /// The session takes no more batches.
     SessionOver,
-    /// Too many requests with this token, or too much that waits to be taken up.
+    /// Too many requests of this caller or from this address, or too much that waits to be taken up.
     RateLimited,
+    /// The identity provider of the token cannot be asked for its keys; nothing says that the token is wrong.
+    IdentityProviderUnavailable,
     /// The request took too long.
     Timeout,
     /// A fault of the server; the log has more under the request id.
@@ -91,7 +93,7 @@ impl Code {
             Self::VersionMismatch => StatusCode::PRECONDITION_FAILED,
             Self::PreconditionRequired => StatusCode::PRECONDITION_REQUIRED,
             Self::RateLimited => StatusCode::TOO_MANY_REQUESTS,
-            Self::Timeout => StatusCode::SERVICE_UNAVAILABLE,
+            Self::IdentityProviderUnavailable | Self::Timeout => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -123,6 +125,7 @@ impl Code {
             Self::OutOfSequence => "Another batch is expected",
             Self::SessionOver => "The session takes no more batches",
             Self::RateLimited => "Too many requests",
+            Self::IdentityProviderUnavailable => "The identity provider cannot be reached",
             Self::Timeout => "The request took too long",
             Self::Internal => "A fault of the server",
         }
@@ -205,6 +208,16 @@ impl ApiError {
     pub(crate) fn rate_limited(wait_s: u64) -> Self {
         let error = Self::new(Code::RateLimited, format!("try again in {wait_s} s"));
         Self { retry_after: Some(wait_s), ..error }
+    }
+
+    pub(crate) fn provider_unavailable(wait_s: u64) -> Self {
+        let detail = "the keys of the token's issuer could not be read; try again later";
+        Self { retry_after: Some(wait_s), ..Self::new(Code::IdentityProviderUnavailable, detail) }
+    }
+
+    /// The code, as programs read it.
+    pub(crate) fn word(&self) -> String {
+        self.code.word()
     }
 
     /// The problem document for a request.

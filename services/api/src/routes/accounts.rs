@@ -233,7 +233,6 @@ async fn choose(
     errors.check((1..=1000).contains(&body.accounts.len()), "/accounts", "must be 1 to 1000");
     errors.finish()?;
     let known = organization::choose(&mut tx, id, &body.accounts, choice, Utc::now()).await?;
-    tx.commit().await?;
     let unknown = body.accounts.into_iter().filter(|account| !known.iter().any(|m| m.account == *account)).collect();
-    Ok(Answer::ok(ChosenAccounts { items: known.into_iter().map(AccountView::from).collect(), unknown }))
+    Answer::ok(ChosenAccounts { items: known.into_iter().map(AccountView::from).collect(), unknown }).commit(tx).await
 }

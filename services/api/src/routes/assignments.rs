@@ -22,7 +22,7 @@ use crate::App;
 use crate::document::{IdempotencyHeader, IfMatchHeader};
 use crate::http::{
     Answer, ApiError, Caller, Code, FieldErrors, List, Listing, ManagePolicy, PageParams, PathOf, Payload,
-    ReadInventory, Submission, if_match,
+    ReadInventory, Submission, if_match, note_before,
 };
 
 pub(super) fn router() -> OpenApiRouter<App> {
@@ -174,7 +174,7 @@ async fn create_assignment(
 ) -> Result<Answer, ApiError> {
     let (submission, body) = submission.split();
     let mut tx = app.tx(&caller).await?;
-    if let Some(earlier) = submission.replay(&mut tx, "create_assignment", caller.access.token).await? {
+    if let Some(earlier) = submission.replay(&mut tx, "create_assignment", caller.access.actor.id).await? {
         return Ok(earlier);
     }
     let new = body.parse(&app, &mut tx).await?;
@@ -228,7 +228,9 @@ async fn decidable(tx: &mut TenantTx, caller: &Caller<ManagePolicy>, id: Uuid) -
         return Err(ApiError::not_found("assignment"));
     }
     must_cover(tx, caller, &row.scope).await?;
-    Ok(row.id)
+    let id = row.id;
+    note_before(tx, AssignmentView::from(row));
+    Ok(id)
 }
 
 /// Replace an assignment. What it leaves and what it reaches is assessed again.
@@ -248,8 +250,7 @@ async fn update_assignment(
     let new = body.parse(&app, &mut tx).await?;
     must_cover(&mut tx, &caller, &new.scope).await?;
     let row = assignment::update(&mut tx, id, version, &new).await?;
-    tx.commit().await?;
-    Ok(answer(row))
+    answer(row).commit(tx).await
 }
 
 /// Delete an assignment. What it reached is assessed again.

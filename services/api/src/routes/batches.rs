@@ -124,10 +124,9 @@ async fn create_batch(
     for (header, digest, body) in &batches {
         taken = Some(take(&mut tx, id, header, *digest, body).await?);
     }
-    tx.commit().await?;
     let session = taken.ok_or_else(|| refusal(FrameError::Header))?;
     let place = format!("/v1/connectors/{id}/batches/{}", session.session_id);
-    Ok(Answer::accepted(place, SessionView::from(session)))
+    Answer::accepted(place, SessionView::from(session)).commit(tx).await
 }
 
 /// The batches of a body, each with its digest, if all of them are this collector's.

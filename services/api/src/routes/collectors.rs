@@ -107,9 +107,10 @@ async fn rotate_collector(
     }
     let token = issue(&app, &mut tx, id, &row.name).await?;
     let made = collector::get(&mut tx, id).await?;
-    tx.commit().await?;
     let view = CollectorView { token: Some(token), ..made.into() };
-    Ok(Answer::created(format!("/v1/connectors/{id}/collector"), view))
+    let answer = Answer::created(format!("/v1/connectors/{id}/collector"), view);
+    answer.clone().without("token").commit(tx).await?;
+    Ok(answer)
 }
 
 /// Revoke the collector's token. Nothing is taken from it until it gets a new one.

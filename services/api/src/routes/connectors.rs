@@ -17,7 +17,7 @@ use crate::App;
 use crate::document::IfMatchHeader;
 use crate::http::{
     Answer, ApiError, Caller, Code, FieldErrors, List, Listing, ManageConnectors, PageParams, PathOf, Payload,
-    ReadInventory, if_match,
+    ReadInventory, if_match, note_before,
 };
 
 pub(super) fn router() -> OpenApiRouter<App> {
@@ -247,14 +247,15 @@ async fn update_connector(
     let mut tx = app.tx(&caller).await?;
     let id = connector::resolve(&mut tx, &connector).await?;
     let version = if_match(&headers)?;
-    let change = body.parse(connector::get(&mut tx, id).await?)?;
+    let before = connector::get(&mut tx, id).await?;
+    note_before(&mut tx, ConnectorView::from(before.clone()));
+    let change = body.parse(before)?;
     check_federation(&app, change.settings.as_ref())?;
     let row = connector::update(&mut tx, app.keyring(), id, version, &change).await?;
     if change.credentials.is_some() {
         preflight::request(&mut tx, id).await?;
     }
-    tx.commit().await?;
-    Ok(answer(row))
+    answer(row).commit(tx).await
 }
 
 /// Delete a connector with its data.
@@ -272,14 +273,16 @@ async fn delete_connector(
     let mut tx = app.tx(&caller).await?;
     let id = connector::resolve(&mut tx, &connector).await?;
     let version = if headers.contains_key("if-match") { if_match(&headers)? } else { None };
-    if connector::get(&mut tx, id).await?.member.is_some() {
+    let before = connector::get(&mut tx, id).await?;
+    let is_member = before.member.is_some();
+    note_before(&mut tx, ConnectorView::from(before));
+    if is_member {
         let detail = "the connector belongs to an organisation; exclude the account there";
         return Err(ApiError::new(Code::WrongState, detail));
     }
     let row = connector::delete(&mut tx, id, version).await?;
-    tx.commit().await?;
     let version = row.version;
-    Ok(Answer::accepted(format!("/v1/connectors/{id}"), ConnectorView::from(row)).version(version))
+    Answer::accepted(format!("/v1/connectors/{id}"), ConnectorView::from(row)).version(version).commit(tx).await
 }
 
 /// Switch the schedule off.
@@ -314,6 +317,5 @@ async fn set_paused(
     let id = connector::resolve(&mut tx, connector).await?;
     let change = Change { paused, ..Change::default() };
     let row = connector::update(&mut tx, app.keyring(), id, None, &change).await?;
-    tx.commit().await?;
-    Ok(answer(row))
+    answer(row).commit(tx).await
 }

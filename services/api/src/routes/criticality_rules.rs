@@ -19,7 +19,7 @@ use crate::App;
 use crate::document::{IdempotencyHeader, IfMatchHeader};
 use crate::http::{
     Answer, ApiError, Caller, FieldErrors, List, Listing, ManagePolicy, PageParams, PathOf, Payload, ReadInventory,
-    Submission, if_match,
+    Submission, if_match, note_before,
 };
 
 pub(super) fn router() -> OpenApiRouter<App> {
@@ -130,7 +130,7 @@ async fn create_criticality_rule(
 ) -> Result<Answer, ApiError> {
     let (submission, body) = submission.split();
     let mut tx = app.tx(&caller).await?;
-    if let Some(earlier) = submission.replay(&mut tx, "create_criticality_rule", caller.access.token).await? {
+    if let Some(earlier) = submission.replay(&mut tx, "create_criticality_rule", caller.access.actor.id).await? {
         return Ok(earlier);
     }
     let new = body.parse()?;
@@ -185,7 +185,9 @@ async fn decidable(tx: &mut TenantTx, caller: &Caller<ManagePolicy>, id: Uuid) -
         return Err(ApiError::not_found("criticality rule"));
     }
     must_cover(tx, caller, &row.rule.scope).await?;
-    Ok(row.id)
+    let id = row.id;
+    note_before(tx, CriticalityRuleView::from(row));
+    Ok(id)
 }
 
 /// Replace a criticality rule. Findings that it leaves and that it reaches get their risk level anew.
@@ -205,8 +207,7 @@ async fn update_criticality_rule(
     let new = body.parse()?;
     must_cover(&mut tx, &caller, &new.scope).await?;
     let row = criticality_rule::update(&mut tx, id, version, &new).await?;
-    tx.commit().await?;
-    Ok(answer(row))
+    answer(row).commit(tx).await
 }
 
 /// Delete a criticality rule. Findings that it reached get their risk level anew.

@@ -44,7 +44,7 @@ struct CustomControlView {
     source: String,
     /// Rises with every change.
     version: i64,
-    /// The token that changed it last.
+    /// Who changed it last: the id of the token, or as in the audit log.
     changed_by: Uuid,
     changed_at: DateTime<Utc>,
 }

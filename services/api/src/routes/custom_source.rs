@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::App;
 use crate::catalogue::read_format;
-use crate::http::{Answer, ApiError, Caller, FieldErrors, ManageInitiatives, Repeatable, if_match};
+use crate::http::{Answer, ApiError, Caller, FieldErrors, ManageInitiatives, Repeatable, if_match, note_before};
 
 /// A version of a source.
 #[derive(Debug, Serialize, ToSchema)]
@@ -116,7 +116,7 @@ impl<V: Serialize> Noun<V> {
         source: Source,
     ) -> Result<Answer, ApiError> {
         let mut tx = app.tx(caller).await?;
-        if let Some(earlier) = submission.replay(&mut tx, self.operation, caller.access.token).await? {
+        if let Some(earlier) = submission.replay(&mut tx, self.operation, caller.access.actor.id).await? {
             return Ok(earlier);
         }
         let text = source.text.clone();
@@ -124,7 +124,7 @@ impl<V: Serialize> Noun<V> {
         let layer = app.read_source(source).await?;
         let id = layer.controls().next().map(|control| control.id.clone()).unwrap_or_default();
         let name = if self.format == Format::Control { id } else { bundle };
-        let row = custom::create(&mut tx, self.format, &name, &text, caller.access.token).await?;
+        let row = custom::create(&mut tx, self.format, &name, &text, caller.access.actor.id).await?;
         let catalogue = app.catalogue_of(&mut tx).await?;
         let (place, version) = (format!("{}/{}", self.path, row.name), row.version);
         let answer = Answer::created(place, (self.view)(row, &catalogue)).version(version);
@@ -159,12 +159,14 @@ impl<V: Serialize> Noun<V> {
             errors.check(ids.iter().all(|id| *id == name), "/source", "is of a control with another id");
             errors.finish()?;
         }
-        let before = held(&*app.catalogue_of(&mut tx).await?, self.format, name);
-        let gone: Vec<String> = before.into_iter().filter(|id| !ids.contains(&id)).collect();
-        let row = custom::update(&mut tx, self.format, name, version, (&text, &gone), caller.access.token).await?;
         let catalogue = app.catalogue_of(&mut tx).await?;
-        tx.commit().await?;
-        Ok(self.answer(row, &catalogue))
+        let shown = (self.view)(custom::get(&mut tx, self.format, name).await?, &catalogue);
+        note_before(&mut tx, shown);
+        let before = held(&catalogue, self.format, name);
+        let gone: Vec<String> = before.into_iter().filter(|id| !ids.contains(&id)).collect();
+        let row = custom::update(&mut tx, self.format, name, version, (&text, &gone), caller.access.actor.id).await?;
+        let catalogue = app.catalogue_of(&mut tx).await?;
+        self.answer(row, &catalogue).commit(tx).await
     }
 
     pub(super) async fn delete(
@@ -176,8 +178,11 @@ impl<V: Serialize> Noun<V> {
     ) -> Result<StatusCode, ApiError> {
         let version = if headers.contains_key("if-match") { if_match(headers)? } else { None };
         let mut tx = app.tx(caller).await?;
-        let held = held(&*app.catalogue_of(&mut tx).await?, self.format, name);
-        custom::delete(&mut tx, self.format, name, version, &held, caller.access.token).await?;
+        let catalogue = app.catalogue_of(&mut tx).await?;
+        let shown = (self.view)(custom::get(&mut tx, self.format, name).await?, &catalogue);
+        note_before(&mut tx, shown);
+        let held = held(&catalogue, self.format, name);
+        custom::delete(&mut tx, self.format, name, version, &held, caller.access.actor.id).await?;
         tx.commit().await?;
         Ok(StatusCode::NO_CONTENT)
     }

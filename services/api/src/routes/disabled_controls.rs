@@ -20,7 +20,7 @@ use crate::App;
 use crate::document::IdempotencyHeader;
 use crate::http::{
     Answer, ApiError, Caller, FieldErrors, List, Listing, ManagePolicy, PageParams, PathOf, Permit, ReadInventory,
-    Submission,
+    Submission, note_before,
 };
 
 pub(super) fn router() -> OpenApiRouter<App> {
@@ -85,7 +85,7 @@ async fn disable_control(
     errors.check((1..=2000).contains(&body.reason.trim().len()), "/reason", "must be 1 to 2000 characters");
     errors.finish()?;
     let mut tx = app.tx(&caller).await?;
-    if let Some(earlier) = submission.replay(&mut tx, "disable_control", caller.access.token).await? {
+    if let Some(earlier) = submission.replay(&mut tx, "disable_control", caller.access.actor.id).await? {
         return Ok(earlier);
     }
     let scope: AccessScope = body.scope.into();
@@ -149,6 +149,7 @@ async fn enable_control(
     let row = seen(&mut tx, &caller, id).await?;
     must_cover(&mut tx, &caller, &row.scope).await?;
     disabled_control::delete(&mut tx, row.id).await?;
+    note_before(&mut tx, DisabledControlView::from(row));
     tx.commit().await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -17,7 +17,7 @@ use crate::App;
 use crate::document::{IdempotencyHeader, IfMatchHeader};
 use crate::http::{
     Answer, ApiError, Caller, List, Listing, ManagePolicy, PageParams, PathOf, Payload, ReadFindings, Submission,
-    if_match,
+    if_match, note_before,
 };
 
 /// An exemption that ends within so many days is expiring.
@@ -131,7 +131,7 @@ async fn create_exemption(
 ) -> Result<Answer, ApiError> {
     let (submission, body) = submission.split();
     let mut tx = app.tx(&caller).await?;
-    if let Some(earlier) = submission.replay(&mut tx, "create_exemption", caller.access.token).await? {
+    if let Some(earlier) = submission.replay(&mut tx, "create_exemption", caller.access.actor.id).await? {
         return Ok(earlier);
     }
     let terms = body.parse(&app, &mut tx).await?;
@@ -226,7 +226,9 @@ async fn decidable(tx: &mut TenantTx, caller: &Caller<ManagePolicy>, id: Uuid) -
         return Err(ApiError::not_found("exemption"));
     }
     must_cover(tx, caller, &row.terms.condition).await?;
-    Ok(row.id)
+    let (id, hidden) = (row.id, exemption::hidden_by(tx, &caller.visible_findings(), row.id).await?);
+    note_before(tx, ExemptionView::of(row, hidden));
+    Ok(id)
 }
 
 /// Replace an exemption. What it leaves and what it reaches is assessed again.
@@ -247,9 +249,8 @@ async fn update_exemption(
     must_cover(&mut tx, &caller, &terms.condition).await?;
     let row = exemption::update(&mut tx, id, version, &terms).await?;
     let hidden = exemption::hidden_by(&mut tx, &caller.visible_findings(), id).await?;
-    tx.commit().await?;
     let version = row.version;
-    Ok(Answer::ok(ExemptionView::of(row, hidden)).version(version))
+    Answer::ok(ExemptionView::of(row, hidden)).version(version).commit(tx).await
 }
 
 /// Delete an exemption. What it hid is unhealthy again.

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::check_owner;
 use super::findings::parse_id;
 use crate::App;
-use crate::http::{Answer, ApiError, Caller, FieldErrors, ManagePolicy, PathOf, Payload, if_match};
+use crate::http::{Answer, ApiError, Caller, FieldErrors, ManagePolicy, PathOf, Payload, if_match, note_before};
 
 pub(super) fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(set_finding_assignment, delete_finding_assignment))
@@ -28,7 +28,7 @@ pub(super) struct FindingAssignmentView {
     /// Null where the rules decide.
     due_at: Option<DateTime<Utc>>,
     note: String,
-    /// Id of the token of who decided.
+    /// Id of who decided: of the token, or as in the audit log.
     set_by: Uuid,
     set_at: DateTime<Utc>,
     version: i64,
@@ -96,10 +96,12 @@ async fn set_finding_assignment(
     let row = finding::get(&mut tx, &caller.visible(), resource, ordinal).await?;
     let (version, new) = (seen(&headers)?, body.parse()?);
     let subject = (resource, row.control_id.as_str());
-    let assigned = governance::assign(&mut tx, subject, version, caller.access.token, &new).await?;
-    tx.commit().await?;
+    if let Some(before) = governance::assignment_of(&mut tx, resource, &row.control_id).await? {
+        note_before(&mut tx, FindingAssignmentView::from(before));
+    }
+    let assigned = governance::assign(&mut tx, subject, version, caller.access.actor.id, &new).await?;
     let version = assigned.version;
-    Ok(Answer::ok(FindingAssignmentView::from(assigned)).version(version))
+    Answer::ok(FindingAssignmentView::from(assigned)).version(version).commit(tx).await
 }
 
 /// Leave a finding to the governance rules again.
@@ -115,6 +117,9 @@ async fn delete_finding_assignment(
     let (resource, ordinal) = parse_id(&id).ok_or_else(|| ApiError::not_found("finding"))?;
     let mut tx = app.tx(&caller).await?;
     let row = finding::get(&mut tx, &caller.visible(), resource, ordinal).await?;
+    if let Some(before) = governance::assignment_of(&mut tx, resource, &row.control_id).await? {
+        note_before(&mut tx, FindingAssignmentView::from(before));
+    }
     governance::unassign(&mut tx, (resource, &row.control_id), seen(&headers)?).await?;
     tx.commit().await?;
     Ok(StatusCode::NO_CONTENT)

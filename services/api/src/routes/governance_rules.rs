@@ -21,7 +21,7 @@ use crate::App;
 use crate::document::{IdempotencyHeader, IfMatchHeader};
 use crate::http::{
     Answer, ApiError, Caller, FieldErrors, List, Listing, ManagePolicy, PageParams, PathOf, Payload, ReadInventory,
-    Submission, if_match,
+    Submission, if_match, note_before,
 };
 
 /// Days that a rule may give at most.
@@ -194,7 +194,7 @@ async fn create_governance_rule(
 ) -> Result<Answer, ApiError> {
     let (submission, body) = submission.split();
     let mut tx = app.tx(&caller).await?;
-    if let Some(earlier) = submission.replay(&mut tx, "create_governance_rule", caller.access.token).await? {
+    if let Some(earlier) = submission.replay(&mut tx, "create_governance_rule", caller.access.actor.id).await? {
         return Ok(earlier);
     }
     let new = body.parse()?;
@@ -249,7 +249,9 @@ async fn decidable(tx: &mut TenantTx, caller: &Caller<ManagePolicy>, id: Uuid) -
         return Err(ApiError::not_found("governance rule"));
     }
     must_cover(tx, caller, &row.rule.scope).await?;
-    Ok(row.id)
+    let id = row.id;
+    note_before(tx, GovernanceRuleView::from(row));
+    Ok(id)
 }
 
 /// Replace a governance rule. Findings that it leaves and that it reaches get owner and date anew.
@@ -269,8 +271,7 @@ async fn update_governance_rule(
     let new = body.parse()?;
     must_cover(&mut tx, &caller, &new.scope).await?;
     let row = governance_rule::update(&mut tx, id, version, &new).await?;
-    tx.commit().await?;
-    Ok(answer(row))
+    answer(row).commit(tx).await
 }
 
 /// Delete a governance rule. Findings that it reached get owner and date anew.

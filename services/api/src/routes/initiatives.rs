@@ -19,7 +19,7 @@ use crate::App;
 use crate::document::{IdempotencyHeader, IfMatchHeader};
 use crate::http::{
     Answer, ApiError, Caller, Code, FieldErrors, List, Listing, ManageInitiatives, PageParams, PathOf, Payload,
-    ReadInventory, Submission, if_match,
+    ReadInventory, Submission, if_match, note_before,
 };
 
 pub(super) fn router() -> OpenApiRouter<App> {
@@ -230,7 +230,7 @@ async fn create_initiative(
     let mut tx = app.tx(&caller).await?;
     let catalogue = app.catalogue_of(&mut tx).await?;
     let (title, definition) = put.parse(&catalogue, errors)?;
-    if let Some(earlier) = submission.replay(&mut tx, "create_initiative", caller.access.token).await? {
+    if let Some(earlier) = submission.replay(&mut tx, "create_initiative", caller.access.actor.id).await? {
         return Ok(earlier);
     }
     let row = initiative::create(&mut tx, &body.name, &title, &definition).await?;
@@ -307,12 +307,12 @@ async fn update_initiative(
 ) -> Result<Answer, ApiError> {
     refuse_built_in(&app, &name)?;
     let mut tx = app.tx(&caller).await?;
-    initiative::get(&mut tx, &name).await?;
+    let before = InitiativeView::try_from(initiative::get(&mut tx, &name).await?)?;
+    note_before(&mut tx, before);
     let version = if_match(&headers)?;
     let (title, definition) = body.parse(&*app.catalogue_of(&mut tx).await?, FieldErrors::default())?;
     let row = initiative::update(&mut tx, &name, version, &title, &definition).await?;
-    tx.commit().await?;
-    answer(row)
+    answer(row)?.commit(tx).await
 }
 
 /// Delete an initiative of one's own that is assigned nowhere.
@@ -327,6 +327,8 @@ async fn delete_initiative(
     refuse_built_in(&app, &name)?;
     let version = if headers.contains_key("if-match") { if_match(&headers)? } else { None };
     let mut tx = app.tx(&caller).await?;
+    let before = InitiativeView::try_from(initiative::get(&mut tx, &name).await?)?;
+    note_before(&mut tx, before);
     initiative::delete(&mut tx, &name, version).await?;
     tx.commit().await?;
     Ok(StatusCode::NO_CONTENT)

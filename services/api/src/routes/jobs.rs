@@ -73,7 +73,7 @@ impl<V: Serialize> Noun<V> {
         patience: Duration,
     ) -> Result<Answer, ApiError> {
         let mut tx = app.tx(caller).await?;
-        if let Some(earlier) = submission.replay(&mut tx, self.operation, caller.access.token).await? {
+        if let Some(earlier) = submission.replay(&mut tx, self.operation, caller.access.actor.id).await? {
             return Ok(earlier);
         }
         let mut row = job::request(&mut tx, self.kind, &caller.access, visible, request).await?;

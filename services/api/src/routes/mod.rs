@@ -4,6 +4,7 @@ mod access_receipt;
 mod accounts;
 mod admission_policy;
 mod assignments;
+mod audit_log;
 mod aws_source;
 mod azure_source;
 mod batches;
@@ -33,6 +34,7 @@ mod frameworks;
 mod gcp_source;
 mod governance;
 mod governance_rules;
+mod identity_providers;
 mod images;
 mod initiatives;
 mod issuer;
@@ -112,6 +114,8 @@ pub(crate) fn all() -> OpenApiRouter<App> {
         .merge(coverage::router())
         .merge(tenant::router())
         .merge(tokens::router())
+        .merge(identity_providers::router())
+        .merge(audit_log::router())
         .merge(templates::router())
         .merge(issuer::router())
 }

@@ -80,7 +80,7 @@ async fn create_connector(
     let new = body.parse()?;
     check_federation(&app, Some(&new.settings))?;
     let mut tx = app.tx(&caller).await?;
-    if let Some(earlier) = submission.replay(&mut tx, "create_connector", caller.access.token).await? {
+    if let Some(earlier) = submission.replay(&mut tx, "create_connector", caller.access.actor.id).await? {
         return Ok(earlier);
     }
     let (onboarded, version) = onboard(&app, &mut tx, &new).await?;
@@ -158,7 +158,7 @@ async fn create_connectors(
     errors.check((1..=MOST).contains(&body.connectors.len()), "/connectors", "must be 1 to 100");
     errors.finish()?;
     let mut tx = app.tx(&caller).await?;
-    if let Some(earlier) = submission.replay(&mut tx, "create_connectors", caller.access.token).await? {
+    if let Some(earlier) = submission.replay(&mut tx, "create_connectors", caller.access.actor.id).await? {
         return Ok(earlier);
     }
     let names: Vec<String> = body.connectors.iter().map(|connector| connector.name.clone()).collect();

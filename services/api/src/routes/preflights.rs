@@ -129,7 +129,7 @@ async fn test_connector(
     let (submission, _) = submission.split();
     let mut tx = app.tx(&caller).await?;
     let connector = connector::resolve(&mut tx, &name).await?;
-    if let Some(earlier) = submission.replay(&mut tx, "test_connector", caller.access.token).await? {
+    if let Some(earlier) = submission.replay(&mut tx, "test_connector", caller.access.actor.id).await? {
         return Ok(earlier);
     }
     let row = preflight::request(&mut tx, connector).await?;

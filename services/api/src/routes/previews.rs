@@ -157,7 +157,7 @@ async fn start_preview(
     let (submission, body) = submission.split();
     let mut tx = app.tx(&caller).await?;
     let connector = organization_named(&mut tx, &name).await?;
-    if let Some(earlier) = submission.replay(&mut tx, "start_preview", caller.access.token).await? {
+    if let Some(earlier) = submission.replay(&mut tx, "start_preview", caller.access.actor.id).await? {
         return Ok(earlier);
     }
     let mut errors = FieldErrors::default();

@@ -13,6 +13,7 @@ use uuid::Uuid;
 use crate::App;
 use crate::http::{
     Answer, ApiError, Caller, FieldErrors, List, Listing, ManageConnectors, PageParams, PathOf, Payload, ReadInventory,
+    note_before,
 };
 
 pub(super) fn router() -> OpenApiRouter<App> {
@@ -169,23 +170,23 @@ async fn set(
         errors.finish()?;
         wanted.extend(known.map(|known| (*known, extension.enabled)));
     }
+    let before = view(&mut tx, visible, scope, plan).await?;
+    note_before(&mut tx, before);
     for (plan, enabled) in wanted {
         let is_on = if enabled { IsOn::On } else { IsOn::Off };
         plan::set(&mut tx, scope, plan, is_on, Utc::now()).await?;
     }
-    let answer = view(&mut tx, visible, scope, plan).await?;
-    tx.commit().await?;
-    Ok(Answer::ok(answer))
+    Answer::ok(view(&mut tx, visible, scope, plan).await?).commit(tx).await
 }
 
 async fn reset(mut tx: TenantTx, visible: &Visible, scope: PlanScope, plan: &str) -> Result<Answer, ApiError> {
     let plan = named(plan)?;
+    let before = view(&mut tx, visible, scope, plan).await?;
+    note_before(&mut tx, before);
     for each in plan.extensions().iter().chain([&plan]) {
         plan::clear(&mut tx, scope, *each, Utc::now()).await?;
     }
-    let answer = view(&mut tx, visible, scope, plan).await?;
-    tx.commit().await?;
-    Ok(Answer::ok(answer))
+    Answer::ok(view(&mut tx, visible, scope, plan).await?).commit(tx).await
 }
 
 /// List the plans of an organisation or account.

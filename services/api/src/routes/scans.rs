@@ -165,7 +165,7 @@ async fn start_scan(
     let (submission, _) = submission.split();
     let mut tx = app.tx(&caller).await?;
     let connector = connector::resolve(&mut tx, &name).await?;
-    if let Some(earlier) = submission.replay(&mut tx, "start_scan", caller.access.token).await? {
+    if let Some(earlier) = submission.replay(&mut tx, "start_scan", caller.access.actor.id).await? {
         return Ok(earlier);
     }
     let row = scan::request(&mut tx, connector).await?;
@@ -264,8 +264,7 @@ async fn cancel_scan(
 ) -> Result<Answer, ApiError> {
     let mut tx = app.tx(&caller).await?;
     let row = scan::cancel(&mut tx, ScanId(id)).await?;
-    tx.commit().await?;
-    Ok(Answer::ok(ScanView::of(row, Utc::now())))
+    Answer::ok(ScanView::of(row, Utc::now())).commit(tx).await
 }
 
 #[cfg(test)]

@@ -16,7 +16,9 @@ use super::check_name;
 use super::scope::Scope;
 use crate::App;
 use crate::document::IdempotencyHeader;
-use crate::http::{Answer, ApiError, Caller, FieldErrors, List, Listing, ManageTenant, PageParams, PathOf, Submission};
+use crate::http::{
+    Answer, ApiError, Caller, FieldErrors, List, Listing, ManageTenant, PageParams, PathOf, Submission, note_before,
+};
 
 pub(super) fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(create_token, list_tokens)).routes(routes!(get_token, revoke_token))
@@ -25,7 +27,7 @@ pub(super) fn router() -> OpenApiRouter<App> {
 /// What a token may do.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-enum RoleView {
+pub(super) enum RoleView {
     /// Everything, tokens included.
     Owner,
     /// Initiatives, assignments, and all reads.
@@ -62,9 +64,21 @@ impl From<RoleView> for Role {
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = Grant)]
-struct GrantView {
-    role: RoleView,
-    scope: Scope,
+pub(super) struct GrantView {
+    pub(super) role: RoleView,
+    pub(super) scope: Scope,
+}
+
+impl From<Grant> for GrantView {
+    fn from(grant: Grant) -> Self {
+        Self { role: grant.role.into(), scope: grant.scope.into() }
+    }
+}
+
+impl From<GrantView> for Grant {
+    fn from(grant: GrantView) -> Self {
+        Self { role: grant.role.into(), scope: grant.scope.into() }
+    }
 }
 
 /// An API token.
@@ -93,7 +107,7 @@ impl From<Token> for TokenView {
         Self {
             id: row.token_id.0,
             name: row.name,
-            grants: grants.map(|grant| GrantView { role: grant.role.into(), scope: grant.scope.into() }).collect(),
+            grants: grants.map(GrantView::from).collect(),
             connector_id: row.connector.map(|connector| connector.0),
             secret: None,
             created_at: row.created_at,
@@ -130,8 +144,7 @@ impl CreateToken {
         errors.check((1..=50).contains(&self.grants.len()), "/grants", "must be 1 to 50 grants");
         errors.check((1..=365).contains(&self.expires_in_days), "/expires_in_days", "must be 1 to 365");
         errors.finish()?;
-        let grants = self.grants.into_iter();
-        let grants = grants.map(|grant| Grant { role: grant.role.into(), scope: grant.scope.into() }).collect();
+        let grants = self.grants.into_iter().map(Grant::from).collect();
         Ok((self.name, grants, Duration::days(self.expires_in_days)))
     }
 }
@@ -147,7 +160,7 @@ async fn create_token(
     let (submission, body) = submission.split();
     let (name, grants, life) = body.parse()?;
     let mut tx = app.tx(&caller).await?;
-    if let Some(earlier) = submission.replay(&mut tx, "create_token", caller.access.token).await? {
+    if let Some(earlier) = submission.replay(&mut tx, "create_token", caller.access.actor.id).await? {
         return Ok(earlier);
     }
     let (row, secret) = token::create(&mut tx, &name, &grants, Utc::now() + life).await?;
@@ -197,6 +210,8 @@ async fn revoke_token(
     PathOf(id): PathOf<Uuid>,
 ) -> Result<StatusCode, ApiError> {
     let mut tx = app.tx(&caller).await?;
+    let before = token::get(&mut tx, TokenId(id)).await?;
+    note_before(&mut tx, TokenView::from(before));
     token::revoke(&mut tx, TokenId(id)).await?;
     tx.commit().await?;
     Ok(StatusCode::NO_CONTENT)

@@ -2,6 +2,7 @@ use axum::http::{Method, StatusCode};
 use rampart_store::Role;
 use serde_json::{Value, json};
 
+use crate::audit;
 use crate::document::{Operation, operations};
 use crate::support::{Answered, POLICY, TestApi, World, control_source, start};
 
@@ -41,6 +42,8 @@ fn path(operation: &Operation, world: &World) -> String {
         .replace("{governance_rule_id}", &world.governance_rule.to_string())
         .replace("{criticality_rule_id}", &world.criticality_rule.to_string())
         .replace("{token_id}", &world.token.to_string())
+        .replace("{identity_provider_id}", &world.identity_provider.to_string())
+        .replace("{entry_id}", &world.audit_entry.to_string())
         .replace("{what_if_id}", &world.what_if.to_string())
         .replace("{cloud}", "aws");
     assert!(!path.contains('{'), "{path}: say what stands for the parameter");
@@ -78,6 +81,9 @@ fn body(operation: &Operation, world: &World) -> Option<Value> {
         "set_finding_assignment" => Some(json!({"owner": "jo"})),
         "start_what_if" => Some(json!({"scope": {"type": "cluster", "cluster_id": world.cluster},
             "changes": [{"type": "fix", "control": "k8s.pod.privileged"}]})),
+        "create_identity_provider" | "update_identity_provider" => Some(json!({"name": "new",
+            "issuer": "https://other.example", "rules": [{"claims": [{"path": "/groups", "value": "all"}],
+            "role": "security_reader", "scope": {"type": "tenant"}}]})),
         "create_token" => Some(json!({"name": "new", "grants": [{"role": "owner", "scope": {"type": "tenant"}}]})),
         _ if operation.method == Method::GET || operation.method == Method::DELETE => None,
         _ => Some(json!({})),
@@ -145,13 +151,14 @@ async fn nothing_answers_without_a_valid_token() {
 }
 
 #[tokio::test]
-async fn the_owner_may_do_everything() {
+async fn the_owner_may_do_everything_and_each_change_is_in_the_audit_log() {
     let api = start().await;
     for operation in operations() {
         // Each on a world of its own: some operations take away what others need.
         let world = api.world(&operation.id.replace('_', "-")).await;
         let answered = call(&api, &operation, &world, &world.owner).await;
         assert!(answered.status.is_success(), "{}: {} {}", operation.id, answered.status, answered.text);
+        audit::check(&api, &world, &operation, &answered).await;
     }
 }
 
@@ -194,8 +201,9 @@ async fn what_lies_outside_the_scope_is_not_there() {
         assert!(!answered.text.contains(&world.resource.to_string()), "{}: {}", operation.id, answered.text);
         let refused = matches!(answered.status, StatusCode::NOT_FOUND | StatusCode::FORBIDDEN);
         let named = operation.path.contains('{') && !is_the_products(&operation);
-        // Tokens belong to the whole tenant: an owner of a part does not even list them.
-        let writes = operation.method != Method::GET || operation.id == "list_tokens";
+        // These belong to the whole tenant: an owner of a part does not even list them.
+        let whole = ["list_tokens", "list_identity_providers", "list_audit_log"];
+        let writes = operation.method != Method::GET || whole.contains(&operation.id.as_str());
         if (named || writes) && !whole_tenant.contains(&operation.id.as_str()) {
             assert!(refused, "{}: {} {}", operation.id, answered.status, answered.text);
         } else {
@@ -234,12 +242,13 @@ async fn a_role_allows_what_it_says_and_no_more() {
         let tag = operation.path.split(['/', ':']).nth(2).unwrap();
         // What a job works out is a read, however it is asked for.
         let writes = posts && !matches!(tag, "pod-security-readiness" | "what-if");
+        let access = matches!(tag, "tokens" | "identity-providers");
         let connects = matches!(tag, "connectors" | "scans") || operation.path.contains("/pricings");
         let findings = FINDINGS.contains(&tag) || operation.id.contains("verdicts");
         let forbidden = [
-            ("reader", &reader, writes || tag == "tokens"),
-            ("connector admin", &connectors, findings || tag == "tokens" || (writes && !connects)),
-            ("security admin", &admin, tag == "tokens" || (writes && connects)),
+            ("reader", &reader, writes || access || tag == "audit-log"),
+            ("connector admin", &connectors, findings || access || tag == "audit-log" || (writes && !connects)),
+            ("security admin", &admin, access || (writes && connects)),
         ];
         for (who, token, forbidden) in forbidden {
             if forbidden {

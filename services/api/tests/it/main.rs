@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on ends where it stands")]
 
 mod admission_policy;
+mod audit;
 mod authorisation;
 mod compliance;
 mod conditional;
@@ -12,10 +13,12 @@ mod exemptions;
 mod federation;
 mod fix_units;
 mod governance;
+mod identity_providers;
 mod onboarding;
 mod paging;
 mod pod_security_readiness;
 mod problems;
+mod rate_limits;
 mod reads;
 mod support;
 mod what_if;

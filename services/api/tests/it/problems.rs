@@ -3,11 +3,11 @@ use axum::http::{Method, Request, StatusCode};
 use rampart_api::Config;
 use serde_json::json;
 
-use crate::support::{start, start_with};
+use crate::support::{open, start, start_with};
 
 #[tokio::test]
 async fn what_does_not_fit_is_named() {
-    let api = start_with(Config { body_limit: 2000, rate_limit: 10_000, ..Config::default() }).await;
+    let api = start_with(Config { body_limit: 2000, ..open() }).await;
     let world = api.world("alpha").await;
     for (path, status, code) in [
         ("/v1/nothing", 404, "not_found"),

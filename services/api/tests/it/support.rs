@@ -115,31 +115,65 @@ pub(crate) struct World {
     pub governance_rule: Uuid,
     pub criticality_rule: Uuid,
     pub token: Uuid,
+    pub identity_provider: Uuid,
+    pub audit_entry: Uuid,
     pub what_if: Uuid,
 }
 
 pub(crate) async fn start() -> TestApi {
     let issuer_url = Some(ISSUER.parse().unwrap());
-    start_with(Config { rate_limit: 10_000, issuer_url, ..Config::default() }).await
+    start_with(Config { issuer_url, ..open() }).await
+}
+
+/// A configuration that turns nobody away for asking often.
+pub(crate) fn open() -> Config {
+    Config { rate_limit: 10_000, address_rate_limit: 10_000, ..Config::default() }
+}
+
+fn keyring() -> Arc<Keyring> {
+    let key = SecretString::from("test:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=");
+    Arc::new(Keyring::parse(&key).unwrap())
 }
 
 pub(crate) async fn start_with(config: Config) -> TestApi {
     let db = database().await;
-    let key = SecretString::from("test:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=");
-    let keyring = Arc::new(Keyring::parse(&key).unwrap());
     if config.issuer_url.is_some() {
-        issuer_key::keep(&db.store, &keyring, chrono::Utc::now()).await.unwrap();
+        issuer_key::keep(&db.store, &keyring(), chrono::Utc::now()).await.unwrap();
     }
-    let app = App::new(&config, db.store.clone(), keyring, Catalogue::embedded().unwrap());
+    let app = App::new(&config, db.store.clone(), keyring(), Catalogue::embedded().unwrap());
     TestApi { router: rampart_api::router(app), db }
+}
+
+async fn read(router: Router, request: Request<Body>) -> Answered {
+    let response = router.oneshot(request).await.unwrap();
+    let (parts, body) = response.into_parts();
+    let bytes = to_bytes(body, 16 << 20).await.unwrap();
+    Answered { status: parts.status, headers: parts.headers, text: String::from_utf8(bytes.to_vec()).unwrap() }
+}
+
+/// Another process over the same database.
+#[derive(Clone)]
+pub(crate) struct Replica(Router);
+
+impl Replica {
+    pub(crate) async fn get(&self, path: &str, token: &str, headers: &[(&str, &str)]) -> Answered {
+        let mut request = Request::get(path).header(header::AUTHORIZATION, format!("Bearer {token}"));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        read(self.0.clone(), request.body(Body::empty()).unwrap()).await
+    }
 }
 
 impl TestApi {
     pub(crate) async fn send(&self, request: Request<Body>) -> Answered {
-        let response = self.router.clone().oneshot(request).await.unwrap();
-        let (parts, body) = response.into_parts();
-        let bytes = to_bytes(body, 16 << 20).await.unwrap();
-        Answered { status: parts.status, headers: parts.headers, text: String::from_utf8(bytes.to_vec()).unwrap() }
+        read(self.router.clone(), request).await
+    }
+
+    /// Starts another process over the same database.
+    pub(crate) fn replica(&self, config: &Config) -> Replica {
+        let app = App::new(config, self.db.store.clone(), keyring(), Catalogue::embedded().unwrap());
+        Replica(rampart_api::router(app))
     }
 
     pub(crate) async fn call(
@@ -259,6 +293,8 @@ impl TestApi {
             governance_rule: Uuid::nil(),
             criticality_rule: Uuid::nil(),
             token: Uuid::nil(),
+            identity_provider: Uuid::nil(),
+            audit_entry: Uuid::nil(),
             what_if: Uuid::nil(),
         };
         self.seed(&world, name).await;
@@ -281,6 +317,12 @@ impl TestApi {
         let token = json!({"name": format!("{name}-token"),
             "grants": [{"role": "security_reader", "scope": {"type": "tenant"}}]});
         world.token = made(self.post("/v1/tokens", &world.owner, token).await);
+        let rule =
+            json!({"claims": [{"path": "/groups", "value": format!("{name}-one")}], "role": "owner", "scope": scope});
+        let provider = json!({"name": format!("{name}-sso"), "issuer": "https://sso.example", "rules": [rule]});
+        world.identity_provider = made(self.post("/v1/identity-providers", &world.owner, provider).await);
+        let entry = self.get("/v1/audit-log?limit=1", &world.owner).await.json();
+        world.audit_entry = entry["items"][0]["id"].as_str().unwrap().parse().unwrap();
         let changes = json!([{"type": "delete", "resource_id": world.resource}]);
         world.what_if = made(self.post("/v1/what-if", &world.owner, json!({"changes": changes})).await);
         world
