@@ -50,6 +50,7 @@ pub mod scan;
 pub mod scan_calls;
 pub mod scan_run;
 pub mod score;
+pub mod sealed;
 pub mod tenant;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -61,6 +62,6 @@ pub mod work;
 pub mod worker;
 
 pub use access::{Access, AccessScope, Grant, Role, Visible};
-pub use error::StoreError;
+pub use error::{StoreError, Transient};
 pub use migrate::migrate;
 pub use tx::{Store, TenantTx, WorkerTx};

@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request};
-use axum::http::{HeaderName, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse as _, Response};
 use tower_http::catch_panic::CatchPanicLayer;
@@ -11,13 +11,23 @@ use tower_http::compression::CompressionLayer;
 use tracing::Instrument as _;
 use uuid::Uuid;
 
+use super::again::again;
 use super::{ApiError, Code};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// Where the documentation is: the one page that runs scripts, its own.
+const DOCUMENTATION: &str = "/docs";
+const DOCUMENTATION_POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self'; \
+     connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+);
+const POLICY: HeaderValue = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
+
 /// Puts around the routes what every request gets.
 pub(crate) fn wrap(router: Router, timeout: Duration) -> Router {
     router
+        .layer(from_fn(again))
         .layer(CatchPanicLayer::custom(|_| panicked()))
         .layer(from_fn(move |request, next| envelope(request, next, timeout)))
         .layer(CompressionLayer::new())
@@ -41,6 +51,7 @@ async fn envelope(request: Request, next: Next, timeout: Duration) -> Response {
     let method = request.method().clone();
     let path = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
     let span = tracing::info_span!("request", request.id = id, http.method = %method, http.route = path);
+    let is_documentation = request.uri().path().starts_with(DOCUMENTATION);
     let began = Instant::now();
     let answered = tokio::time::timeout(timeout, next.run(request)).instrument(span.clone()).await;
     let mut response =
@@ -52,11 +63,24 @@ async fn envelope(request: Request, next: Next, timeout: Duration) -> Response {
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, value);
     }
-    let headers = response.headers_mut();
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    protect(response.headers_mut(), is_documentation);
     report(&span, &method, path, response.status().as_u16(), began.elapsed());
     response
+}
+
+/// What browsers and caches must keep to. What a route says itself stands.
+fn protect(headers: &mut HeaderMap, is_documentation: bool) {
+    let policy = if is_documentation { DOCUMENTATION_POLICY } else { POLICY };
+    headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(policy);
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    for (name, value) in [
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
 }
 
 fn report(span: &tracing::Span, method: &axum::http::Method, path: String, status: u16, took: Duration) {
