@@ -18,7 +18,8 @@ pub struct Client {
 }
 
 impl Client {
-    pub(crate) fn new(base: &str, token: SecretString) -> Self {
+    /// A caller with a token.
+    pub fn new(base: &str, token: SecretString) -> Self {
         let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_mins(1)).build().expect("a client");
         Self { http, base: base.to_owned(), token }
     }

@@ -40,6 +40,14 @@ pub async fn database() -> TestDatabase {
     let server_url = std::env::var(SERVER_VARIABLE).unwrap_or_else(|_| {
         panic!("{SERVER_VARIABLE} must hold the URL of a superuser on a Postgres for tests; `cargo xtask test` sets it")
     });
+    database_on(server_url).await
+}
+
+/// Makes a database on the server that a superuser's URL names.
+///
+/// # Panics
+/// When the server is not there.
+pub async fn database_on(server_url: String) -> TestDatabase {
     let mut server = PgConnection::connect(&server_url).await.expect("the Postgres for tests must be reachable");
     let template = prepare_template(&mut server, &server_url).await;
     let name = format!("rampart_test_{}", Uuid::new_v4().simple());

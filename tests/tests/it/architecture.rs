@@ -26,7 +26,7 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("axum-server", &["cloudsim", "rampart-api"]),
     ("utoipa*", &["rampart-api"]),
     ("cel", &["rampart-posture"]),
-    ("rcgen", &["cloudsim", "rampart-connector", "rampart-connector-azure", "rampart-connector-kube"]),
+    ("rcgen", &["cloudsim", "rampart-api", "rampart-connector", "rampart-connector-azure", "rampart-connector-kube"]),
     ("metrics-exporter-prometheus", &["rampart-chassis"]),
     ("opentelemetry*", &["rampart-chassis"]),
     ("tracing-opentelemetry", &["rampart-chassis"]),

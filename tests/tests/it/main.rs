@@ -20,6 +20,7 @@ mod fix_units;
 mod google_cloud;
 mod lost_access;
 mod ordering;
+mod outage;
 mod organizations;
 mod other_organizations;
 mod pod_security;
