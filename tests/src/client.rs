@@ -47,6 +47,16 @@ impl Client {
         (status, body)
     }
 
+    /// Reads anything, as text.
+    ///
+    /// # Panics
+    /// When there is no answer.
+    pub async fn request_text(&self, path: &str) -> (StatusCode, String) {
+        let request = self.http.get(format!("{}{path}", self.base)).bearer_auth(self.token.expose_secret());
+        let response = request.send().await.expect("the API answers");
+        (response.status(), response.text().await.expect("the answer is whole"))
+    }
+
     /// The same API with another token.
     #[must_use]
     pub fn with_token(&self, token: SecretString) -> Self {

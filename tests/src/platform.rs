@@ -52,8 +52,7 @@ impl Platform {
         let simulator = Simulator::start(WorldSpec { seed: 7, preset }).await.expect("the clouds start");
         let keyring = Keyring::parse(&SecretString::from(format!("test:{}=", "A".repeat(43)))).expect("a key");
         let egress_allow = egress_allow.iter().map(|range| (*range).to_owned()).collect();
-        let mut platform =
-            Self { simulator, replicas: Vec::new(), database, keyring: Arc::new(keyring), egress_allow };
+        let mut platform = Self { simulator, replicas: Vec::new(), database, keyring: Arc::new(keyring), egress_allow };
         platform.add_replica().await;
         platform
     }

@@ -113,7 +113,8 @@ impl Process {
         let id = self.child.id().expect("it runs").to_string();
         let asked = Command::new("kill").args(["-TERM", &id]).status().await.expect("kill is there");
         assert!(asked.success());
-        let ended = tokio::time::timeout(PATIENCE, self.child.wait()).await.expect("it stops").expect("a child of ours");
+        let ended =
+            tokio::time::timeout(PATIENCE, self.child.wait()).await.expect("it stops").expect("a child of ours");
         assert!(ended.success(), "{}", self.said());
         self.said()
     }

@@ -161,6 +161,31 @@ impl TestDatabase {
         found
     }
 
+    /// Every row of every table as text, bytes in hexadecimal.
+    ///
+    /// # Panics
+    /// When the database cannot be read.
+    pub async fn dump(&self) -> String {
+        let mut conn = PgConnection::connect(&self.super_url).await.expect("the database is there");
+        let tables: Vec<String> = sqlx::query_scalar(
+            "select relname::text from pg_class where relnamespace = 'public'::regnamespace and relkind = 'r'",
+        )
+        .fetch_all(&mut conn)
+        .await
+        .expect("tables can be listed");
+        let mut text = String::new();
+        for table in tables {
+            let query = format!("select t::text from {table} t");
+            let rows: Vec<String> =
+                sqlx::query_scalar(AssertSqlSafe(query)).fetch_all(&mut conn).await.expect("a table can be read");
+            for row in rows {
+                text += &format!("{table}: {row}\n");
+            }
+        }
+        conn.close().await.expect("an idle connection closes");
+        text
+    }
+
     /// CPU time that the server has used: the postmaster, its backends, and those that have ended. Linux only.
     ///
     /// # Panics

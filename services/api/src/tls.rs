@@ -69,11 +69,8 @@ impl Files {
         let chain = chain.ok_or_else(|| TlsError::NoCertificate { path: self.certificate.clone() })?;
         let key = PrivateKeyDer::from_pem_slice(&content.key).ok();
         let key = key.ok_or_else(|| TlsError::NoKey { path: self.key.clone() })?;
-        let unusable = |reason| TlsError::Unusable {
-            certificate: self.certificate.clone(),
-            key: self.key.clone(),
-            reason,
-        };
+        let unusable =
+            |reason| TlsError::Unusable { certificate: self.certificate.clone(), key: self.key.clone(), reason };
         let builder = ServerConfig::builder_with_provider(Arc::new(default_provider()));
         let builder = builder.with_safe_default_protocol_versions().map_err(unusable)?;
         let mut config = builder.with_no_client_auth().with_single_cert(chain, key).map_err(unusable)?;

@@ -181,7 +181,7 @@ async fn undisturbed() -> BTreeSet<[String; 4]> {
 async fn work_goes_on(client: &Client) -> Duration {
     let begun = Instant::now();
     let asked = client.post(&format!("/v1/connectors/{CLUSTER}/test"), &json!({})).await;
-    let path = format!("/v1/preflights/{}", asked["id"].as_str().unwrap());
+    let path = format!("/v1/connectors/{CLUSTER}/preflights/{}", asked["id"].as_str().unwrap());
     while matches!(client.get(&path).await["status"].as_str(), Some("queued" | "running")) {
         assert!(begun.elapsed() < Duration::from_mins(1), "no worker takes work");
         tokio::time::sleep(Duration::from_millis(50)).await;
@@ -252,12 +252,12 @@ async fn a_pool_without_connections_answers_503_and_comes_back() {
     let token = admin::create_token(store, tenant, "load", Role::Owner, AccessScope::Tenant, 1).await.unwrap();
     let held = Duration::from_secs(9);
     // Every request stops at the grants and keeps its connection.
-    let lock = format!("begin; lock table grants in access exclusive mode; select pg_sleep({}); commit", held.as_secs());
+    let lock =
+        format!("begin; lock table grants in access exclusive mode; select pg_sleep({}); commit", held.as_secs());
     let (database, locked) = (&platform.database, Instant::now());
     let flood = async {
         tokio::time::sleep(Duration::from_millis(500)).await;
-        let loads: Vec<Load> =
-            (0..6).map(|_| Load::start(&platform.replicas[0].url, token.expose_secret())).collect();
+        let loads: Vec<Load> = (0..6).map(|_| Load::start(&platform.replicas[0].url, token.expose_secret())).collect();
         tokio::time::sleep(held + Duration::from_secs(4)).await;
         let mut answers = Vec::new();
         for load in loads {

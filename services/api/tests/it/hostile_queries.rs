@@ -28,7 +28,10 @@ async fn fill(api: &TestApi, world: &World) {
     for n in 0..2 {
         for (path, body) in [
             ("/v1/preflights", json!(null)),
-            ("/v1/tokens", json!({"name": format!("t{n}"), "grants": [{"role": "owner", "scope": {"type": "tenant"}}]})),
+            (
+                "/v1/tokens",
+                json!({"name": format!("t{n}"), "grants": [{"role": "owner", "scope": {"type": "tenant"}}]}),
+            ),
             ("/v1/what-if", json!({"changes": [{"type": "delete", "resource_id": world.resource}]})),
             (
                 "/v1/exemptions",
@@ -105,7 +108,8 @@ async fn no_cursor_but_the_lists_own_is_taken() {
         }
         // A caller who knows how cursors are made, and the other tenant's, choose a place in their own list at most.
         let sound = read(&cursor);
-        let mut texts: Vec<String> = hostile_keys(&sound["k"]).iter().map(|key| forged(sound["f"].as_str().unwrap(), key)).collect();
+        let mut texts: Vec<String> =
+            hostile_keys(&sound["k"]).iter().map(|key| forged(sound["f"].as_str().unwrap(), key)).collect();
         texts.extend(next(operation, &other).await);
         for text in texts {
             let answered = api.get(&with_cursor(operation, &world, &text), &world.owner).await;
@@ -121,7 +125,10 @@ async fn no_cursor_but_the_lists_own_is_taken() {
             assert!(!answered.text.contains("beta"), "{}: {}", operation.id, answered.text);
         }
     }
-    println!("{} lists, {paged} with a second page: {bent} bent cursors refused, {forgeries} forged ones harmless", lists.len());
+    println!(
+        "{} lists, {paged} with a second page: {bent} bent cursors refused, {forgeries} forged ones harmless",
+        lists.len()
+    );
     assert!(paged >= 15, "{paged} lists have a second page");
 }
 
@@ -145,7 +152,7 @@ fn base64_url(text: &str) -> Vec<u8> {
         _ => 63,
     };
     let chunks = text.as_bytes().chunks(4).flat_map(|chunk| {
-        let bits = (0..4).fold(0, |bits, at| bits << 6 | chunk.get(at).map_or(0, |byte| digit(*byte)));
+        let bits = (0..4).fold(0, |bits, at| (bits << 6) | chunk.get(at).map_or(0, |byte| digit(*byte)));
         bits.to_be_bytes()[1..chunk.len()].to_vec()
     });
     chunks.collect()

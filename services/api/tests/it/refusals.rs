@@ -58,7 +58,12 @@ async fn a_document_that_explodes_is_refused_in_time() {
             let took = begun.elapsed();
             assert!(took < PATIENCE, "{path} with {what} took {took:?}");
             let fits = *may_fit && answered.status.is_success();
-            assert!(fits || answered.status.is_client_error(), "{path} with {what}: {} {:.300}", answered.status, answered.text);
+            assert!(
+                fits || answered.status.is_client_error(),
+                "{path} with {what}: {} {:.300}",
+                answered.status,
+                answered.text
+            );
             if took > Duration::from_millis(500) {
                 println!("{path} with {what}: {took:?}");
             }
@@ -68,7 +73,10 @@ async fn a_document_that_explodes_is_refused_in_time() {
     for (what, source) in [
         ("parentheses", expression(&deep_cel)),
         ("aliases", POLICY.to_owned() + &alias_bomb()),
-        ("Rego that calls itself", "package k8s\nviolation[{\"msg\": m}] { f(1); m := \"x\" }\nf(x) { f(x) }\n".to_owned()),
+        (
+            "Rego that calls itself",
+            "package k8s\nviolation[{\"msg\": m}] { f(1); m := \"x\" }\nf(x) { f(x) }\n".to_owned(),
+        ),
     ] {
         let begun = Instant::now();
         let answered = api.post("/v1/policies", &world.owner, json!({"name": "bomb", "source": source})).await;
