@@ -48,6 +48,8 @@ async fn change(client: Client, kubeconfig: String, stop: Arc<AtomicBool>, made:
         client.post(&format!("/v1/connectors/{name}/pause"), &json!({})).await;
         client.patch(&format!("/v1/connectors/{name}"), &json!({ "source": source })).await;
         made.fetch_add(1, Ordering::Relaxed);
+        // Each asks for a permission check, and the last ones are waited for.
+        tokio::time::sleep(Duration::from_millis(150)).await;
     }
 }
 
@@ -103,7 +105,7 @@ async fn a_key_is_changed_under_load_and_nothing_is_lost() {
     for number in [0, made / 2, made - 1] {
         let preflight = client.post(&format!("/v1/connectors/made-{number}/test"), &json!({})).await;
         let place = format!("/v1/connectors/made-{number}/preflights/{}", preflight["id"].as_str().unwrap());
-        let checked = eventually("a check", Duration::from_mins(1), async || {
+        let checked = eventually("a check", Duration::from_mins(3), async || {
             let preflight = client.get(&place).await;
             (!matches!(preflight["status"].as_str(), Some("queued" | "running"))).then_some(preflight)
         });

@@ -127,7 +127,7 @@ fn sources(simulator: &Simulator, planted: &mut Planted) -> Vec<(&'static str, V
     let project = simulator.world().projects()[0].clone();
     let gcp_key = simulator.gcp_key(&project.scanner).unwrap();
     let lines = serde_json::from_str::<Value>(&gcp_key).unwrap()["private_key"].as_str().unwrap().to_owned();
-    planted.keep("the private key of a service account", lines.lines().nth(3).unwrap());
+    planted.keep("the private key of a service account", lines.lines().nth(2).unwrap());
     planted.keep("the secret of an application", &subscription.client_secret);
     planted.keep("the bearer token of a cluster", &simulator.bearer_token(CLUSTER).unwrap());
     let azure = |secret: &str| {
