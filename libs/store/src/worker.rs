@@ -188,7 +188,7 @@ async fn settle(store: &Store, lease: &Lease, ended: &Ended) -> Result<(), Store
         Ended::Disturbed(error) => {
             tracing::warn!(tenant.id = %lease.tenant, work.kind = lease.kind.as_str(), work.subject = %lease.subject,
                 error, "work was disturbed and is tried again");
-            work::postpone(&mut tx, lease, error).await?;
+            work::postpone(&mut tx, lease).await?;
         }
         Ended::Failed(error) => {
             tracing::warn!(tenant.id = %lease.tenant, work.kind = lease.kind.as_str(), work.subject = %lease.subject,
