@@ -35,19 +35,16 @@ pub(crate) async fn serve(
         stopping.graceful_shutdown(None);
     });
     let server = axum_server::from_tcp(listener).context("could not listen")?.handle(handle);
-    let served = match tls {
-        Some(tls) => {
-            let acceptor = RustlsAcceptor::new(tls.config()).handshake_timeout(HANDSHAKE);
-            let hangup = signal(SignalKind::hangup()).context("could not listen for SIGHUP")?;
-            tokio::spawn(tls.follow(hangup, cancel));
-            let router = router.layer(SetResponseHeaderLayer::overriding(header::STRICT_TRANSPORT_SECURITY, STRICT));
-            let service = router.into_make_service_with_connect_info::<SocketAddr>();
-            server.acceptor(acceptor.acceptor(NoDelayAcceptor::new())).serve(service).await
-        }
-        None => {
-            let service = router.into_make_service_with_connect_info::<SocketAddr>();
-            server.acceptor(NoDelayAcceptor::new()).serve(service).await
-        }
+    let served = if let Some(tls) = tls {
+        let acceptor = RustlsAcceptor::new(tls.config()).handshake_timeout(HANDSHAKE);
+        let hangup = signal(SignalKind::hangup()).context("could not listen for SIGHUP")?;
+        tokio::spawn(tls.follow(hangup, cancel));
+        let router = router.layer(SetResponseHeaderLayer::overriding(header::STRICT_TRANSPORT_SECURITY, STRICT));
+        let service = router.into_make_service_with_connect_info::<SocketAddr>();
+        server.acceptor(acceptor.acceptor(NoDelayAcceptor::new())).serve(service).await
+    } else {
+        let service = router.into_make_service_with_connect_info::<SocketAddr>();
+        server.acceptor(NoDelayAcceptor::new()).serve(service).await
     };
     served.context("could not serve")
 }

@@ -110,7 +110,8 @@ impl Tls {
                 Ok(false) => {}
                 Ok(true) => {
                     metrics::counter!("rampart_tls_reloads_total", "outcome" => "taken").increment(1);
-                    tracing::info!(certificate = %self.files.certificate.display(), "new connections get the certificate as it is now");
+                    tracing::info!(certificate = %self.files.certificate.display(),
+                        "new connections get the certificate as it is now");
                 }
                 Err(error) => {
                     metrics::counter!("rampart_tls_reloads_total", "outcome" => "refused").increment(1);

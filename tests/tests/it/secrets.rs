@@ -137,7 +137,7 @@ fn sources(simulator: &Simulator, planted: &mut Planted) -> Vec<(&'static str, V
     let aws = json!({"provider": "aws", "access_key_id": "AKIAIOSFODNN7EXAMPLE", "regions": ["eu-west-1"],
         "secret_access_key": planted.make("a secret access key"), "session_token": planted.make("a session token")});
     let kube = |config: String| json!({"provider": "kubernetes", "kubeconfig": config});
-    let wrong_key = gcp_key.replace(&project.scanner, &format!("{}@x.iam.gserviceaccount.com", "nobody"));
+    let wrong_key = gcp_key.replace(&project.scanner, "nobody@x.iam.gserviceaccount.com");
     let proxy = format!(", proxy-url: 'http://user:{}@127.0.0.1:9'", planted.make("the password of a proxy"));
     let token = |planted: &mut Planted, what| format!("token: {}", planted.make(what));
     let here = simulator.cluster_url(CLUSTER).unwrap();
