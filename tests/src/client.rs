@@ -18,7 +18,8 @@ pub struct Client {
 }
 
 impl Client {
-    pub(crate) fn new(base: &str, token: SecretString) -> Self {
+    /// A caller with a token.
+    pub fn new(base: &str, token: SecretString) -> Self {
         let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_mins(1)).build().expect("a client");
         Self { http, base: base.to_owned(), token }
     }
@@ -44,6 +45,16 @@ impl Client {
         let text = response.text().await.expect("the answer is whole");
         let body = if text.is_empty() { Value::Null } else { serde_json::from_str(&text).expect("answers are JSON") };
         (status, body)
+    }
+
+    /// Reads anything, as text.
+    ///
+    /// # Panics
+    /// When there is no answer.
+    pub async fn request_text(&self, path: &str) -> (StatusCode, String) {
+        let request = self.http.get(format!("{}{path}", self.base)).bearer_auth(self.token.expose_secret());
+        let response = request.send().await.expect("the API answers");
+        (response.status(), response.text().await.expect("the answer is whole"))
     }
 
     /// The same API with another token.

@@ -23,6 +23,7 @@ pub struct Platform {
     /// The database that all replicas share.
     pub database: TestDatabase,
     keyring: Arc<Keyring>,
+    egress_allow: Vec<String>,
 }
 
 impl Platform {
@@ -39,11 +40,19 @@ impl Platform {
     /// # Panics
     /// When either does not start.
     pub async fn over(preset: Preset) -> Self {
+        Self::on(database().await, preset, &["127.0.0.0/8"]).await
+    }
+
+    /// A world and one replica on a database that is there, with the ranges that connectors may reach beside public ones.
+    ///
+    /// # Panics
+    /// When either does not start.
+    pub async fn on(database: TestDatabase, preset: Preset, egress_allow: &[&str]) -> Self {
         rampart_chassis::install_crypto_provider();
         let simulator = Simulator::start(WorldSpec { seed: 7, preset }).await.expect("the clouds start");
         let keyring = Keyring::parse(&SecretString::from(format!("test:{}=", "A".repeat(43)))).expect("a key");
-        let mut platform =
-            Self { simulator, replicas: Vec::new(), database: database().await, keyring: Arc::new(keyring) };
+        let egress_allow = egress_allow.iter().map(|range| (*range).to_owned()).collect();
+        let mut platform = Self { simulator, replicas: Vec::new(), database, keyring: Arc::new(keyring), egress_allow };
         platform.add_replica().await;
         platform
     }
@@ -57,7 +66,7 @@ impl Platform {
             clusters_per_scan: 4,
             watches: 1_000,
             watches_per_tenant: 1_000,
-            egress_allow: vec!["127.0.0.0/8".parse().expect("a range")],
+            egress_allow: self.egress_allow.iter().map(|range| range.parse().expect("a range")).collect(),
             ca_bundle: None,
             aws_endpoint: Some(self.simulator.aws_endpoint().parse().expect("a URL")),
             azure_endpoint: Some(self.simulator.azure_endpoint().parse().expect("a URL")),

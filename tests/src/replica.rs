@@ -63,6 +63,11 @@ impl Replica {
         panic!("the API does not answer at {url}");
     }
 
+    /// Whether every role still runs.
+    pub fn is_alive(&self) -> bool {
+        self.roles.iter().all(|role| !role.is_finished())
+    }
+
     /// Asks the roles to stop, as SIGTERM does, and waits for them.
     ///
     /// # Panics
@@ -90,7 +95,8 @@ impl Drop for Replica {
     }
 }
 
-fn free_address() -> SocketAddr {
+/// A port of the loopback that nobody listens on.
+pub(crate) fn free_address() -> SocketAddr {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port of the loopback");
     listener.local_addr().expect("a bound listener has an address")
 }

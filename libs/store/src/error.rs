@@ -87,12 +87,82 @@ impl From<rampart_domain::UnknownWord> for StoreError {
     }
 }
 
+/// Why Postgres did not do what it was asked, where that passes by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transient {
+    /// It cannot be reached, is starting or stopping, or has no connection left.
+    Unavailable,
+    /// Another transaction was in the way: a deadlock, a serialisation failure, a lock that was not given.
+    Contended,
+}
+
+impl Transient {
+    fn of(error: &sqlx::Error) -> Option<Self> {
+        match error {
+            sqlx::Error::Io(_)
+            | sqlx::Error::Tls(_)
+            | sqlx::Error::PoolTimedOut
+            | sqlx::Error::PoolClosed
+            | sqlx::Error::WorkerCrashed => Some(Self::Unavailable),
+            sqlx::Error::Database(error) => match error.code()?.as_ref() {
+                "40001" | "40P01" | "55P03" => Some(Self::Contended),
+                // The classes: connection, insufficient resources, operator intervention; of the last not a statement
+                // that was cancelled because it took too long, which would do so again.
+                code if code.starts_with("08") || code.starts_with("53") => Some(Self::Unavailable),
+                code if code.starts_with("57P") || code == "25P03" => Some(Self::Unavailable),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// What of a failure passes by itself, looked for in everything that caused it.
+    pub fn behind(failure: &(dyn std::error::Error + 'static)) -> Option<Self> {
+        std::iter::successors(Some(failure), |error| error.source())
+            .find_map(|error| Self::of(error.downcast_ref::<sqlx::Error>()?))
+    }
+}
+
 impl StoreError {
+    /// Whether Postgres gave the statement up because it ran too long.
+    pub fn took_too_long(&self) -> bool {
+        self.code().as_deref() == Some("57014")
+    }
+
+    /// Whether a value of the caller's cannot be stored as it is: a text with a NUL, a number or a time out of range.
+    pub fn is_unstorable(&self) -> bool {
+        self.code().is_some_and(|code| matches!(code.as_ref(), "22021" | "22P05" | "22003" | "22008" | "22P03"))
+    }
+
+    fn code(&self) -> Option<std::borrow::Cow<'_, str>> {
+        match self {
+            Self::Database(sqlx::Error::Database(error)) => error.code(),
+            _ => None,
+        }
+    }
+
     /// Turns a violated unique constraint into [`StoreError::Exists`].
     pub(crate) fn on_conflict(error: sqlx::Error, what: &'static str, name: &str) -> Self {
         match &error {
             sqlx::Error::Database(db) if db.is_unique_violation() => Self::Exists { what, name: name.to_owned() },
             _ => Self::Database(error),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[test]
+    fn what_passes_is_found_behind_what_wraps_it() {
+        let refused = || StoreError::from(sqlx::Error::Io(std::io::ErrorKind::ConnectionRefused.into()));
+        assert_eq!(Transient::behind(&refused()), Some(Transient::Unavailable));
+        assert_eq!(Transient::behind(&Arc::new(refused())), Some(Transient::Unavailable));
+        assert_eq!(Transient::behind(&StoreError::from(sqlx::Error::PoolTimedOut)), Some(Transient::Unavailable));
+        assert_eq!(Transient::behind(&StoreError::from(sqlx::Error::RowNotFound)), None);
+        assert_eq!(Transient::behind(&StoreError::LeaseLost), None);
     }
 }

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::work::{self, LEASE, Lease, WorkKind};
-use crate::{Store, StoreError};
+use crate::{Store, StoreError, Transient};
 
 /// How often due subjects are looked for without an announcement.
 const POLL: Duration = Duration::from_secs(2);
@@ -63,10 +63,11 @@ where
     H: Fn(Lease, CancellationToken) -> F + Send + Sync,
     F: Future<Output = Ended> + Send + 'static,
 {
-    let mut holder = Holder { store, options, held: HashMap::new(), tasks: JoinSet::new() };
+    let mut holder = Holder { store, options, held: HashMap::new(), tasks: JoinSet::new(), unsettled: Vec::new() };
     let mut renewal = tokio::time::interval(LEASE / 3);
     let mut announcements = None;
     while !cancel.is_cancelled() {
+        holder.settle_late().await;
         let claimed = holder.claim(cancel, &task).await.unwrap_or_else(|error| {
             tracing::warn!(error = %error, "nothing could be claimed to be held");
             0
@@ -100,6 +101,8 @@ struct Holder<'a> {
     options: &'a Options,
     held: HashMap<Id, Holding>,
     tasks: JoinSet<Ended>,
+    /// What ended while Postgres was away, and until when the lease lasts.
+    unsettled: Vec<(Lease, Ended, Instant)>,
 }
 
 impl Holder<'_> {
@@ -167,8 +170,19 @@ impl Holder<'_> {
             }
         };
         let Some(holding) = self.held.remove(&id) else { return };
-        if let Err(error) = self.settle(&holding.lease, how).await {
-            tracing::warn!(work.subject = %holding.lease.subject, error = %error, "a subject was not given back");
+        self.unsettled.push((holding.lease, how, holding.renewed + LEASE));
+        self.settle_late().await;
+    }
+
+    /// Records what ended. What cannot be recorded now is tried again until its lease runs out.
+    async fn settle_late(&mut self) {
+        for (lease, how, until) in std::mem::take(&mut self.unsettled) {
+            let Err(error) = self.settle(&lease, how).await else { continue };
+            let again = Transient::behind(&error).is_some() && Instant::now() < until;
+            tracing::warn!(work.subject = %lease.subject, error = %error, again, "a subject was not given back");
+            if again {
+                self.unsettled.push((lease, how, until));
+            }
         }
     }
 

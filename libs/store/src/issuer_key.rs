@@ -185,6 +185,19 @@ pub async fn reseal(store: &Store, keyring: &Keyring) -> Result<u64, StoreError>
     Ok(count)
 }
 
+/// By which key each stored key is sealed, and whether it opens.
+pub(crate) async fn sealed_by(store: &Store, keyring: &Keyring) -> Result<Vec<(String, bool)>, StoreError> {
+    let mut tx = store.tenant(INSTALLATION).await?;
+    let rows = sqlx::query!("select key_id, sealed_by, sealed from issuer_keys where tenant_id = $1", INSTALLATION.0)
+        .fetch_all(tx.conn())
+        .await?;
+    let rows = rows.into_iter().map(|row| {
+        let sealed = Sealed { key_id: row.sealed_by.clone(), bytes: row.sealed };
+        (row.sealed_by, keyring.open(&label(&field(&row.key_id)), &sealed).is_ok())
+    });
+    Ok(rows.collect())
+}
+
 /// A transaction in which nobody else changes the keys.
 async fn locked(store: &Store) -> Result<TenantTx, StoreError> {
     let mut tx = store.tenant(INSTALLATION).await?;

@@ -129,6 +129,16 @@ impl Keyring {
         &self.keys[0].id
     }
 
+    /// Whether the key of this name is there.
+    pub fn has(&self, key_id: &str) -> bool {
+        self.keys.iter().any(|key| key.id == key_id)
+    }
+
+    /// The names of all keys, the active one first.
+    pub fn ids(&self) -> String {
+        self.keys.iter().map(|key| format!("`{}`", key.id)).collect::<Vec<_>>().join(", ")
+    }
+
     /// Key of the hash that stands for literal values of a tenant's workloads. It comes from the oldest key, so that
     /// adding one changes nothing; dropping the oldest makes every workload look changed once.
     ///

@@ -53,6 +53,7 @@ pub mod scan;
 pub mod scan_calls;
 pub mod scan_run;
 pub mod score;
+pub mod sealed;
 pub mod tenant;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -64,6 +65,6 @@ pub mod work;
 pub mod worker;
 
 pub use access::{Access, AccessScope, Actor, Grant, Identity, Role, Visible};
-pub use error::StoreError;
+pub use error::{StoreError, Transient};
 pub use migrate::migrate;
 pub use tx::{Store, TenantTx, WorkerTx};

@@ -6,7 +6,10 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::StoreError;
+use crate::{StoreError, token};
+
+/// Bytes of the digest that a cursor begins with.
+const DIGEST: usize = 6;
 
 /// Where a page begins: after the row with this key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,16 +23,23 @@ pub struct Cursor {
 }
 
 impl Cursor {
-    /// Reads a cursor that must belong to a list with these filters.
+    /// Reads a cursor that must be whole and belong to a list with these filters.
     pub fn decode(text: &str, filters: &str) -> Result<Self, StoreError> {
         let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| StoreError::Cursor)?;
-        let cursor: Self = serde_json::from_slice(&bytes).map_err(|_| StoreError::Cursor)?;
+        let (digest, json) = bytes.split_at_checked(DIGEST).ok_or(StoreError::Cursor)?;
+        let json = std::str::from_utf8(json).map_err(|_| StoreError::Cursor)?;
+        if digest != &token::hash(json)[..DIGEST] {
+            return Err(StoreError::Cursor);
+        }
+        let cursor: Self = serde_json::from_str(json).map_err(|_| StoreError::Cursor)?;
         if cursor.filters == filters { Ok(cursor) } else { Err(StoreError::Cursor) }
     }
 
-    /// The text that callers hand back.
+    /// The text that callers hand back. It begins with a digest, so that a change of any letter shows. Whoever makes one of
+    /// their own only chooses another place to begin: what a list shows never depends on its cursor.
     pub fn encode(&self) -> String {
-        URL_SAFE_NO_PAD.encode(serde_json::json!({ "f": self.filters, "k": self.key }).to_string())
+        let json = serde_json::json!({ "f": self.filters, "k": self.key }).to_string();
+        URL_SAFE_NO_PAD.encode([&token::hash(&json)[..DIGEST], json.as_bytes()].concat())
     }
 }
 
@@ -126,6 +136,12 @@ mod tests {
         assert!(matches!(next.after::<(i64,)>(), Err(StoreError::Cursor)));
         assert!(matches!(Cursor::decode(&text, "other"), Err(StoreError::Cursor)));
         assert!(matches!(Cursor::decode("%%%", "abc"), Err(StoreError::Cursor)));
+        for at in 0..text.len() {
+            let other = if text.as_bytes()[at] == b'A' { "B" } else { "A" };
+            let mut bent = text.clone();
+            bent.replace_range(at..=at, other);
+            assert!(matches!(Cursor::decode(&bent, "abc"), Err(StoreError::Cursor)), "{bent}");
+        }
         assert!(page.cut(vec![1, 2], |row| *row).next.is_none());
     }
 

@@ -41,6 +41,14 @@ pub async fn database() -> TestDatabase {
     let server_url = std::env::var(SERVER_VARIABLE).unwrap_or_else(|_| {
         panic!("{SERVER_VARIABLE} must hold the URL of a superuser on a Postgres for tests; `cargo xtask test` sets it")
     });
+    database_on(server_url).await
+}
+
+/// Makes a database on the server that a superuser's URL names.
+///
+/// # Panics
+/// When the server is not there.
+pub async fn database_on(server_url: String) -> TestDatabase {
     let mut server = PgConnection::connect(&server_url).await.expect("the Postgres for tests must be reachable");
     let template = prepare_template(&mut server, &server_url).await;
     let name = format!("rampart_test_{}", Uuid::new_v4().simple());
@@ -172,6 +180,31 @@ impl TestDatabase {
         }
         conn.close().await.expect("an idle connection closes");
         found
+    }
+
+    /// Every row of every table as text, bytes in hexadecimal.
+    ///
+    /// # Panics
+    /// When the database cannot be read.
+    pub async fn dump(&self) -> String {
+        let mut conn = PgConnection::connect(&self.super_url).await.expect("the database is there");
+        let tables: Vec<String> = sqlx::query_scalar(
+            "select relname::text from pg_class where relnamespace = 'public'::regnamespace and relkind = 'r'",
+        )
+        .fetch_all(&mut conn)
+        .await
+        .expect("tables can be listed");
+        let mut text = String::new();
+        for table in tables {
+            let query = format!("select t::text from {table} t");
+            let rows: Vec<String> =
+                sqlx::query_scalar(AssertSqlSafe(query)).fetch_all(&mut conn).await.expect("a table can be read");
+            for row in rows {
+                text += &format!("{table}: {row}\n");
+            }
+        }
+        conn.close().await.expect("an idle connection closes");
+        text
     }
 
     /// CPU time that the server has used: the postmaster, its backends, and those that have ended. Linux only.

@@ -80,7 +80,7 @@ fn generate() -> Result<SecretString, StoreError> {
 pub async fn authenticate(store: &Store, hash: &[u8; 32]) -> Result<Option<Authenticated>, StoreError> {
     let hex = hex(hash);
     let begin = format!("begin; set local app.token_hash = '{hex}'");
-    let mut tx = store.pool().begin_with(sqlx::AssertSqlSafe(begin)).await?;
+    let mut tx = store.begin(sqlx::AssertSqlSafe(begin)).await?;
     let found = sqlx::query!(
         r#"select tenant_id, token_id, name, connector_id,
                   coalesce(last_used_at < now() - interval '1 hour', true) as "use_is_old!"

@@ -5,7 +5,7 @@ use std::time::Duration;
 use rampart_domain::TenantId;
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{AssertSqlSafe, ConnectOptions, PgConnection, PgPool, Postgres, Transaction};
+use sqlx::{AssertSqlSafe, ConnectOptions, PgConnection, PgPool, Postgres, SqlSafeStr, Transaction};
 
 use crate::audit::{self, Entry};
 use crate::{StoreError, migrate};
@@ -14,7 +14,11 @@ use crate::{StoreError, migrate};
 #[derive(Debug, Clone)]
 pub struct Store {
     pool: PgPool,
+    patience: Duration,
 }
+
+/// How long work waits for a connection.
+const PATIENCE: Duration = Duration::from_secs(15);
 
 impl Store {
     /// Connects and refuses roles that could step around row-level security, and schemas older than this binary.
@@ -33,10 +37,10 @@ impl Store {
             .log_slow_statements(tracing::log::LevelFilter::Warn, Duration::from_secs(5));
         let pool = PgPoolOptions::new()
             .max_connections(max_connections)
-            .acquire_timeout(Duration::from_secs(15))
+            .acquire_timeout(PATIENCE)
             .connect_with(options)
             .await?;
-        let store = Self { pool };
+        let store = Self { pool, patience: PATIENCE };
         store.refuse_unsafe_role().await?;
         migrate::check_current(&store.pool).await?;
         Ok(store)
@@ -60,6 +64,13 @@ impl Store {
         Err(StoreError::UnsafeRole { role, problem })
     }
 
+    /// The same pool for callers who wait: a transaction that cannot begin within `patience` fails as one for which
+    /// there is no connection.
+    #[must_use]
+    pub fn with_patience(self, patience: Duration) -> Self {
+        Self { patience, ..self }
+    }
+
     /// Whether Postgres answers.
     pub async fn ping(&self) -> Result<(), StoreError> {
         sqlx::query("select 1").execute(&self.pool).await?;
@@ -70,21 +81,28 @@ impl Store {
     pub async fn tenant(&self, tenant: TenantId) -> Result<TenantTx, StoreError> {
         // One round trip for both; a UUID prints only hexadecimal digits and dashes.
         let begin = format!("begin; set local app.tenant = '{tenant}'");
-        let tx = self.pool.begin_with(AssertSqlSafe(begin)).await?;
+        let tx = self.begin(AssertSqlSafe(begin)).await?;
         Ok(TenantTx { tx, tenant, note: None })
     }
 
     /// A transaction that sees one tenant as it is at its first statement, and writes nothing.
     pub async fn snapshot(&self, tenant: TenantId) -> Result<TenantTx, StoreError> {
         let begin = format!("begin isolation level repeatable read read only; set local app.tenant = '{tenant}'");
-        let tx = self.pool.begin_with(AssertSqlSafe(begin)).await?;
+        let tx = self.begin(AssertSqlSafe(begin)).await?;
         Ok(TenantTx { tx, tenant, note: None })
     }
 
     /// A transaction that sees the work of every tenant, and nothing else of theirs.
     pub async fn worker(&self) -> Result<WorkerTx, StoreError> {
-        let tx = self.pool.begin_with("begin; set local app.worker = 'on'").await?;
+        let tx = self.begin("begin; set local app.worker = 'on'").await?;
         Ok(WorkerTx { tx })
+    }
+
+    /// Begins with a statement. A server that takes connections and does not answer is waited for no longer than one that
+    /// has no connection left.
+    pub(crate) async fn begin(&self, statement: impl SqlSafeStr) -> Result<Transaction<'static, Postgres>, StoreError> {
+        let begun = tokio::time::timeout(self.patience, self.pool.begin_with(statement)).await;
+        Ok(begun.unwrap_or(Err(sqlx::Error::PoolTimedOut))?)
     }
 
     pub(crate) fn pool(&self) -> &PgPool {

@@ -403,6 +403,24 @@ pub async fn fail(tx: &mut WorkerTx, lease: &Lease, error: &str) -> Result<(), S
     Ok(())
 }
 
+/// Gives a subject back after a failure that was not its own: it is due again after about a second, and after several at
+/// most after eight.
+pub async fn postpone(tx: &mut WorkerTx, lease: &Lease) -> Result<(), StoreError> {
+    sqlx::query!(
+        "update work
+         set lease_until = null,
+             run_at = now() + least(8, power(2, least(attempts, 10)) / 2) * (0.8 + 0.4 * random()) * interval '1 second'
+         where tenant_id = $1 and kind = $2 and subject = $3 and fence = $4",
+        lease.tenant.0,
+        lease.kind.as_str(),
+        lease.subject,
+        lease.fence
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
 /// Gives a subject back at once, as when the process is asked to stop: it counts as no attempt.
 pub async fn release(tx: &mut WorkerTx, lease: &Lease) -> Result<(), StoreError> {
     sqlx::query!(

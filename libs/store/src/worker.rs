@@ -14,10 +14,12 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::work::{self, LEASE, Lease, WorkKind};
-use crate::{Store, StoreError};
+use crate::{Store, StoreError, Transient};
 
 /// How often due work is looked for without an announcement.
 const POLL: Duration = Duration::from_secs(2);
+/// Wait between attempts to record how a handler ended.
+const UNSETTLED: Duration = Duration::from_secs(1);
 
 /// What a handler may fail with. The text goes to the work row, so it must not carry secrets.
 pub type Failure = Box<dyn Error + Send + Sync>;
@@ -49,27 +51,20 @@ where
     let tasks = TaskTracker::new();
     let slots = std::sync::Arc::new(Semaphore::new(options.concurrency));
     let mut announcements = None;
-    let mut trouble = 0u32;
     while !cancel.is_cancelled() {
         match claim_and_spawn(store, options, cancel, &handler, &tasks, &slots).await {
-            Ok(0) => trouble = 0,
-            Ok(_) => {
-                trouble = 0;
-                continue;
-            }
-            Err(error) => {
-                trouble += 1;
-                tracing::warn!(error = %error, "work could not be claimed");
-            }
+            Ok(0) => {}
+            Ok(_) => continue,
+            // The wait below is all the back-off there is: work goes on as soon as Postgres is back.
+            Err(error) => tracing::warn!(error = %error, "work could not be claimed"),
         }
         if announcements.is_none() {
             announcements =
                 store.listen().await.inspect_err(|error| tracing::warn!(error = %error, "not listening")).ok();
         }
-        let patience = POLL * 2u32.pow(trouble.min(5));
         tokio::select! {
             () = cancel.cancelled() => {}
-            () = wait(&mut announcements, &options.kinds, patience) => {}
+            () = wait(&mut announcements, &options.kinds) => {}
         }
     }
     tasks.close();
@@ -79,15 +74,14 @@ where
     Ok(())
 }
 
-async fn wait(announcements: &mut Option<work::Announcements>, kinds: &[WorkKind], patience: Duration) {
-    match announcements {
-        Some(listener) => {
-            if listener.wait(kinds, patience).await.is_err() {
-                *announcements = None;
-            }
-        }
-        None => tokio::time::sleep(patience).await,
+async fn wait(announcements: &mut Option<work::Announcements>, kinds: &[WorkKind]) {
+    if let Some(listener) = announcements
+        && listener.wait(kinds, POLL).await.is_ok()
+    {
+        return;
     }
+    *announcements = None;
+    tokio::time::sleep(POLL).await;
 }
 
 async fn claim_and_spawn<H, F>(
@@ -146,14 +140,33 @@ where
             },
         }
     };
-    let failure = match outcome {
-        Ok(Ok(())) => None,
-        Ok(Err(failure)) => Some(failure.to_string()),
-        Err(panic) => Some(format!("the handler panicked: {panic}")),
+    let ended = match outcome {
+        Ok(Ok(())) => Ended::Done,
+        _ if cancel.is_cancelled() => Ended::Cancelled,
+        Ok(Err(failure)) if Transient::behind(failure.as_ref()).is_some() => Ended::Disturbed(failure.to_string()),
+        Ok(Err(failure)) => Ended::Failed(failure.to_string()),
+        Err(panic) => Ended::Failed(format!("the handler panicked: {panic}")),
     };
-    if let Err(error) = settle(store, &lease, failure.as_deref(), cancel.is_cancelled()).await {
-        tracing::warn!(work.kind = lease.kind.as_str(), work.subject = %lease.subject, error = %error, "work not settled");
+    // While Postgres is away the outcome is kept: once the lease runs out, somebody else does it again.
+    while let Err(error) = settle(store, &lease, &ended).await {
+        let again = Transient::behind(&error).is_some() && last_held.elapsed() < LEASE;
+        tracing::warn!(work.kind = lease.kind.as_str(), work.subject = %lease.subject, error = %error, again,
+            "work not settled");
+        if !again {
+            break;
+        }
+        tokio::time::sleep(UNSETTLED).await;
     }
+}
+
+/// How a handler ended.
+enum Ended {
+    Done,
+    /// It was told to.
+    Cancelled,
+    /// By what passes and was not its subject's fault.
+    Disturbed(String),
+    Failed(String),
 }
 
 async fn renew(store: &Store, lease: &Lease) -> Result<(), StoreError> {
@@ -162,17 +175,22 @@ async fn renew(store: &Store, lease: &Lease) -> Result<(), StoreError> {
     tx.commit().await
 }
 
-async fn settle(store: &Store, lease: &Lease, failure: Option<&str>, cancelled: bool) -> Result<(), StoreError> {
+async fn settle(store: &Store, lease: &Lease, ended: &Ended) -> Result<(), StoreError> {
     let mut tx = store.worker().await?;
-    match failure {
-        None => {
+    match ended {
+        Ended::Done => {
             // What was asked for meanwhile was announced while the subject could not be claimed.
             if work::finish(&mut tx, lease).await? {
                 work::announce(&mut tx, lease.kind).await?;
             }
         }
-        Some(_) if cancelled => work::release(&mut tx, lease).await?,
-        Some(error) => {
+        Ended::Cancelled => work::release(&mut tx, lease).await?,
+        Ended::Disturbed(error) => {
+            tracing::warn!(tenant.id = %lease.tenant, work.kind = lease.kind.as_str(), work.subject = %lease.subject,
+                error, "work was disturbed and is tried again");
+            work::postpone(&mut tx, lease).await?;
+        }
+        Ended::Failed(error) => {
             tracing::warn!(tenant.id = %lease.tenant, work.kind = lease.kind.as_str(), work.subject = %lease.subject,
                 attempt = lease.attempts + 1, error, "work failed");
             work::fail(&mut tx, lease, error).await?;

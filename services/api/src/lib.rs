@@ -14,8 +14,11 @@ mod http;
 mod limits;
 mod oidc;
 mod routes;
+mod server;
+mod tls;
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -26,6 +29,8 @@ use rampart_connector::{Egress, IssuerUrl};
 use rampart_content::Catalogue;
 use rampart_store::keyring::Keyring;
 use rampart_store::{Store, issuer_key};
+
+use tls::Tls;
 
 pub use app::App;
 pub use document::openapi;
@@ -38,6 +43,13 @@ pub struct Config {
     /// Address that the API listens on.
     #[arg(long, env = "RAMPART_LISTEN", default_value = "127.0.0.1:8080")]
     pub listen: SocketAddr,
+    /// PEM file with the API's certificate, its issuers behind it: the API then speaks TLS and nothing else. Both files
+    /// are read again when they change, and on SIGHUP; what is no pair is logged and not taken over.
+    #[arg(long, env = "RAMPART_TLS_CERTIFICATE", value_name = "FILE", requires = "tls_key")]
+    pub tls_certificate: Option<PathBuf>,
+    /// PEM file with the certificate's private key.
+    #[arg(long, env = "RAMPART_TLS_KEY", value_name = "FILE", requires = "tls_certificate")]
+    pub tls_key: Option<PathBuf>,
     /// Largest request body in bytes.
     #[arg(long, env = "RAMPART_BODY_LIMIT", default_value_t = 1 << 20)]
     pub body_limit: usize,
@@ -73,6 +85,8 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             listen: ([127, 0, 0, 1], 8080).into(),
+            tls_certificate: None,
+            tls_key: None,
             body_limit: 1 << 20,
             rate_limit: 50,
             address_rate_limit: 20,
@@ -86,21 +100,30 @@ impl Default for Config {
     }
 }
 
+/// How long a request waits for a connection to the database before it is told to come again.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// Serves until the process is asked to stop, then finishes what runs.
 pub async fn run(config: Config, ctx: Ctx, store: Store, keyring: Arc<Keyring>) -> anyhow::Result<()> {
     let catalogue = Catalogue::embedded().context("could not load the content")?;
-    let listener = tokio::net::TcpListener::bind(config.listen)
-        .await
+    let tls = match (&config.tls_certificate, &config.tls_key) {
+        (Some(certificate), Some(key)) => {
+            let files = tls::Files { certificate: certificate.clone(), key: key.clone() };
+            Some(Tls::load(files).await.context("--tls-certificate, --tls-key")?)
+        }
+        (None, None) => None,
+        _ => anyhow::bail!("a certificate needs its key: give --tls-certificate and --tls-key"),
+    };
+    let listener = TcpListener::bind(config.listen)
+        .and_then(|listener| listener.set_nonblocking(true).map(|()| listener))
         .with_context(|| format!("could not listen on {}", config.listen))?;
-    tracing::info!(address = %listener.local_addr()?, "the API listens");
+    tracing::info!(address = %listener.local_addr()?, tls = tls.is_some(), "the API listens");
     if config.issuer_url.is_some() {
         // Discovery turns the keys in time; the first one is there before a cloud asks for it.
         issuer_key::keep(&store, &keyring, Utc::now()).await.context("could not prepare the issuer's keys")?;
     }
-    let app = App::new(&config, store, keyring, catalogue);
-    let cancel = ctx.cancel.clone();
-    let service = router(app).into_make_service_with_connect_info::<SocketAddr>();
-    axum::serve(listener, service).with_graceful_shutdown(cancel.cancelled_owned()).await.context("could not serve")
+    let app = App::new(&config, store.with_patience(PATIENCE), keyring, catalogue);
+    server::serve(listener, router(app), tls, ctx.cancel.clone()).await
 }
 
 /// The whole API as a service, with its documentation.

@@ -220,20 +220,22 @@ async fn handle(discovery: &Discovery, lease: Lease, cancel: CancellationToken) 
     }
 }
 
-/// Keeps partitions ahead of time and drops what is older than the retention time, at start and then daily.
+/// Keeps partitions ahead of time and drops what is older than the retention times, at start and then daily; after a
+/// failure again in a minute.
 async fn sweep_daily(store: Store, keep_days: u32, audit_days: u32, cancel: CancellationToken) {
-    let mut daily = tokio::time::interval(Duration::from_hours(24));
-    loop {
-        tokio::select! {
-            () = cancel.cancelled() => return,
-            _ = daily.tick() => {}
-        }
-        if let Err(error) = retention::sweep(&store, Utc::now(), keep_days).await {
-            tracing::error!(error = %error, "old data was not removed");
-        }
-        if let Err(error) = retention::sweep_audit_log(&store, Utc::now(), audit_days).await {
-            tracing::error!(error = %error, "the old part of the audit log was not removed");
-        }
+    let mut wait = Duration::ZERO;
+    while cancel.run_until_cancelled(tokio::time::sleep(wait)).await.is_some() {
+        let swept = async {
+            retention::sweep(&store, Utc::now(), keep_days).await?;
+            retention::sweep_audit_log(&store, Utc::now(), audit_days).await
+        };
+        wait = match swept.await {
+            Ok(()) => Duration::from_hours(24),
+            Err(error) => {
+                tracing::error!(error = %error, "old data was not removed");
+                Duration::from_mins(1)
+            }
+        };
     }
 }
 

@@ -7,8 +7,8 @@ use rampart_chassis::{
     Ctx, Metrics, Operations, OperationsArgs, Role, ShutdownArgs, Signals, Telemetry, TelemetryArgs, supervise,
 };
 use rampart_connector::IssuerUrl;
-use rampart_store::Store;
 use rampart_store::keyring::Keyring;
+use rampart_store::{Store, sealed};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
@@ -97,6 +97,9 @@ async fn run(args: ServeArgs) -> anyhow::Result<()> {
         signal = signals.next() => anyhow::bail!("stopped by {signal} while starting"),
     };
     let store = database.connect().await?;
+    if runs(&args.roles, RoleName::Api) || runs(&args.roles, RoleName::Discovery) {
+        sealed::check(&store, &keyring).await.context("refusing to start with these keys")?;
+    }
     let checked = store.clone();
     ctx.health.register("database", move || {
         let store = checked.clone();
@@ -124,8 +127,12 @@ async fn run(args: ServeArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
+fn runs(chosen: &[RoleName], role: RoleName) -> bool {
+    chosen.contains(&RoleName::All) || chosen.contains(&role)
+}
+
 fn chosen_roles(args: ServeArgs, ctx: &Ctx, store: &Store, keyring: &Arc<Keyring>) -> Vec<Role> {
-    let runs = |role: RoleName| args.roles.contains(&RoleName::All) || args.roles.contains(&role);
+    let runs = |role| runs(&args.roles, role);
     let mut roles = Vec::new();
     if runs(RoleName::Api) {
         let api = rampart_api::Config {

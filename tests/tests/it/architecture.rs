@@ -23,10 +23,10 @@ const RESERVED: &[(&str, &[&str])] = &[
     // The simulator is held to the providers' own models, and its tests speak to it over HTTP.
     ("k8s-openapi", &["rampart-connector-kube", "cloudsim"]),
     ("axum", &["rampart-api", "rampart-chassis", "cloudsim"]),
-    ("axum-server", &["cloudsim"]),
+    ("axum-server", &["cloudsim", "rampart-api"]),
     ("utoipa*", &["rampart-api"]),
     ("cel", &["rampart-posture"]),
-    ("rcgen", &["cloudsim", "rampart-connector", "rampart-connector-azure", "rampart-connector-kube"]),
+    ("rcgen", &["cloudsim", "rampart-api", "rampart-connector", "rampart-connector-azure", "rampart-connector-kube"]),
     ("metrics-exporter-prometheus", &["rampart-chassis"]),
     ("opentelemetry*", &["rampart-chassis"]),
     ("tracing-opentelemetry", &["rampart-chassis"]),

@@ -36,10 +36,21 @@ const CLOCKS: &[&str] = &[
     "message",
 ];
 
+/// Metadata of what a spec makes objects from.
+const TEMPLATES: [&str; 3] = ["/template/metadata", "/jobTemplate/metadata", "/jobTemplate/spec/template/metadata"];
+
 /// Strips one object of `kind`.
 pub(crate) fn churn(kind: Kind, object: &mut Map<String, Value>) {
     if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
         self::metadata(metadata);
+    }
+    // What kubectl or a tool wrote into a template comes with it, and repeats the object there too.
+    if let Some(spec) = object.get_mut("spec") {
+        for template in TEMPLATES {
+            if let Some(metadata) = spec.pointer_mut(template).and_then(Value::as_object_mut) {
+                annotations(metadata);
+            }
+        }
     }
     match kind {
         Kind::K8sPod => pod_status(object),
@@ -74,6 +85,10 @@ fn metadata(metadata: &mut Map<String, Value>) {
     for field in ["managedFields", "resourceVersion", "generation", "selfLink"] {
         metadata.remove(field);
     }
+    annotations(metadata);
+}
+
+fn annotations(metadata: &mut Map<String, Value>) {
     if let Some(annotations) = metadata.get_mut("annotations").and_then(Value::as_object_mut) {
         annotations.retain(|key, _| !ANNOTATIONS.contains(&key.as_str()));
         if annotations.is_empty() {

@@ -99,10 +99,26 @@ async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<(HeaderMap,
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
     // An empty body says nothing, like an empty object; what is required is then reported as missing.
     let bytes = if bytes.is_empty() { b"{}" } else { bytes };
+    if has_nul(bytes) {
+        return Err(ApiError::new(Code::InvalidBody, "texts must not contain NUL (`\\u0000`)"));
+    }
     serde_json::from_slice(bytes).map_err(|error| match error.classify() {
         Category::Data => ApiError::new(Code::InvalidBody, error.to_string()),
         _ => ApiError::new(Code::MalformedBody, error.to_string()),
     })
+}
+
+/// Whether a JSON text spells a NUL, which no text of the database can hold. Raw ones are not JSON.
+fn has_nul(json: &[u8]) -> bool {
+    let mut rest = json;
+    while let Some(at) = rest.iter().position(|byte| *byte == b'\\') {
+        let escape = &rest[at + 1..];
+        if escape.starts_with(b"u0000") {
+            return true;
+        }
+        rest = escape.get(1..).unwrap_or_default();
+    }
+    false
 }
 
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
@@ -148,5 +164,24 @@ impl Repeatable {
             idempotency::finish(tx, key, answer.status, &kept).await?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_nul_is_seen_however_it_is_led() {
+        for (text, expected) in [
+            (r#"{"a":"x\u0000y"}"#, true),
+            (r#"{"a":"\\\u0000"}"#, true),
+            (r#"{"a":"\\u0000"}"#, false),
+            (r#"{"a":"\u0001"}"#, false),
+            (r#"{"a":"\"#, false),
+            ("", false),
+        ] {
+            assert_eq!(has_nul(text.as_bytes()), expected, "{text}");
+        }
     }
 }

@@ -3,8 +3,8 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{HeaderName, HeaderValue, header};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use rampart_store::audit;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -12,15 +12,25 @@ use tower_http::compression::CompressionLayer;
 use tracing::Instrument as _;
 use uuid::Uuid;
 
+use super::again::again;
 use super::{ApiError, Code, RequestContext};
 use crate::App;
 use crate::limits::Admission;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// Where the documentation is: the one page that runs scripts, its own.
+const DOCUMENTATION: &str = "/docs";
+const DOCUMENTATION_POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self'; \
+     connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+);
+const POLICY: HeaderValue = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
+
 /// Puts around the routes what every request gets.
 pub(crate) fn wrap(router: Router, app: App) -> Router {
     router
+        .layer(from_fn(again))
         .layer(CatchPanicLayer::custom(|_| panicked()))
         .layer(from_fn_with_state(app, envelope))
         .layer(CompressionLayer::new())
@@ -46,6 +56,7 @@ async fn envelope(State(app): State<App>, mut request: Request, next: Next) -> R
     request.extensions_mut().insert(context.clone());
     let path = if context.path().is_empty() { "none" } else { context.path() }.to_owned();
     let span = tracing::info_span!("request", request.id = id, http.method = %method, http.route = path);
+    let is_documentation = request.uri().path().starts_with(DOCUMENTATION);
     let began = Instant::now();
     // Until it is known whose a request is, it is its address's; before anything is looked up.
     let mut response = match app.addresses().check(context.address(), began) {
@@ -80,10 +91,24 @@ async fn envelope(State(app): State<App>, mut request: Request, next: Next) -> R
         headers.insert(HeaderName::from_static("ratelimit-remaining"), remaining.into());
         headers.insert(HeaderName::from_static("ratelimit-reset"), reset.into());
     }
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    protect(headers, is_documentation);
     report(&span, &method, path, response.status().as_u16(), began.elapsed());
     response
+}
+
+/// What browsers and caches must keep to. What a route says itself stands.
+fn protect(headers: &mut HeaderMap, is_documentation: bool) {
+    let policy = if is_documentation { DOCUMENTATION_POLICY } else { POLICY };
+    headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(policy);
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    for (name, value) in [
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
 }
 
 fn report(span: &tracing::Span, method: &axum::http::Method, path: String, status: u16, took: Duration) {

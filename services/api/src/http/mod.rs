@@ -1,5 +1,6 @@
 //! What all routes share: who calls, what is asked, how it is answered.
 
+mod again;
 mod answer;
 mod body;
 mod caller;

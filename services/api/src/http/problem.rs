@@ -1,7 +1,7 @@
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use rampart_content::SourceProblem;
-use rampart_store::StoreError;
+use rampart_store::{StoreError, Transient};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -63,6 +63,9 @@ pub(crate) enum Code {
     IdentityProviderUnavailable,
     /// The request took too long.
     Timeout,
+    /// The database cannot be reached now or has no room for the request; nothing was done. Try again after
+    /// `Retry-After` seconds.
+    Unavailable,
     /// A fault of the server; the log has more under the request id.
     Internal,
 }
@@ -93,7 +96,7 @@ impl Code {
             Self::VersionMismatch => StatusCode::PRECONDITION_FAILED,
             Self::PreconditionRequired => StatusCode::PRECONDITION_REQUIRED,
             Self::RateLimited => StatusCode::TOO_MANY_REQUESTS,
-            Self::IdentityProviderUnavailable | Self::Timeout => StatusCode::SERVICE_UNAVAILABLE,
+            Self::IdentityProviderUnavailable | Self::Timeout | Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -127,6 +130,7 @@ impl Code {
             Self::RateLimited => "Too many requests",
             Self::IdentityProviderUnavailable => "The identity provider cannot be reached",
             Self::Timeout => "The request took too long",
+            Self::Unavailable => "Not available now",
             Self::Internal => "A fault of the server",
         }
     }
@@ -189,11 +193,15 @@ pub(crate) struct ApiError {
     detail: String,
     errors: Vec<FieldError>,
     retry_after: Option<u64>,
+    contended: bool,
 }
+
+/// Seconds after which a request is worth another attempt that found no database, or took too long.
+const RETRY_AFTER: u64 = 2;
 
 impl ApiError {
     pub(crate) fn new(code: Code, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), errors: Vec::new(), retry_after: None }
+        Self { code, detail: detail.into(), errors: Vec::new(), retry_after: None, contended: false }
     }
 
     /// Code, detail and fields, for a problem that is a part of an answer.
@@ -218,6 +226,16 @@ impl ApiError {
     /// The code, as programs read it.
     pub(crate) fn word(&self) -> String {
         self.code.word()
+    }
+
+    /// Whether another request was in the way, so that the same one may succeed at once.
+    pub(crate) fn is_contended(&self) -> bool {
+        self.contended
+    }
+
+    fn passing(transient: Transient) -> Self {
+        let error = Self::new(Code::Unavailable, "the database cannot take the request now");
+        Self { contended: transient == Transient::Contended, ..error }
     }
 
     /// The problem document for a request.
@@ -247,7 +265,8 @@ impl IntoResponse for ApiError {
             let challenge = HeaderValue::from_static("Bearer realm=\"rampart\"");
             response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
         }
-        if let Some(wait) = self.retry_after {
+        let passes = matches!(self.code, Code::Timeout | Code::Unavailable);
+        if let Some(wait) = self.retry_after.or(passes.then_some(RETRY_AFTER)) {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait));
         }
         response.extensions_mut().insert(self);
@@ -264,6 +283,18 @@ impl From<StoreError> for ApiError {
             StoreError::InUse { .. } => Self::new(Code::InUse, error.to_string()),
             StoreError::WrongState { .. } => Self::new(Code::WrongState, error.to_string()),
             StoreError::Cursor => Self::new(Code::InvalidCursor, error.to_string()),
+            _ if error.is_unstorable() => Self::new(
+                Code::InvalidBody,
+                "a value cannot be stored: texts have no NUL, numbers and times are in the range of the database",
+            ),
+            _ if error.took_too_long() => {
+                tracing::warn!(error = %error, "a request took the database too long");
+                Self::new(Code::Timeout, "the request was given up")
+            }
+            _ if let Some(transient) = Transient::behind(&error) => {
+                tracing::warn!(error = %error, "a request could not be answered now");
+                Self::passing(transient)
+            }
             _ => {
                 tracing::error!(error = format!("{:#}", anyhow::Error::from(error)), "a request failed in the store");
                 Self::new(Code::Internal, "the request could not be completed")

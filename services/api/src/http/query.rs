@@ -42,7 +42,7 @@ impl<S: Send + Sync, F: DeserializeOwned> FromRequestParts<S> for Listing<F> {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
-        let mut pairs = pairs(parts);
+        let mut pairs = pairs(parts)?;
         let limit = limit(pairs.remove("limit"))?;
         let cursor = pairs.remove("cursor").map(|given| given.values.join(""));
         let filters = fingerprint(parts.uri.path(), &pairs);
@@ -55,7 +55,7 @@ impl<S: Send + Sync, F: DeserializeOwned> FromRequestParts<S> for Params<F> {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
-        read(pairs(parts)).map(Self)
+        read(pairs(parts)?).map(Self)
     }
 }
 
@@ -63,8 +63,13 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for PathOf<
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let missing = || ApiError::not_found("what the path names was");
+        // Nothing has a NUL in its name, and the database cannot be asked for one.
+        if parts.uri.path().contains("%00") {
+            return Err(missing());
+        }
         let path: Result<Path<T>, PathRejection> = Path::from_request_parts(parts, state).await;
-        path.map(|Path(path)| Self(path)).map_err(|_| ApiError::not_found("what the path names was"))
+        path.map(|Path(path)| Self(path)).map_err(|_| missing())
     }
 }
 
@@ -78,15 +83,18 @@ fn limit(given: Option<Given>) -> Result<u16, ApiError> {
     }
 }
 
-fn pairs(parts: &Parts) -> BTreeMap<String, Given> {
+fn pairs(parts: &Parts) -> Result<BTreeMap<String, Given>, ApiError> {
     let mut pairs: BTreeMap<String, Given> = BTreeMap::new();
     for (key, value) in url::form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes()) {
+        if value.contains('\0') {
+            return Err(ApiError::new(Code::InvalidQuery, "texts must not contain NUL (`%00`)"));
+        }
         let given = pairs
             .entry(key.clone().into_owned())
             .or_insert_with(|| Given { key: key.into_owned(), values: Vec::new() });
         given.values.push(value.into_owned());
     }
-    pairs
+    Ok(pairs)
 }
 
 fn read<F: DeserializeOwned>(pairs: BTreeMap<String, Given>) -> Result<F, ApiError> {

@@ -91,8 +91,12 @@ impl KubernetesSource {
         errors.check(kubeconfig.as_ref().is_none_or(small), "/source/kubeconfig", "must be at most 512 KiB");
         if let Some(server) = &self.server {
             let url = url::Url::parse(server).ok().filter(|url| url.scheme() == "https" && url.has_host());
-            let plain = url.is_some_and(|url| url.username().is_empty() && url.password().is_none());
-            errors.check(plain, "/source/server", "must be an https URL without a user");
+            // It is shown to whoever may read connectors, and so must hold no credentials.
+            let plain = url.is_some_and(|url| {
+                let bare = url.query().is_none() && url.fragment().is_none();
+                url.username().is_empty() && url.password().is_none() && bare
+            });
+            errors.check(plain, "/source/server", "must be https://host[:port][/path], without user and query");
         }
         let pem = self.ca_pem.as_ref().is_none_or(|pem| pem.contains("-----BEGIN CERTIFICATE-----"));
         errors.check(pem, "/source/ca_pem", "must be certificates in PEM");
@@ -165,6 +169,7 @@ mod tests {
             (json!({"provider": "kubernetes", "server": "https://k"}), "/source"),
             (json!({"provider": "kubernetes", "server": "http://k", "token": "t"}), "/source/server"),
             (json!({"provider": "kubernetes", "server": "https://u:p@k", "token": "t"}), "/source/server"),
+            (json!({"provider": "kubernetes", "server": "https://k?sig=s", "token": "t"}), "/source/server"),
             (json!({"provider": "kubernetes", "server": "https://k", "token": "t", "ca_pem": "x"}), "/source/ca_pem"),
             (json!({"provider": "kubernetes", "kubeconfig": "a", "token": "t"}), "/source"),
         ] {

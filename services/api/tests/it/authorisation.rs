@@ -7,7 +7,7 @@ use crate::document::{Operation, operations};
 use crate::support::{Answered, POLICY, TestApi, World, control_source, start};
 
 /// The operation on what a world has.
-fn path(operation: &Operation, world: &World) -> String {
+pub(crate) fn path(operation: &Operation, world: &World) -> String {
     let concerns = |nouns: [&str; 2]| nouns.iter().any(|noun| operation.path.contains(noun));
     // Only an organisation has accounts; only a connector that is pushed to has a collector and takes batches.
     let connector = match () {
@@ -50,7 +50,7 @@ fn path(operation: &Operation, world: &World) -> String {
     if operation.is_list { format!("{path}?limit=100") } else { path }
 }
 
-fn body(operation: &Operation, world: &World) -> Option<Value> {
+pub(crate) fn body(operation: &Operation, world: &World) -> Option<Value> {
     match operation.id.as_str() {
         "create_connector" => Some(json!({"name": "new", "source": {"provider": "kubernetes",
             "server": "https://k.example", "token": "t"}})),
@@ -90,7 +90,7 @@ fn body(operation: &Operation, world: &World) -> Option<Value> {
     }
 }
 
-async fn call(api: &TestApi, operation: &Operation, world: &World, token: &str) -> Answered {
+pub(crate) async fn call(api: &TestApi, operation: &Operation, world: &World, token: &str) -> Answered {
     let headers: &[_] =
         if matches!(operation.method, Method::PUT | Method::PATCH) { &[("if-match", "*")] } else { &[] };
     if operation.id == "create_batch" {

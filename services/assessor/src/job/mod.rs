@@ -12,7 +12,7 @@ use rampart_domain::JobId;
 use rampart_store::job::{self, JobKind, Task};
 use rampart_store::work::{Lease, WorkKind};
 use rampart_store::worker::{self, Failure};
-use rampart_store::{Store, StoreError, Visible};
+use rampart_store::{Store, StoreError, Transient, Visible};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
@@ -106,7 +106,11 @@ pub async fn run(
     let result = match outcome {
         Ok(result) => Ok(result),
         Err(JobError::Refused(why)) => Err(why),
-        Err(JobError::Failed(failure)) if cancel.is_cancelled() || lease.attempts + 1 < ATTEMPTS => {
+        Err(JobError::Failed(failure))
+            if cancel.is_cancelled()
+                || lease.attempts + 1 < ATTEMPTS
+                || Transient::behind(failure.as_ref()).is_some() =>
+        {
             return Err(failure);
         }
         Err(JobError::Failed(failure)) => {

@@ -15,7 +15,7 @@ use rampart_store::plan::{self, Plan, PlanScope};
 use rampart_store::scan_run::{self, ScanEnd};
 use rampart_store::work::{self, Lease, WorkKind};
 use rampart_store::worker::Failure;
-use rampart_store::{StoreError, TenantTx, connector};
+use rampart_store::{StoreError, TenantTx, Transient, connector};
 use tokio_util::sync::CancellationToken;
 
 use crate::Discovery;
@@ -74,6 +74,12 @@ pub(crate) async fn run(discovery: &Discovery, lease: &Lease, cancel: Cancellati
     let counted = counting.end().await;
     if cancel.is_cancelled() {
         return Err("the process is stopping".into());
+    }
+    if let Err(error) = &outcome
+        && Transient::behind(error.as_ref()).is_some()
+    {
+        // Postgres was away, which says nothing of the connector: the scan stays open and goes on once it is back.
+        return outcome;
     }
     let run = Run { scan, session, since: read_at.unwrap_or(started_at), asked_to_stop, counted };
     conclude(discovery, lease, &progress, run, outcome).await

@@ -19,10 +19,10 @@ use std::time::Duration;
 
 use rampart_connector::{Connector, ConnectorError};
 use rampart_domain::{ClusterId, ConnectorId, Gap, TenantId};
-use rampart_store::StoreError;
 use rampart_store::hold::{self, Ended, Options};
 use rampart_store::watch::{self, State};
 use rampart_store::work::{Lease, WorkKind};
+use rampart_store::{StoreError, Transient};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
@@ -130,7 +130,10 @@ impl Watcher {
             if cancel.is_cancelled() {
                 return Ended::Told;
             }
-            failures += 1;
+            // That Postgres is away says nothing of the cluster.
+            if Transient::behind(&trouble).is_none() {
+                failures += 1;
+            }
             let delay = streams::backoff(failures, RETRY_FIRST, RETRY_LONGEST);
             tracing::info!(tenant.id = %lease.tenant, cluster.id = %lease.subject, error = %trouble,
                 delay_ms = delay.as_millis() as u64, "the watch of a cluster broke and is tried again");
