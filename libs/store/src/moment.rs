@@ -30,22 +30,23 @@ pub struct Moment {
     pub watermark: DateTime<Utc>,
 }
 
-/// The moment that somebody asks for, or the latest that can be read. One that is up to two seconds ahead of the watermark is
-/// waited for. The statement that reads it must be a later one of a transaction that sees what others commit.
+/// The moment that somebody asks for, or the latest that can be read. One that the watermark has not
+/// reached is waited for, up to two seconds. The statement that reads it must be a later one of a transaction that sees what others commit.
 pub async fn settle(tx: &mut TenantTx, wanted: Option<DateTime<Utc>>) -> Result<Moment, StoreError> {
     let wanted = wanted.map(|at| at.trunc_subsecs(6));
     let deadline = tokio::time::Instant::now() + PATIENCE;
-    let (floor, mut watermark) =
-        sqlx::query_as::<_, (DateTime<Utc>, DateTime<Utc>)>("select history_floor(), history_watermark()")
-            .fetch_one(tx.conn())
-            .await?;
+    let (floor, mut watermark, now) = sqlx::query_as::<_, (DateTime<Utc>, DateTime<Utc>, DateTime<Utc>)>(
+        "select history_floor(), history_watermark(), clock_timestamp()",
+    )
+    .fetch_one(tx.conn())
+    .await?;
     let as_of = wanted.unwrap_or(watermark);
     if as_of < floor {
         return Err(StoreError::NotKept { oldest: floor });
     }
-    let in_reach = TimeDelta::from_std(PATIENCE).unwrap_or_default();
+    let comes = as_of - now < TimeDelta::from_std(PATIENCE).unwrap_or_default();
     while as_of > watermark {
-        if as_of - watermark > in_reach || tokio::time::Instant::now() >= deadline {
+        if !comes || tokio::time::Instant::now() >= deadline {
             return Err(StoreError::NotSettled { watermark });
         }
         tokio::time::sleep(PAUSE).await;

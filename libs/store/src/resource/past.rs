@@ -142,7 +142,6 @@ pub async fn export_at(
     after: Option<Uuid>,
     limit: u16,
     at: DateTime<Utc>,
-    with_config: bool,
 ) -> Result<Vec<Past>, StoreError> {
     const ORDER: &str = " order by r.resource_id limit ";
     let tenant = tx.tenant_uuid();
@@ -156,7 +155,7 @@ pub async fn export_at(
         query.push(ORDER).push_bind(i64::from(limit)).push(")");
     }
     query.push(") r").push(ORDER).push_bind(i64::from(limit)).push(") ");
-    push_with_health(&mut query, at, with_config);
+    push_with_health(&mut query, at, true);
     query.push(" order by r.resource_id");
     Ok(query.build_query_as::<Past>().fetch_all(tx.conn()).await?)
 }

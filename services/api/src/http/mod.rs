@@ -4,6 +4,9 @@ mod answer;
 mod body;
 mod caller;
 mod envelope;
+mod export;
+mod lines;
+mod past;
 mod problem;
 mod query;
 
@@ -14,5 +17,8 @@ pub(crate) use caller::{
     ReadFindings, ReadInventory,
 };
 pub(crate) use envelope::{no_such_method, no_such_path, wrap};
+pub(crate) use export::{Export, ExportParams, Pages, answer, answer_at_once};
+pub(crate) use lines::{Form, Line, Writer, inert};
+pub(crate) use past::{AsOf, At, moment, moments};
 pub(crate) use problem::{ApiError, Code, FieldError, FieldErrors, Problem};
 pub(crate) use query::{Listing, PageParams, Params, PathOf};

@@ -78,7 +78,7 @@ fn limit(given: Option<Given>) -> Result<u16, ApiError> {
     }
 }
 
-fn pairs(parts: &Parts) -> BTreeMap<String, Given> {
+pub(super) fn pairs(parts: &Parts) -> BTreeMap<String, Given> {
     let mut pairs: BTreeMap<String, Given> = BTreeMap::new();
     for (key, value) in url::form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes()) {
         let given = pairs
@@ -89,7 +89,7 @@ fn pairs(parts: &Parts) -> BTreeMap<String, Given> {
     pairs
 }
 
-fn read<F: DeserializeOwned>(pairs: BTreeMap<String, Given>) -> Result<F, ApiError> {
+pub(super) fn read<F: DeserializeOwned>(pairs: BTreeMap<String, Given>) -> Result<F, ApiError> {
     F::deserialize(MapDeserializer::new(pairs.into_iter()))
         .map_err(|error| ApiError::new(Code::InvalidQuery, error.to_string()))
 }
@@ -107,7 +107,7 @@ fn fingerprint(path: &str, pairs: &BTreeMap<String, Given>) -> String {
 
 /// The values of one parameter; read as one or as many, as the field wants.
 #[derive(Debug)]
-struct Given {
+pub(super) struct Given {
     key: String,
     values: Vec<String>,
 }
