@@ -7,8 +7,8 @@ use secrecy::ExposeSecret as _;
 use super::filled::Filled;
 use super::measure::Meter;
 
-/// Exports so many findings with their evidence, and a third as many resources, as a slow reader's opposite would: as fast
-/// as they come.
+/// Exports three findings of each resource with their evidence, in every form, and the resources, to a reader that takes them as
+/// fast as they come.
 pub(super) async fn measure(binary: &Path, resources: u64) -> anyhow::Result<()> {
     let filled = Filled::start(binary, "exports", resources).await?;
     let before = filled.before.clone();

@@ -89,7 +89,9 @@ async fn fill(conn: &mut PgConnection, tenant: &str, resources: u64) -> anyhow::
     run(
         conn,
         &format!(
-            "insert into checks (tenant_id, ordinal, control_id, params_hash, params) values {};
+            "insert into connectors (tenant_id, connector_id, name, provider, settings)
+             values ('{tenant}', md5('{tenant}')::uuid, 'bench', 'aws', '{{}}');
+             insert into checks (tenant_id, ordinal, control_id, params_hash, params) values {};
              insert into clusters (tenant_id, cluster_id, name, cloud, account, region)
              select '{tenant}', md5('{tenant}c' || n)::uuid, 'cluster-' || n, 'aws', 'account-' || n % 50, 'eu-west-1'
              from generate_series(0, {clusters}) n;
@@ -130,14 +132,14 @@ fn chunk(tenant: &str, clusters: u64, from: u64, to: u64) -> String {
     format!(
         "insert into resources (tenant_id, resource_id, unit_id, cluster_id, native_id, kind, name, name_lower, cloud,
             account, region, namespace, labels, managed_by, active, config, hash, connector_id, scope, first_seen, changed_at)
-         select '{tenant}', md5('{tenant}' || n)::uuid, c.id, c.id, 'k8s://cluster-' || c.n || '/apps/Deployment/app-' || n,
+         select '{tenant}', md5('{tenant}' || n)::uuid, c.id, c.id, 'k8s://cluster-' || c.number || '/apps/Deployment/app-' || n,
             (array['k8s.deployment', 'k8s.statefulset', 'k8s.service', 'k8s.daemonset'])[1 + n % 4], 'app-' || md5(n::text),
-            'app-' || md5(n::text), 'aws', 'account-' || c.n % 50, 'eu-west-1', 'ns-' || n % 40,
+            'app-' || md5(n::text), 'aws', 'account-' || c.number % 50, 'eu-west-1', 'ns-' || n % 40,
             jsonb_build_object('app', 'app-' || n % 1000, 'team', 'team-' || n % 20), 'customer', true,
             '{{\"metadata\": {{\"name\": \"app\"}}, \"spec\": {{\"replicas\": 2, \"template\": {{\"spec\": {{\"containers\":
               [{{\"name\": \"web\", \"image\": \"registry.example/web:1\", \"securityContext\": {{\"privileged\": true}}}}]}}}}}}}}',
-            decode(md5(n::text), 'hex'), md5('{tenant}')::uuid, 'cluster/' || c.n, now(), now()
-         from generate_series({from}, {to} - 1) n, lateral (select n % {clusters} as n, md5('{tenant}c' || n % {clusters})::uuid as id) c;
+            decode(md5(n::text), 'hex'), md5('{tenant}')::uuid, 'cluster/' || c.number, now(), now()
+         from generate_series({from}, {to} - 1) n, lateral (select n % {clusters} as number, md5('{tenant}c' || n % {clusters})::uuid as id) c;
          insert into findings (tenant_id, resource_id, ordinal, control_id, severity, status, cause, unit_id, cluster_id,
             account, namespace, kind, first_seen, since, changed_at, evidence, scored, risk, open_since, rule_owner, due_days)
          select '{tenant}', r.resource_id, o, (array[{controls}])[1 + o], 1 + (n + o) % 5,
