@@ -1,3 +1,9 @@
+use chrono::{DateTime, SecondsFormat, Utc};
+
+fn time(at: &DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Micros, true)
+}
+
 /// What a store operation can fail with.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -54,6 +60,18 @@ pub enum StoreError {
     /// A cursor that this list, with these filters, did not give out.
     #[error("the cursor does not belong to this list and its filters")]
     Cursor,
+    /// History does not reach back so far.
+    #[error("history begins at {}", time(oldest))]
+    NotKept {
+        /// The earliest moment that can be read.
+        oldest: DateTime<Utc>,
+    },
+    /// Something that began to be written before the moment may still come.
+    #[error("what happened until then is not complete yet: the latest moment that can be read is {}", time(watermark))]
+    NotSettled {
+        /// The latest moment that can be read.
+        watermark: DateTime<Utc>,
+    },
     /// The row is still needed by others.
     #[error("{what} is in use by {by}")]
     InUse {

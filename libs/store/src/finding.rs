@@ -1,9 +1,13 @@
 //! Findings as callers see them.
 
+mod changes;
 mod filter;
+mod past;
 mod unhealthy;
 
+pub use changes::{Change, Side, changes};
 pub use filter::{Facet, Filter, Sort};
+pub use past::{Exported, export_at, facets_at, get_at, list_at};
 pub use unhealthy::unhealthy;
 
 use chrono::{DateTime, Utc};
@@ -13,6 +17,7 @@ use sqlx::{FromRow, QueryBuilder};
 use uuid::Uuid;
 
 use crate::governance::STATE;
+use crate::moment::Rows;
 use crate::page::{Listed, Page};
 use crate::resource::Count;
 use crate::{StoreError, TenantTx, Visible};
@@ -122,17 +127,21 @@ pub async fn list(
     page: &Page,
 ) -> Result<Listed<Finding>, StoreError> {
     let mut query = QueryBuilder::new("with f as materialized (select f.* from findings f");
-    filter.push(&mut query, tx.tenant_uuid(), visible);
+    filter.push(&mut query, tx.tenant_uuid(), visible, Rows::Now);
     sort.push_after(&mut query, page)?;
     query.push(sort.order()).push(" limit ").push_bind(page.fetch()).push(") ");
     query.push(with_resource()).push(sort.order());
     let rows = query.build_query_as::<Finding>().fetch_all(tx.conn()).await?;
-    Ok(match sort {
+    Ok(cut(sort, page, rows))
+}
+
+fn cut(sort: Sort, page: &Page, rows: Vec<Finding>) -> Listed<Finding> {
+    match sort {
         Sort::Severity => page.cut(rows, |row| (row.severity, row.resource_id, row.ordinal)),
         Sort::ChangedAt => page.cut(rows, |row| (row.changed_at, row.resource_id, row.ordinal)),
         Sort::Risk => page.cut(rows, |row| (row.risk, row.severity, row.resource_id, row.ordinal)),
         Sort::DueAt => page.cut(rows, |row| (row.due_at, row.resource_id, row.ordinal)),
-    })
+    }
 }
 
 /// How many findings there are per value of a column, the most first.
@@ -145,7 +154,7 @@ pub async fn facets(
 ) -> Result<Vec<Count>, StoreError> {
     let column = facet.column();
     let mut query = QueryBuilder::new(format!("select {column}::text as key, count(*) as count from findings f"));
-    filter.push(&mut query, tx.tenant_uuid(), visible);
+    filter.push(&mut query, tx.tenant_uuid(), visible, Rows::Now);
     query.push(format!(" group by {column} order by count(*) desc, {column} limit ")).push_bind(i64::from(limit));
     Ok(query.build_query_as::<Count>().fetch_all(tx.conn()).await?)
 }

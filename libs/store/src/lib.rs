@@ -38,6 +38,7 @@ pub mod issuer_key;
 pub mod job;
 pub mod keyring;
 mod migrate;
+pub mod moment;
 pub mod not_applicable;
 pub mod organization;
 pub mod page;

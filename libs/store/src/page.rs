@@ -55,6 +55,9 @@ pub struct Page {
 }
 
 impl Page {
+    /// Rows that a page may have.
+    pub const LARGEST: u16 = 500;
+
     /// The first page of a list without filters.
     pub fn first(limit: u16) -> Self {
         Self { limit, filters: String::new(), after: None }

@@ -1,17 +1,22 @@
 //! The inventory as callers see it.
 
+mod changes;
 mod detail;
 mod filter;
 mod known;
+mod past;
 
+pub use changes::{Change, changes};
 pub use detail::{Edge, Resource, ResourceVerdict, Version, edges, get, history, verdicts};
 pub use filter::{Facet, Filter, Health, Sort};
 pub use known::known;
+pub use past::{Past, export_at, facets_at, get_at, list_at};
 
 use chrono::{DateTime, Utc};
 use sqlx::{FromRow, QueryBuilder};
 use uuid::Uuid;
 
+use crate::moment::Rows;
 use crate::page::{Listed, Page};
 use crate::{StoreError, TenantTx, Visible};
 
@@ -93,15 +98,19 @@ pub async fn list(
     page: &Page,
 ) -> Result<Listed<Summary>, StoreError> {
     let mut query = QueryBuilder::new(format!("with r as materialized (select r.tenant_id, {COLUMNS} from "));
-    filter.push(&mut query, tx.tenant_uuid(), visible);
+    filter.push(&mut query, tx.tenant_uuid(), visible, Rows::Now);
     sort.push_after(&mut query, page)?;
     query.push(sort.order()).push(" limit ").push_bind(page.fetch()).push(") ").push(WITH_HEALTH).push(sort.order());
     let rows = query.build_query_as::<Summary>().fetch_all(tx.conn()).await?;
-    Ok(match sort {
+    Ok(cut(sort, page, rows))
+}
+
+fn cut(sort: Sort, page: &Page, rows: Vec<Summary>) -> Listed<Summary> {
+    match sort {
         Sort::Name => page.cut(rows, |row| (row.name.clone(), row.resource_id)),
         Sort::Kind => page.cut(rows, |row| (row.kind.clone(), row.name.clone(), row.resource_id)),
         Sort::ChangedAt => page.cut(rows, |row| (row.changed_at, row.resource_id)),
-    })
+    }
 }
 
 /// How many resources there are per value of a column, the most first.
@@ -114,7 +123,7 @@ pub async fn facets(
 ) -> Result<Vec<Count>, StoreError> {
     let column = facet.column();
     let mut query = QueryBuilder::new(format!("select {column}::text as key, count(*) as count from "));
-    filter.push(&mut query, tx.tenant_uuid(), visible);
+    filter.push(&mut query, tx.tenant_uuid(), visible, Rows::Now);
     query.push(format!(" group by {column} order by count(*) desc, {column} limit ")).push_bind(i64::from(limit));
     Ok(query.build_query_as::<Count>().fetch_all(tx.conn()).await?)
 }

@@ -194,7 +194,9 @@ async fn lists_are_disjoint(acme: &Client, globex: &Client) {
     let (plain, _) = operations();
     assert!(plain.len() > 10, "{plain:?}");
     let of_tenants = |path: &&String| {
-        !matches!(path.as_str(), "/v1/controls" | "/v1/frameworks") && !path.starts_with("/.well-known/")
+        // Exports are not JSON, and differences need two moments: the tests of the API ask them for another tenant's.
+        let of_lists = path.starts_with("/v1/exports/") || path.ends_with("/diff");
+        !matches!(path.as_str(), "/v1/controls" | "/v1/frameworks") && !path.starts_with("/.well-known/") && !of_lists
     };
     for path in plain.iter().filter(of_tenants) {
         let mut seen = Vec::new();

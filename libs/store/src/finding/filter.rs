@@ -3,6 +3,7 @@ use sqlx::{Postgres, QueryBuilder};
 use uuid::Uuid;
 
 use super::{COVERED_BY, FRESH};
+use crate::moment::Rows;
 use crate::page::Page;
 use crate::{StoreError, Visible};
 
@@ -142,8 +143,9 @@ pub struct Filter {
 
 impl Filter {
     /// Appends ` where …` over the alias `f`.
-    pub(crate) fn push(&self, query: &mut QueryBuilder<Postgres>, tenant: Uuid, visible: &Visible) {
+    pub(crate) fn push(&self, query: &mut QueryBuilder<Postgres>, tenant: Uuid, visible: &Visible, rows: Rows) {
         query.push(" where f.tenant_id = ").push_bind(tenant);
+        rows.push(query, "f");
         for (column, values) in
             [("f.status", &self.statuses), ("f.control_id", &self.controls), ("f.kind", &self.kinds)]
         {
@@ -171,10 +173,15 @@ impl Filter {
             None => {}
             // What is overdue is past its due date, which has an index.
             Some(true) => {
-                query.push(" and f.due_at <= now() and f.overdue_at <= now()");
+                query.push(" and f.due_at <= ");
+                rows.push_now(query);
+                query.push(" and f.overdue_at <= ");
+                rows.push_now(query);
             }
             Some(false) => {
-                query.push(" and (f.overdue_at is null or f.overdue_at > now())");
+                query.push(" and (f.overdue_at is null or f.overdue_at > ");
+                rows.push_now(query);
+                query.push(")");
             }
         }
         if let Some(before) = self.due_before {

@@ -1,6 +1,7 @@
 use sqlx::{FromRow, QueryBuilder};
 
 use crate::finding::Filter;
+use crate::moment::Rows;
 use crate::{StoreError, TenantTx, Visible};
 
 /// Owners that a summary names at most, those with the most overdue findings first.
@@ -57,7 +58,7 @@ pub async fn numbers(
              count(*) filter (where now() < f.due_at and f.due_at < now() + interval '7 days') as due_soon
          from findings f",
     );
-    filter.push(&mut query, tx.tenant_uuid(), visible);
+    filter.push(&mut query, tx.tenant_uuid(), visible, Rows::Now);
     query.push(
         " group by grouping sets ((), (f.owner), (f.severity))
           order by by_owner, by_severity, overdue desc, f.severity desc, open desc, f.owner",

@@ -3,6 +3,7 @@ use sqlx::{Postgres, QueryBuilder};
 use uuid::Uuid;
 
 use crate::image::{DIGEST, IMAGES};
+use crate::moment::Rows;
 use crate::page::{Page, prefix_end};
 use crate::{StoreError, Visible};
 
@@ -132,14 +133,22 @@ pub struct Filter {
 
 impl Filter {
     /// Appends `<table> r where …`.
-    pub(super) fn push(&self, query: &mut QueryBuilder<Postgres>, tenant: Uuid, visible: &Visible) {
+    pub(super) fn push(&self, query: &mut QueryBuilder<Postgres>, tenant: Uuid, visible: &Visible, rows: Rows) {
         // Label and substring operators use their indexes only through the view.
         let searches = !self.labels.is_empty() || self.name_contains.is_some();
-        query.push(if searches { "resource_search r" } else { "resources r" });
+        let current = if searches { "resource_search r" } else { "resources r" };
+        query.push(rows.of(current, "resource_history r"));
         query.push(" where r.tenant_id = ").push_bind(tenant);
+        rows.push(query, "r");
+        if let Rows::Standing(_) = rows {
+            query.push(" and not is_short_lived(r.kind)");
+        }
         self.push_columns(query);
         self.push_search(query);
-        self.push_health(query);
+        match rows {
+            Rows::Now => self.push_health(query),
+            Rows::Standing(at) | Rows::Closed(at) => self.push_health_at(query, at),
+        }
         if let Some(digest) = &self.image_digest {
             query.push(format!(
                 " and exists (select from edges e
@@ -216,6 +225,43 @@ impl Filter {
             Health::Unknown => format!("not {UNHEALTHY} and not {VERDICTS} and bit_count(v.unknown) = 0)"),
         });
     }
+}
+
+impl Filter {
+    fn push_health_at(&self, query: &mut QueryBuilder<Postgres>, at: DateTime<Utc>) {
+        let Some(health) = self.health else { return };
+        query.push(match health {
+            Health::Unhealthy => " and ",
+            Health::Healthy | Health::Unknown | Health::NotApplicable => " and not ",
+        });
+        for rows in Rows::at(at) {
+            query.push(rows.of("(exists (select from findings f", " or exists (select from finding_history f"));
+            query.push(" where f.tenant_id = r.tenant_id and f.resource_id = r.resource_id and f.status = 'unhealthy'");
+            rows.push(query, "f");
+            query.push(")");
+        }
+        query.push(")");
+        let word = match health {
+            Health::Unhealthy => return,
+            Health::Healthy => "healthy",
+            Health::Unknown => "unknown",
+            Health::NotApplicable => "not_applicable",
+        };
+        query.push(" and ");
+        push_verdict_at(query, at);
+        query.push(format!(" = '{word}'"));
+    }
+}
+
+/// Appends what the packed verdicts made of the resource `r` at a moment: `healthy`, `unknown` or `not_applicable`.
+pub(super) fn push_verdict_at(query: &mut QueryBuilder<Postgres>, at: DateTime<Utc>) {
+    query.push("coalesce((select verdict_health(v.healthy, v.unknown) from verdicts v");
+    for rows in Rows::at(at) {
+        query.push(rows.of("", " union all select v.health from verdict_history v"));
+        query.push(" where v.tenant_id = r.tenant_id and v.resource_id = r.resource_id");
+        rows.push(query, "v");
+    }
+    query.push(" limit 1), 'unknown')");
 }
 
 /// Text as itself inside a LIKE pattern.

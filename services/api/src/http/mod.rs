@@ -6,6 +6,9 @@ mod body;
 mod caller;
 mod context;
 mod envelope;
+mod export;
+mod lines;
+mod past;
 mod problem;
 mod query;
 
@@ -17,5 +20,8 @@ pub(crate) use caller::{
 };
 pub(crate) use context::{RequestContext, note_before};
 pub(crate) use envelope::{no_such_method, no_such_path, wrap};
+pub(crate) use export::{Export, ExportParams, Pages, answer, answer_at_once};
+pub(crate) use lines::{Form, Line, Writer, inert};
+pub(crate) use past::{AsOf, At, moment, moments};
 pub(crate) use problem::{ApiError, Code, FieldError, FieldErrors, Problem};
 pub(crate) use query::{Listing, PageParams, Params, PathOf};

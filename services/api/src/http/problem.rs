@@ -31,6 +31,10 @@ pub(crate) enum Code {
     LimitRequired,
     /// The cursor was not given out by this list with these filters.
     InvalidCursor,
+    /// History does not reach back to the moment that was asked for; `detail` has the earliest.
+    HistoryGone,
+    /// What happened until the moment that was asked for is not complete yet; `detail` has the latest that can be read.
+    NotSettled,
     /// A header does not fit.
     InvalidHeader,
     /// The name is taken.
@@ -84,9 +88,12 @@ impl Code {
             | Self::LimitRequired
             | Self::InvalidCursor
             | Self::InvalidHeader => StatusCode::BAD_REQUEST,
-            Self::InvalidBody | Self::IdempotencyKeyReused | Self::ExternalIdNotAccepted | Self::NotExportable => {
-                StatusCode::UNPROCESSABLE_ENTITY
-            }
+            Self::InvalidBody
+            | Self::IdempotencyKeyReused
+            | Self::ExternalIdNotAccepted
+            | Self::NotExportable
+            | Self::NotSettled => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::HistoryGone => StatusCode::GONE,
             Self::AlreadyExists
             | Self::InUse
             | Self::WrongState
@@ -114,6 +121,8 @@ impl Code {
             Self::InvalidQuery => "A query parameter does not fit",
             Self::LimitRequired => "A list needs a limit",
             Self::InvalidCursor => "The cursor does not fit",
+            Self::HistoryGone => "The moment is not kept",
+            Self::NotSettled => "The moment cannot be read yet",
             Self::InvalidHeader => "A header does not fit",
             Self::AlreadyExists => "The name is taken",
             Self::InUse => "It is in use",
@@ -282,6 +291,8 @@ impl From<StoreError> for ApiError {
             StoreError::VersionMismatch { .. } => Self::new(Code::VersionMismatch, error.to_string()),
             StoreError::InUse { .. } => Self::new(Code::InUse, error.to_string()),
             StoreError::WrongState { .. } => Self::new(Code::WrongState, error.to_string()),
+            StoreError::NotKept { .. } => Self::new(Code::HistoryGone, error.to_string()),
+            StoreError::NotSettled { .. } => Self::new(Code::NotSettled, error.to_string()),
             StoreError::Cursor => Self::new(Code::InvalidCursor, error.to_string()),
             _ if error.is_unstorable() => Self::new(
                 Code::InvalidBody,

@@ -83,7 +83,7 @@ fn limit(given: Option<Given>) -> Result<u16, ApiError> {
     }
 }
 
-fn pairs(parts: &Parts) -> Result<BTreeMap<String, Given>, ApiError> {
+pub(super) fn pairs(parts: &Parts) -> Result<BTreeMap<String, Given>, ApiError> {
     let mut pairs: BTreeMap<String, Given> = BTreeMap::new();
     for (key, value) in url::form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes()) {
         if value.contains('\0') {
@@ -97,7 +97,7 @@ fn pairs(parts: &Parts) -> Result<BTreeMap<String, Given>, ApiError> {
     Ok(pairs)
 }
 
-fn read<F: DeserializeOwned>(pairs: BTreeMap<String, Given>) -> Result<F, ApiError> {
+pub(super) fn read<F: DeserializeOwned>(pairs: BTreeMap<String, Given>) -> Result<F, ApiError> {
     F::deserialize(MapDeserializer::new(pairs.into_iter()))
         .map_err(|error| ApiError::new(Code::InvalidQuery, error.to_string()))
 }
@@ -115,7 +115,7 @@ fn fingerprint(path: &str, pairs: &BTreeMap<String, Given>) -> String {
 
 /// The values of one parameter; read as one or as many, as the field wants.
 #[derive(Debug)]
-struct Given {
+pub(super) struct Given {
     key: String,
     values: Vec<String>,
 }

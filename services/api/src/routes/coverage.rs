@@ -2,8 +2,8 @@ use axum::Json;
 use axum::extract::State;
 use chrono::{DateTime, Utc};
 use rampart_domain::{Cloud, CoverageState, Kind};
-use rampart_store::connector;
 use rampart_store::coverage::{self, Coverage, Filter};
+use rampart_store::{TenantTx, Visible, connector};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -20,7 +20,7 @@ pub(super) fn router() -> OpenApiRouter<App> {
 /// What became of the last attempt to read one kind in one place.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Coverage)]
-struct CoverageView {
+pub(super) struct CoverageView {
     connector_id: Uuid,
     /// Where, as one key.
     #[schema(example = "aws/123456789012/eu-west-1")]
@@ -71,7 +71,7 @@ impl From<Coverage> for CoverageView {
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-struct CoverageFilter {
+pub(super) struct CoverageFilter {
     /// Name or id of a connector.
     connector: Option<String>,
     /// Of this cloud.
@@ -93,6 +93,27 @@ struct CoverageFilter {
     state: Vec<CoverageState>,
 }
 
+impl CoverageFilter {
+    /// With the connector by its id; `None` when the caller can see nothing of what is asked for.
+    pub(super) async fn resolve(self, tx: &mut TenantTx, visible: &Visible) -> Result<Option<Filter>, ApiError> {
+        let connector = match &self.connector {
+            // Connectors belong to no scope; who sees only a part does not learn their names from here.
+            Some(_) if !visible.all => return Ok(None),
+            Some(name) => Some(connector::resolve(tx, name).await?.0),
+            None => None,
+        };
+        Ok(Some(Filter {
+            connector,
+            cloud: self.cloud.map(|cloud| cloud.to_string()),
+            account: self.account,
+            region: self.region,
+            cluster: self.cluster,
+            kinds: self.kind.iter().map(ToString::to_string).collect(),
+            states: self.state.iter().map(ToString::to_string).collect(),
+        }))
+    }
+}
+
 /// List what could be read where, by connector, scope and kind.
 #[utoipa::path(get, path = "/v1/coverage", tag = "coverage", params(PageParams, CoverageFilter),
     responses((status = 200, body = List<CoverageView>)))]
@@ -103,20 +124,6 @@ async fn list_coverage(
 ) -> Result<Json<List<CoverageView>>, ApiError> {
     let visible = caller.visible();
     let mut tx = app.tx(&caller).await?;
-    let connector = match &filter.connector {
-        // Connectors belong to no scope; who sees only a part does not learn their names from here.
-        Some(_) if !visible.all => return Ok(List::empty()),
-        Some(name) => Some(connector::resolve(&mut tx, name).await?.0),
-        None => None,
-    };
-    let filter = Filter {
-        connector,
-        cloud: filter.cloud.map(|cloud| cloud.to_string()),
-        account: filter.account,
-        region: filter.region,
-        cluster: filter.cluster,
-        kinds: filter.kind.iter().map(ToString::to_string).collect(),
-        states: filter.state.iter().map(ToString::to_string).collect(),
-    };
+    let Some(filter) = filter.resolve(&mut tx, &visible).await? else { return Ok(List::empty()) };
     Ok(List::of(coverage::list(&mut tx, &visible, &filter, &page).await?, CoverageView::from))
 }

@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use rampart_content::{Catalogue, Control};
 use rampart_domain::{Cause, Kind, ResourceId, Risk, Severity, Status};
 use rampart_store::finding::{self, Event, Facet, Filter, Finding, Sort};
+use rampart_store::moment::Moment;
 use rampart_store::resource::Count;
 use rampart_store::{context, governance};
 use serde::{Deserialize, Serialize};
@@ -22,7 +23,9 @@ use super::resources::Groups;
 use super::risk_factors::{FACTOR_KINDS, FactorView, risk_number, risk_word};
 use crate::App;
 use crate::app::control_title;
-use crate::http::{Answer, ApiError, Caller, List, Listing, PageParams, PathOf, ReadFindings};
+use crate::http::{
+    Answer, ApiError, AsOf, At, Caller, Code, List, Listing, PageParams, Params, PathOf, ReadFindings, moment,
+};
 
 /// Changes of status shown with a finding.
 const EVENTS: u16 = 100;
@@ -67,9 +70,9 @@ struct FindingView {
     /// What made the status what it is: `discovered`, `resource`, `control`, `parameter`, `neighbour`, `coverage`,
     /// `exemption` or `gone`.
     cause: String,
-    /// Whether it rests on facts that could not be read again in the last attempt.
-    stale: bool,
-    /// When the facts were last read as part of a whole listing.
+    /// Whether it rests on facts that could not be read again in the last attempt; null at a past moment.
+    stale: Option<bool>,
+    /// When the facts were last read as part of a whole listing; null at a past moment.
     observed_at: Option<DateTime<Utc>>,
     /// Whether it counts in the secure score.
     scored: bool,
@@ -91,16 +94,16 @@ struct FindingView {
     since: DateTime<Utc>,
     /// When anything about it last changed.
     changed_at: DateTime<Utc>,
-    /// What one change of its source would close it with; null for what nothing delivers to a cluster.
+    /// What one change of its source would close it with; null for what nothing delivers to a cluster, and at a past moment.
     fix_unit: Option<FixUnitReference>,
 }
 
 /// The exemption that a finding is exempt by.
 #[derive(Debug, Serialize, ToSchema)]
-struct ExemptedBy {
-    id: Uuid,
+pub(super) struct ExemptedBy {
+    pub(super) id: Uuid,
     /// Null when it was removed a moment ago.
-    name: Option<String>,
+    pub(super) name: Option<String>,
 }
 
 impl FindingView {
@@ -117,7 +120,7 @@ impl FindingView {
             governance_state: row.governance_state.clone(),
             status: row.status.clone(),
             cause: row.cause.clone(),
-            stale: row.stale,
+            stale: Some(row.stale),
             observed_at: row.observed_at,
             scored: row.scored,
             exemption: row.exemption_id.map(|id| ExemptedBy { id, name: row.exemption_name.clone() }),
@@ -134,6 +137,12 @@ impl FindingView {
             changed_at: row.changed_at,
             fix_unit: FixUnitReference::of(row),
         }
+    }
+
+    /// The view of a list at a moment: past ones do not know whether they were stale.
+    fn of_moment(row: &Finding, catalogue: &Catalogue, at: Option<Moment>) -> Self {
+        let view = Self::of(row, catalogue);
+        Self { stale: view.stale.filter(|_| at.is_none()), ..view }
     }
 }
 
@@ -162,12 +171,15 @@ struct DetailView {
     /// | medium | low | low | medium | medium | high | high | critical |
     /// | high | low | medium | high | high | critical | critical | critical |
     /// | critical | medium | high | critical | critical | critical | critical | critical |
-    risk_factors: Vec<FactorView>,
-    /// Kinds that the factors are read from and that were not read whole in the cluster: the level may be too low.
-    risk_unread: Vec<String>,
+    ///
+    /// Null at a past moment.
+    risk_factors: Option<Vec<FactorView>>,
+    /// Kinds that the factors are read from and that were not read whole in the cluster: the level may be too low. Null at a
+    /// past moment.
+    risk_unread: Option<Vec<String>>,
     /// The governance rule that matched; null when none did.
     governance_rule_id: Option<Uuid>,
-    /// What somebody decided in place of the rules.
+    /// What somebody decided in place of the rules; null at a past moment, which shows the owner and date that came of it.
     assignment: Option<FindingAssignmentView>,
     /// Changes of status, the latest first, at most 100.
     history: Vec<EventView>,
@@ -216,7 +228,7 @@ enum GroupWord {
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-struct FindingFilter {
+pub(super) struct FindingFilter {
     /// With one of these statuses; `unhealthy` when left out.
     #[serde(default)]
     #[param(value_type = Vec<String>)]
@@ -263,6 +275,8 @@ struct FindingFilter {
     overdue: Option<bool>,
     /// Due before this time.
     due_before: Option<DateTime<Utc>>,
+    /// As it was at this moment; `overdue` is meant of it. `stale` and `fix_unit` cannot be combined with it.
+    pub(super) as_of: Option<DateTime<Utc>>,
     /// `severity`: the worst first. `changed_at`: the oldest change first. `risk`: the riskiest first. `due_at`: the
     /// earliest due date first, without those that have none.
     #[serde(default)]
@@ -274,7 +288,15 @@ struct FindingFilter {
 }
 
 impl FindingFilter {
-    fn parse(self) -> (Filter, Sort, Option<Facet>) {
+    /// Refuses what the past does not know.
+    pub(super) fn check_past(&self) -> Result<(), ApiError> {
+        if self.stale.is_some() || self.fix_unit.is_some() {
+            return Err(ApiError::new(Code::InvalidQuery, "`stale` and `fix_unit` cannot be asked of the past"));
+        }
+        Ok(())
+    }
+
+    pub(super) fn parse(self) -> (Filter, Sort, Option<Facet>) {
         let mut statuses: Vec<String> = self.status.iter().map(ToString::to_string).collect();
         // A feed of changes shows what turned healthy, too.
         if statuses.is_empty() && self.changed_since.is_none() && !matches!(self.group_by, Some(GroupWord::Status)) {
@@ -326,8 +348,8 @@ impl FindingFilter {
 #[serde(untagged)]
 #[expect(dead_code, reason = "describes the two forms of the answer")]
 enum FindingsOrGroups {
-    List(List<FindingView>),
-    Groups(Groups),
+    List(At<List<FindingView>>),
+    Groups(At<Groups>),
 }
 
 /// List or count findings.
@@ -341,17 +363,28 @@ async fn list_findings(
     Listing { filter, page }: Listing<FindingFilter>,
 ) -> Result<Response, ApiError> {
     let visible = caller.visible();
+    let as_of = filter.as_of;
+    if as_of.is_some() {
+        filter.check_past()?;
+    }
     let (filter, sort, facet) = filter.parse();
     let mut tx = app.tx(&caller).await?;
+    let at = moment(&mut tx, as_of).await?;
     if let Some(facet) = facet {
-        let counts = finding::facets(&mut tx, &visible, &filter, facet, page.limit).await?;
-        return Ok(
-            Json(Groups { groups: counts.into_iter().map(|count| named(count, facet)).collect() }).into_response()
-        );
+        let counts = match at {
+            Some(at) => finding::facets_at(&mut tx, &visible, &filter, facet, page.limit, at).await?,
+            None => finding::facets(&mut tx, &visible, &filter, facet, page.limit).await?,
+        };
+        let groups = counts.into_iter().map(|count| named(count, facet)).collect();
+        return Ok(Json(At::of(at, Groups { groups })).into_response());
     }
-    let rows = finding::list(&mut tx, &visible, &filter, sort, &page).await?;
+    let rows = match at {
+        Some(at) => finding::list_at(&mut tx, &visible, &filter, sort, &page, at).await?,
+        None => finding::list(&mut tx, &visible, &filter, sort, &page).await?,
+    };
     let catalogue = app.catalogue_of(&mut tx).await?;
-    Ok(List::of(rows, |row| FindingView::of(&row, &catalogue)).into_response())
+    let Json(list) = List::of(rows, |row| FindingView::of_moment(&row, &catalogue, at));
+    Ok(Json(At::of(at, list)).into_response())
 }
 
 /// Severities and risk levels are stored as numbers and shown as words.
@@ -369,37 +402,50 @@ fn named(count: Count, facet: Facet) -> GroupCount {
 
 /// Get a finding with its evidence, remediation and history.
 #[utoipa::path(get, path = "/v1/findings/{finding_id}", tag = "findings",
-    params(("finding_id" = String, Path, example = "0b7e6f0e-5f0d-5c5e-9c34-6d1f4d1b2a3c.17")),
-    responses((status = 200, body = DetailView)))]
+    params(("finding_id" = String, Path, example = "0b7e6f0e-5f0d-5c5e-9c34-6d1f4d1b2a3c.17"), AsOf),
+    responses((status = 200, body = At<DetailView>)))]
 async fn get_finding(
     State(app): State<App>,
     caller: Caller<ReadFindings>,
     PathOf(id): PathOf<String>,
+    Params(AsOf { as_of }): Params<AsOf>,
 ) -> Result<Answer, ApiError> {
     let (resource, ordinal) = parse_id(&id).ok_or_else(|| ApiError::not_found("finding"))?;
     let mut tx = app.tx(&caller).await?;
-    let row = finding::get(&mut tx, &caller.visible(), resource, ordinal).await?;
-    let events = finding::events(&mut tx, resource, ordinal, EVENTS).await?;
-    let factors = context::factors(&mut tx, resource.0).await?;
-    let unread = match row.cluster_id {
-        Some(cluster) => context::unread(&mut tx, cluster, &FACTOR_KINDS.map(Kind::as_str)).await?,
-        None => Vec::new(),
+    let at = moment(&mut tx, as_of).await?;
+    let row = match at {
+        Some(at) => finding::get_at(&mut tx, &caller.visible(), resource, ordinal, at).await?,
+        None => finding::get(&mut tx, &caller.visible(), resource, ordinal).await?,
     };
-    let assignment = governance::assignment_of(&mut tx, resource, &row.control_id).await?;
+    let mut events = finding::events(&mut tx, resource, ordinal, EVENTS).await?;
     let catalogue = app.catalogue_of(&mut tx).await?;
     let control = catalogue.control(&row.control_id);
-    Ok(Answer::ok(DetailView {
-        finding: FindingView::of(&row, &catalogue),
+    let mut detail = DetailView {
+        finding: FindingView::of_moment(&row, &catalogue, at),
         facts: row.evidence.get("facts").cloned().unwrap_or_else(|| Value::Array(Vec::new())),
         params: row.params,
         rationale: control.map(|control| control.rationale.clone()),
         remediation: control.map(|control| remediation(control, row.kind.parse().ok())),
-        risk_factors: factors.as_array().into_iter().flatten().filter_map(FactorView::of).collect(),
-        risk_unread: unread,
+        risk_factors: None,
+        risk_unread: None,
         governance_rule_id: row.governance_rule_id,
-        assignment: assignment.map(FindingAssignmentView::from),
-        history: events.into_iter().map(EventView::from).collect(),
-    }))
+        assignment: None,
+        history: Vec::new(),
+    };
+    if let Some(at) = at {
+        events.retain(|event| event.at <= at.as_of);
+    } else {
+        let factors = context::factors(&mut tx, resource.0).await?;
+        detail.risk_factors = Some(factors.as_array().into_iter().flatten().filter_map(FactorView::of).collect());
+        detail.risk_unread = Some(match row.cluster_id {
+            Some(cluster) => context::unread(&mut tx, cluster, &FACTOR_KINDS.map(Kind::as_str)).await?,
+            None => Vec::new(),
+        });
+        let assignment = governance::assignment_of(&mut tx, resource, &row.control_id).await?;
+        detail.assignment = assignment.map(FindingAssignmentView::from);
+    }
+    detail.history = events.into_iter().map(EventView::from).collect();
+    Ok(Answer::ok(At::of(at, detail)))
 }
 
 /// What to do about it for a resource of that kind; a kind that the control judges no more leaves what holds for all.

@@ -25,7 +25,10 @@ mod disabled_controls;
 mod exemption_preview;
 mod exemption_terms;
 mod exemptions;
+mod export_lines;
+mod exports;
 mod finding_assignments;
+mod finding_diff;
 mod findings;
 mod fix_unit_outliers;
 mod fix_unit_remediation;
@@ -50,6 +53,7 @@ mod preflights;
 mod previews;
 mod pricings;
 mod recommendations;
+mod resource_diff;
 mod resources;
 mod risk_factors;
 mod scan_estimate;
@@ -85,8 +89,11 @@ pub(crate) fn all() -> OpenApiRouter<App> {
         .merge(scans::router())
         .merge(clusters::router())
         .merge(resources::router())
+        .merge(resource_diff::router())
         .merge(images::router())
         .merge(findings::router())
+        .merge(finding_diff::router())
+        .merge(exports::router())
         .merge(criticality_rules::router())
         .merge(finding_assignments::router())
         .merge(fix_unit_outliers::router())

@@ -8,7 +8,7 @@ use rampart_domain::Severity;
 use rampart_posture::score::{ControlTally, Tally, gain};
 use rampart_store::recommendation::{self, ControlCounts};
 use rampart_store::score::{self, GroupCounts, Reach};
-use rampart_store::{AccessScope, TenantTx};
+use rampart_store::{AccessScope, TenantTx, Visible};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -30,7 +30,7 @@ pub(super) fn router() -> OpenApiRouter<App> {
 /// What to do, with what it would bring.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Recommendation)]
-struct RecommendationView {
+pub(super) struct RecommendationView {
     /// The control that would be satisfied.
     #[schema(example = "k8s.pod.privileged")]
     control_id: String,
@@ -76,7 +76,7 @@ struct DetailView {
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-struct RecommendationFilter {
+pub(super) struct RecommendationFilter {
     /// Within a cloud account with its clusters.
     account: Option<String>,
     /// Within a cluster, by id.
@@ -142,11 +142,23 @@ async fn list_recommendations(
     caller: Caller<ReadFindings>,
     Listing { filter, page }: Listing<RecommendationFilter>,
 ) -> Result<Json<List<RecommendationView>>, ApiError> {
-    let scope = ScopeQuery { account: filter.account, cluster: filter.cluster, namespace: filter.namespace }.scope()?;
     let mut tx = app.tx(&caller).await?;
-    let reach = score::reach(&mut tx, &caller.visible(), &scope).await?;
-    let catalogue = app.catalogue_of(&mut tx).await?;
-    let numbers = numbers(&catalogue, &mut tx, &reach).await?;
+    let rows = ordered(&app, &mut tx, &caller.visible(), filter).await?;
+    let listed = page.slice(rows, |(key, _)| key.clone())?;
+    Ok(List::of(listed, |(_, view)| view))
+}
+
+/// Every recommendation in order.
+pub(super) async fn ordered(
+    app: &App,
+    tx: &mut TenantTx,
+    visible: &Visible,
+    filter: RecommendationFilter,
+) -> Result<Vec<(SortKey, RecommendationView)>, ApiError> {
+    let scope = ScopeQuery { account: filter.account, cluster: filter.cluster, namespace: filter.namespace }.scope()?;
+    let reach = score::reach(tx, visible, &scope).await?;
+    let catalogue = app.catalogue_of(tx).await?;
+    let numbers = numbers(&catalogue, tx, &reach).await?;
     let wanted = |control: &&Control| {
         let counts = numbers.counts.get(&control.id);
         counts.is_some_and(|counts| counts.unhealthy > 0 || filter.satisfied)
@@ -159,12 +171,11 @@ async fn list_recommendations(
         .map(|(control, view)| (sort_key(control.severity, &view), view))
         .collect();
     rows.sort_by(|a, b| a.0.cmp(&b.0));
-    let listed = page.slice(rows, |(key, _)| key.clone())?;
-    Ok(List::of(listed, |(_, view)| view))
+    Ok(rows)
 }
 
 /// Worst severity, most affected, largest gain (in millionths), id.
-type SortKey = (u8, Reverse<i64>, Reverse<i64>, String);
+pub(super) type SortKey = (u8, Reverse<i64>, Reverse<i64>, String);
 
 fn sort_key(severity: Severity, view: &RecommendationView) -> SortKey {
     let rank = Severity::ALL.iter().rev().position(|other| *other == severity).unwrap_or_default() as u8;

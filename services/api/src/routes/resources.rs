@@ -15,7 +15,10 @@ use super::GroupCount;
 use super::findings::severity_word;
 use crate::App;
 use crate::app::control_title;
-use crate::http::{Answer, ApiError, Caller, Code, List, Listing, PageParams, PathOf, ReadFindings, ReadInventory};
+use crate::http::{
+    Answer, ApiError, AsOf, At, Caller, Code, List, Listing, PageParams, Params, PathOf, ReadFindings, ReadInventory,
+    moment,
+};
 
 /// Relations shown with a resource, each way.
 const EDGES: u16 = 200;
@@ -121,12 +124,12 @@ struct DetailView {
     /// How many configurations it had.
     revision: i64,
     connector_id: Uuid,
-    /// When it was last read as part of a whole listing; null when it never was.
+    /// When it was last read as part of a whole listing; null when it never was, and at a past moment.
     observed_at: Option<DateTime<Utc>>,
-    /// When it was last judged; null when it never was.
+    /// When it was last judged; null when it never was, and at a past moment.
     evaluated_at: Option<DateTime<Utc>>,
-    /// Relations to other resources, at most 200 each way.
-    edges: Vec<EdgeView>,
+    /// Relations to other resources, at most 200 each way; null at a past moment, as they have no history.
+    edges: Option<Vec<EdgeView>>,
 }
 
 /// A relation to another resource.
@@ -192,7 +195,7 @@ enum GroupWord {
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-struct ResourceFilter {
+pub(super) struct ResourceFilter {
     /// Of one of these kinds.
     #[serde(default)]
     #[param(value_type = Vec<String>)]
@@ -227,6 +230,9 @@ struct ResourceFilter {
     image_digest: Option<String>,
     /// Controlled by this resource, by id.
     owner: Option<Uuid>,
+    /// As it was at this moment. Pods, replica sets, endpoint slices and jobs have no past and are left out; `image_digest`
+    /// cannot be combined with it.
+    pub(super) as_of: Option<DateTime<Utc>>,
     /// What to sort by.
     #[serde(default)]
     #[param(inline)]
@@ -237,8 +243,19 @@ struct ResourceFilter {
 }
 
 impl ResourceFilter {
-    fn parse(self) -> Result<(Filter, Sort, Option<Facet>), ApiError> {
+    /// Refuses what the past does not know.
+    pub(super) fn check_past(&self) -> Result<(), ApiError> {
+        if self.image_digest.is_some() {
+            return Err(ApiError::new(Code::InvalidQuery, "`image_digest` cannot be asked of the past"));
+        }
+        check_kinds_of_the_past(&self.kind)
+    }
+
+    pub(super) fn parse(self) -> Result<(Filter, Sort, Option<Facet>), ApiError> {
         let refuse = |detail: &str| Err(ApiError::new(Code::InvalidQuery, detail));
+        if self.as_of.is_some() {
+            self.check_past()?;
+        }
         if self.name_contains.as_ref().is_some_and(|part| part.chars().count() < 3) {
             return refuse("`name_contains` needs at least three characters");
         }
@@ -289,6 +306,16 @@ impl ResourceFilter {
     }
 }
 
+/// Refuses kinds that have no history.
+pub(super) fn check_kinds_of_the_past(kinds: &[Kind]) -> Result<(), ApiError> {
+    match kinds.iter().find(|kind| !rampart_store::moment::has_history(**kind)) {
+        Some(kind) => {
+            Err(ApiError::new(Code::InvalidQuery, format!("`{kind}` has no history; what it belongs to has")))
+        }
+        None => Ok(()),
+    }
+}
+
 /// Counts instead of rows.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Groups {
@@ -301,8 +328,8 @@ pub(super) struct Groups {
 #[serde(untagged)]
 #[expect(dead_code, reason = "describes the two forms of the answer")]
 enum ResourcesOrGroups {
-    List(List<ResourceView>),
-    Groups(Groups),
+    List(At<List<ResourceView>>),
+    Groups(At<Groups>),
 }
 
 /// List or count resources.
@@ -313,39 +340,66 @@ async fn list_resources(
     caller: Caller<ReadInventory>,
     Listing { filter, page }: Listing<ResourceFilter>,
 ) -> Result<Response, ApiError> {
+    let as_of = filter.as_of;
     let (filter, sort, facet) = filter.parse()?;
     let findings = caller.visible_findings();
     let visible = if filter.health.is_some() { findings.clone() } else { caller.visible() };
     let mut tx = app.tx(&caller).await?;
+    let at = moment(&mut tx, as_of).await?;
     if let Some(facet) = facet {
-        let counts = resource::facets(&mut tx, &visible, &filter, facet, page.limit).await?;
-        return Ok(Json(Groups { groups: counts.into_iter().map(GroupCount::from).collect() }).into_response());
+        let counts = match at {
+            Some(at) => resource::facets_at(&mut tx, &visible, &filter, facet, page.limit, at).await?,
+            None => resource::facets(&mut tx, &visible, &filter, facet, page.limit).await?,
+        };
+        let groups = counts.into_iter().map(GroupCount::from).collect();
+        return Ok(Json(At::of(at, Groups { groups })).into_response());
     }
-    let rows = resource::list(&mut tx, &visible, &filter, sort, &page).await?;
-    Ok(List::of(rows, |row| ResourceView::of(row, &findings)).into_response())
+    let rows = match at {
+        Some(at) => resource::list_at(&mut tx, &visible, &filter, sort, &page, at).await?,
+        None => resource::list(&mut tx, &visible, &filter, sort, &page).await?,
+    };
+    let Json(list) = List::of(rows, |row| ResourceView::of(row, &findings));
+    Ok(Json(At::of(at, list)).into_response())
 }
 
 /// Get a resource with its configuration, health and relations.
-#[utoipa::path(get, path = "/v1/resources/{resource_id}", tag = "resources", params(("resource_id" = Uuid, Path)),
-    responses((status = 200, body = DetailView)))]
+#[utoipa::path(get, path = "/v1/resources/{resource_id}", tag = "resources", params(("resource_id" = Uuid, Path), AsOf),
+    responses((status = 200, body = At<DetailView>)))]
 async fn get_resource(
     State(app): State<App>,
     caller: Caller<ReadInventory>,
     PathOf(id): PathOf<Uuid>,
+    Params(AsOf { as_of }): Params<AsOf>,
 ) -> Result<Answer, ApiError> {
     let visible = caller.visible();
     let mut tx = app.tx(&caller).await?;
+    let at = moment(&mut tx, as_of).await?;
+    if let Some(moment) = at {
+        let row = resource::get_at(&mut tx, &visible, ResourceId(id), moment).await?;
+        let config = row.config.and_then(|config| serde_json::from_str(config.0.get()).ok());
+        let detail = DetailView {
+            resource: ResourceView::of(row.summary, &caller.visible_findings()),
+            config: config.unwrap_or_default(),
+            revision: row.revision,
+            connector_id: row.connector_id,
+            observed_at: None,
+            evaluated_at: None,
+            edges: None,
+        };
+        return Ok(Answer::ok(At::of(at, detail)));
+    }
     let row = resource::get(&mut tx, &visible, ResourceId(id)).await?;
     let edges = resource::edges(&mut tx, &visible, ResourceId(id), EDGES).await?;
-    Ok(Answer::ok(DetailView {
+    let detail = DetailView {
         resource: ResourceView::of(row.summary, &caller.visible_findings()),
         config: row.config,
         revision: row.revision,
         connector_id: row.connector_id,
         observed_at: row.observed_at,
         evaluated_at: row.evaluated_at,
-        edges: edges.into_iter().map(EdgeView::from).collect(),
-    }))
+        edges: Some(edges.into_iter().map(EdgeView::from).collect()),
+    };
+    Ok(Answer::ok(At::of(None, detail)))
 }
 
 /// A configuration that a resource had.

@@ -5,12 +5,17 @@ mod assessment;
 mod check;
 mod collect;
 mod estate;
+mod exports;
+mod filled;
 mod first_summary;
 mod fleet;
 mod measure;
 mod policies;
+mod reads;
 mod third_party;
 mod watch;
+
+use std::time::Duration;
 
 use clap::ValueEnum;
 use cloudsim::world::Preset;
@@ -27,6 +32,24 @@ pub(crate) struct BenchArgs {
     /// Measure a build with assertions and without optimisation: quicker to make, and no figure to publish.
     #[arg(long)]
     dev: bool,
+    /// For exports and reads: how many resources there are, with three findings each. Without it 333,334 for exports, so that
+    /// there are a million findings, and 100,000 for reads.
+    #[arg(long)]
+    resources: Option<u64>,
+    /// For reads: 1,000,000 resources at 50 requests a second, in place of 100,000 at 200.
+    #[arg(long)]
+    large: bool,
+    /// For reads: for how many seconds.
+    #[arg(long, default_value_t = 60)]
+    seconds: u64,
+}
+
+impl BenchArgs {
+    fn load(&self) -> reads::Load {
+        let (resources, rate) = if self.large { (1_000_000, 50) } else { (100_000, 200) };
+        let time = Duration::from_secs(self.seconds);
+        reads::Load { resources: self.resources.unwrap_or(resources), rate, time }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -49,6 +72,10 @@ enum Figure {
     Policies,
     /// From a changed object to its new finding, with 500 watched clusters.
     Watch,
+    /// Mixed reads of 100,000 resources and 300,000 findings, 200 requests a second.
+    Reads,
+    /// 1,000,000 findings with their evidence, exported in every form.
+    Exports,
     /// From `cargo xtask demo --once` to its summary, once built.
     Demo,
 }
@@ -68,6 +95,8 @@ pub(crate) async fn bench(args: BenchArgs) -> anyhow::Result<()> {
             Figure::Check => check::measure(&binary).await?,
             Figure::Policies => policies::measure()?,
             Figure::Watch => watch::measure(&binary).await?,
+            Figure::Reads => reads::measure(&binary, args.load()).await?,
+            Figure::Exports => exports::measure(&binary, args.resources.unwrap_or(333_334)).await?,
             Figure::Demo => first_summary::measure()?,
         }
     }
