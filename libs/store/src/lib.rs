@@ -11,6 +11,7 @@ pub mod access;
 pub mod admin;
 pub mod assignment;
 pub mod batch;
+pub mod bundle_key;
 pub mod cluster;
 pub mod collector;
 pub mod compliance;
@@ -50,6 +51,7 @@ pub mod scan;
 pub mod scan_calls;
 pub mod scan_run;
 pub mod score;
+pub mod score_history;
 pub mod tenant;
 #[cfg(feature = "testing")]
 pub mod testing;

@@ -102,6 +102,11 @@ impl App {
         Ok(self.0.store.tenant(caller.access.tenant).await?)
     }
 
+    /// A transaction that sees the caller's tenant as it is at its first statement, and writes nothing.
+    pub(crate) async fn snapshot<P>(&self, caller: &Caller<P>) -> Result<TenantTx, ApiError> {
+        Ok(self.0.store.snapshot(caller.access.tenant).await?)
+    }
+
     /// Counts a request of a token; the seconds to wait when there were too many.
     pub(crate) fn admit(&self, token: TokenId) -> Result<(), u64> {
         let refused = self.0.limiter.check_key(&token).err();

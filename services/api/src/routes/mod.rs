@@ -25,6 +25,7 @@ mod exemption_preview;
 mod exemption_terms;
 mod exemptions;
 mod finding_assignments;
+mod finding_bundles;
 mod findings;
 mod fix_unit_outliers;
 mod fix_unit_remediation;
@@ -54,6 +55,7 @@ mod scan_estimate;
 mod scans;
 mod scope;
 mod secure_score;
+mod secure_score_history;
 mod selection;
 mod templates;
 mod tenant;
@@ -87,6 +89,7 @@ pub(crate) fn all() -> OpenApiRouter<App> {
         .merge(findings::router())
         .merge(criticality_rules::router())
         .merge(finding_assignments::router())
+        .merge(finding_bundles::router())
         .merge(fix_unit_outliers::router())
         .merge(fix_units::router())
         .merge(governance::router())
@@ -106,6 +109,7 @@ pub(crate) fn all() -> OpenApiRouter<App> {
         .merge(exemption_preview::router())
         .merge(disabled_controls::router())
         .merge(secure_score::router())
+        .merge(secure_score_history::router())
         .merge(compliance::router())
         .merge(compliance_report::router())
         .merge(what_if::router())
