@@ -116,6 +116,7 @@ pub(crate) struct World {
     pub criticality_rule: Uuid,
     pub token: Uuid,
     pub what_if: Uuid,
+    pub finding_bundle: Uuid,
 }
 
 pub(crate) async fn start() -> TestApi {
@@ -260,6 +261,7 @@ impl TestApi {
             criticality_rule: Uuid::nil(),
             token: Uuid::nil(),
             what_if: Uuid::nil(),
+            finding_bundle: Uuid::nil(),
         };
         self.seed(&world, name).await;
         let assignment = json!({"name": format!("{name}-assignment"), "initiative": "rampart-default",
@@ -282,6 +284,8 @@ impl TestApi {
             "grants": [{"role": "security_reader", "scope": {"type": "tenant"}}]});
         world.token = made(self.post("/v1/tokens", &world.owner, token).await);
         let changes = json!([{"type": "delete", "resource_id": world.resource}]);
+        let finding = json!({"finding_id": format!("{}.0", world.resource)});
+        world.finding_bundle = made(self.post("/v1/finding-bundles", &world.owner, finding).await);
         world.what_if = made(self.post("/v1/what-if", &world.owner, json!({"changes": changes})).await);
         world
     }
