@@ -145,7 +145,7 @@ const fn weight(status: Status) -> u8 {
 
 #[cfg(test)]
 mod tests {
-    use rampart_domain::{ScoreCause, Status};
+    use rampart_domain::Status;
     use rampart_store::verdict::{CountDelta, ScoreDelta, VerdictWrite};
 
     use super::{Counted, Counting, Groups};

@@ -173,7 +173,13 @@ async fn a_process_with_the_bundle_alone_reaches_the_same_verdict() {
     let found = findings(&estate).await;
     let mut controls: Vec<&str> = found.iter().map(|finding| finding.control_id.as_str()).collect();
     controls.sort_unstable();
-    let wanted = ["custom.own", "k8s.net.no_policy_for_pod", "k8s.pod.privileged", "policy.mine.NoLatest.all", "policy.mine.replicas"];
+    let wanted = [
+        "custom.own",
+        "k8s.net.no_policy_for_pod",
+        "k8s.pod.privileged",
+        "policy.mine.NoLatest.all",
+        "policy.mine.replicas",
+    ];
     assert_eq!(controls, wanted);
     for finding in &found {
         let payload = ask(&estate, finding, &everything()).await.unwrap();
@@ -228,7 +234,11 @@ async fn what_is_altered_foreign_or_unknown_is_refused() {
             assert_eq!(output.status.code(), Some(2), "byte {at} as {altered}: {output:?}");
         }
     }
-    for (what, text) in [("one byte less", text[..last].to_owned()), ("one more", format!("{text}A")), ("two lines", format!("{text}\n\n"))] {
+    for (what, text) in [
+        ("one byte less", text[..last].to_owned()),
+        ("one more", format!("{text}A")),
+        ("two lines", format!("{text}\n\n")),
+    ] {
         std::fs::write(&file, text).unwrap();
         assert_eq!(verify(&file, trust).status.code(), Some(2), "{what}");
     }

@@ -196,20 +196,20 @@ async fn lists_are_disjoint(acme: &Client, globex: &Client) {
     let (plain, _) = operations();
     assert!(plain.len() > 10, "{plain:?}");
     let of_tenants = |path: &&String| {
-        !matches!(path.as_str(), "/v1/controls" | "/v1/frameworks" | "/v1/bundle-keys") && !path.starts_with("/.well-known/")
+        !matches!(path.as_str(), "/v1/controls" | "/v1/frameworks" | "/v1/bundle-keys")
+            && !path.starts_with("/.well-known/")
     };
     for path in plain.iter().filter(of_tenants) {
         let mut seen = Vec::new();
         for client in [acme, globex] {
-            let answers =
-                if matches!(
-                    path.as_str(),
-                    "/v1/tenant" | "/v1/secure-score" | "/v1/secure-score/history" | "/v1/compliance" | "/v1/governance"
-                ) {
-                    vec![client.get(path).await]
-                } else {
-                    client.list(path).await
-                };
+            let answers = if matches!(
+                path.as_str(),
+                "/v1/tenant" | "/v1/secure-score" | "/v1/secure-score/history" | "/v1/compliance" | "/v1/governance"
+            ) {
+                vec![client.get(path).await]
+            } else {
+                client.list(path).await
+            };
             let mut ids = BTreeSet::new();
             for answer in &answers {
                 uuids(answer, &mut ids);

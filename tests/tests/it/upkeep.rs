@@ -45,7 +45,9 @@ async fn filled() -> (Platform, Client) {
 /// What the API tells.
 async fn reads(client: &Client) -> Vec<(String, Value)> {
     let mut told = Vec::new();
-    for path in ["resources", "findings", "clusters", "coverage", "exemptions", "governance-rules", "initiatives", "tokens"] {
+    for path in
+        ["resources", "findings", "clusters", "coverage", "exemptions", "governance-rules", "initiatives", "tokens"]
+    {
         let path = format!("/v1/{path}");
         let mut items = client.list(&path).await;
         for item in &mut items {
@@ -77,8 +79,9 @@ async fn a_dump_restored_elsewhere_is_the_same_installation() {
     run("pg_dump", &["--format=custom", "--file", dump, &platform.database.super_url]);
 
     // Row-level security binds the owner too: it gets no dump with rows missing, but none at all.
-    let output = Command::new("pg_dump").args(["--format=custom", "--file", "/dev/null", &platform.database.owner_url]);
-    assert!(!{ output }.output().unwrap().status.success(), "the owner must not be able to dump");
+    let mut as_owner = Command::new("pg_dump");
+    as_owner.args(["--format=custom", "--file", "/dev/null", &platform.database.owner_url]);
+    assert!(!as_owner.output().unwrap().status.success(), "the owner must not be able to dump");
 
     // Another server: the roles first, since a dump holds none, then the database.
     let server = PrivatePostgres::start(&dir.path().join("other"), Durability::Scratch).await.unwrap();
