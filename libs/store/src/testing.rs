@@ -193,6 +193,13 @@ impl TestDatabase {
     }
 }
 
+/// A URL as Postgres' own programs take it: without what only the driver understands.
+pub fn for_libpq(url: &str) -> String {
+    let (address, query) = url.split_once('?').unwrap_or((url, ""));
+    let pairs: Vec<&str> = query.split('&').filter(|pair| !pair.starts_with("statement-cache-capacity")).collect();
+    format!("{address}?{}", pairs.join("&"))
+}
+
 /// The versions of all migrations, the oldest first.
 pub fn migrations() -> Vec<i64> {
     migrate::versions()
@@ -221,7 +228,8 @@ impl TestDatabase {
     /// # Panics
     /// When that fails.
     pub fn schema(&self) -> String {
-        let output = std::process::Command::new("pg_dump").args(["--schema-only", &self.super_url]).output();
+        let output =
+            std::process::Command::new("pg_dump").args(["--schema-only", &for_libpq(&self.super_url)]).output();
         let output = output.expect("pg_dump is there");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let text = String::from_utf8(output.stdout).expect("a schema is text");

@@ -7,10 +7,11 @@ use platform_tests::Estate;
 use rampart_domain::exemption::Condition;
 use rampart_domain::{ExemptionCategory, ExemptionId, Kind, Resource, ScoreCause};
 use rampart_posture::score_ledger::{Counts, Standing, steps};
+use rampart_store::assignment::{self, NewAssignment};
 use rampart_store::exemption::{self, Selected, Terms};
 use rampart_store::score::Reach;
 use rampart_store::score_history::{self as history, Span};
-use rampart_store::{Visible, inventory};
+use rampart_store::{AccessScope, Visible, initiative, inventory};
 use serde_json::json;
 
 /// Counters by group: healthy, unhealthy, unknown, stale, exempt.
@@ -99,6 +100,26 @@ fn only(step: &Step, cause: ScoreCause) -> [i64; 5] {
     step.causes[&cause]
 }
 
+/// Leaves one control, so that a resource counts by it alone.
+async fn assign_one(estate: &Estate) {
+    let mut tx = estate.store.tenant(estate.tenant).await.unwrap();
+    for old in assignment::all(&mut tx).await.unwrap() {
+        assignment::delete(&mut tx, old.id, None).await.unwrap();
+    }
+    let choices = json!({"description": "", "controls": [{"id": "k8s.pod.privileged"}]});
+    initiative::create(&mut tx, "one", "One", &choices).await.unwrap();
+    let new = NewAssignment {
+        name: "one".into(),
+        initiative: "one".into(),
+        scope: AccessScope::Tenant,
+        params: json!({}),
+        excluded_namespaces: Vec::new(),
+        enabled: true,
+    };
+    assignment::create(&mut tx, &new).await.unwrap();
+    tx.commit().await.unwrap();
+}
+
 async fn exempt(estate: &Estate) -> ExemptionId {
     let terms = Terms {
         name: "all".to_owned(),
@@ -118,6 +139,7 @@ async fn exempt(estate: &Estate) -> ExemptionId {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_move_has_its_cause_and_lost_access_earns_nothing() {
     let estate = Estate::new().await;
+    assign_one(&estate).await;
     let mut story = Story { estate, told: BTreeMap::new(), score: 0 };
     story.list(&[("a", true), ("b", false)]).await;
     let step = story.turn().await;
@@ -185,6 +207,6 @@ async fn a_first_assessment_costs_rows_per_group_and_others_have_none() {
     let (counts, moves) = history::moves(&mut tx, &Reach::default(), &span).await.unwrap();
     assert!(counts.is_empty() && moves.is_empty(), "what another tenant's score was is not told");
     let nobody = Visible { clusters: vec![story.estate.cluster.id.0], ..Visible::default() };
-    let scope = rampart_store::AccessScope::Cluster(story.estate.cluster.id);
+    let scope = AccessScope::Cluster(story.estate.cluster.id);
     assert!(rampart_store::score::past_reach(&mut tx, &nobody, &scope).await.is_err());
 }
