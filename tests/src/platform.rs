@@ -59,6 +59,12 @@ impl Platform {
 
     /// Starts one more process over the same database.
     pub async fn add_replica(&mut self) {
+        let replica = self.replica_on(&self.database.app_url).await;
+        self.replicas.push(replica);
+    }
+
+    /// A process over any database.
+    pub async fn replica_on(&self, database_url: &str) -> Replica {
         let keys = self.simulator.operator_keys();
         let discovery = rampart_discovery::Config {
             scans: 4,
@@ -81,7 +87,7 @@ impl Platform {
             rate_fraction: 1.0,
             issuer_url: self.replicas.first().and_then(|first| first.url.parse().ok()),
         };
-        self.replicas.push(Replica::start(&self.database.app_url, &self.keyring, &discovery).await);
+        Replica::start(database_url, &self.keyring, &discovery).await
     }
 
     /// A new tenant's owner, calling the first replica.

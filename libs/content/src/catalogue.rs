@@ -6,7 +6,7 @@ use rampart_domain::{ConfigHash, hash_json};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::document::options;
+use crate::document::{on_deep_stack, options, unreadable};
 use crate::lint::lint;
 use crate::source::{Files, embedded, overlay};
 use crate::{ContentError, Control, Framework, Initiative, Problem, ScoreGroup, Variant};
@@ -24,6 +24,8 @@ pub struct Catalogue {
     pub(crate) versions: BTreeMap<String, ConfigHash>,
     /// Fingerprint of what was loaded from files.
     version: ConfigHash,
+    /// Text of the files of controls, by id.
+    texts: Arc<BTreeMap<String, String>>,
 }
 
 impl Catalogue {
@@ -48,13 +50,14 @@ impl Catalogue {
     fn parse(files: &Files) -> Result<Self, ContentError> {
         let mut problems = Vec::new();
         let (mut controls, mut frameworks, mut initiatives) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        let (mut groups, mut versions) = (Vec::new(), BTreeMap::new());
+        let (mut groups, mut versions, mut texts) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
         for (path, text) in files {
             if path == "groups.yaml" {
                 groups = read(path, text, &mut problems).unwrap_or_default();
             } else if path.starts_with("controls/") {
                 let Some(control) = read::<Control>(path, text, &mut problems) else { continue };
                 versions.insert(control.id.clone(), version(&control));
+                texts.insert(control.id.clone(), text.clone());
                 controls.insert(path.clone(), control);
             } else if path.starts_with("frameworks/") {
                 let Some(framework) = read::<Framework>(path, text, &mut problems) else { continue };
@@ -93,6 +96,7 @@ impl Catalogue {
             groups: Arc::new(groups),
             versions,
             version: hash_json(&Value::Object(all)),
+            texts: Arc::new(texts),
         })
     }
 
@@ -104,6 +108,11 @@ impl Catalogue {
     /// The control of that id.
     pub fn control(&self, id: &str) -> Option<&Control> {
         self.controls.get(id).map(Arc::as_ref)
+    }
+
+    /// Text of the file of a control that came with the product or the operator; `None` for a customer's.
+    pub fn control_text(&self, id: &str) -> Option<&str> {
+        self.texts.get(id).map(String::as_str)
     }
 
     /// Every framework, by id.
@@ -153,6 +162,18 @@ pub(crate) fn control_file(id: &str) -> String {
 }
 
 impl Control {
+    /// Reads a control that was checked when it was saved: nothing is looked up, and no rule of style applies.
+    ///
+    /// # Errors
+    /// What keeps it from being read.
+    pub fn of_text(text: &str) -> Result<Self, String> {
+        on_deep_stack(|| {
+            let read = serde_saphyr::from_str_with_options::<Self>(text, options(MAX_NODES));
+            read.map_err(|error| unreadable(&error))
+        })
+        .map_err(|problem| problem.message)
+    }
+
     /// Path of the control's file below the content folder.
     pub fn file(&self) -> String {
         control_file(&self.id)

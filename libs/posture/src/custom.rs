@@ -151,7 +151,7 @@ pub fn layered(
     (catalogue, engine)
 }
 
-fn imported(control: &Control, version: ConfigHash, policy: Arc<dyn Policy>) -> Compiled {
+pub(crate) fn imported(control: &Control, version: ConfigHash, policy: Arc<dyn Policy>) -> Compiled {
     Compiled {
         id: control.id.clone(),
         severity: control.severity,

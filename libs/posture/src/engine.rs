@@ -147,6 +147,14 @@ impl Engine {
         if problems.is_empty() { Ok(engine) } else { Err(CompileError { problems }) }
     }
 
+    /// An engine with one control.
+    pub(crate) fn of(compiled: Compiled) -> Self {
+        let containers = Arc::new(element::containers());
+        let mut engine = Self { controls: Vec::new(), by_id: HashMap::new(), containers };
+        engine.add(compiled);
+        engine
+    }
+
     /// Adds a control, unless its id is taken.
     pub(crate) fn add(&mut self, compiled: Compiled) {
         if !self.by_id.contains_key(&compiled.id) {

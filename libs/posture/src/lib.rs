@@ -15,6 +15,7 @@
 #[cfg(test)]
 extern crate self as rampart_posture;
 
+pub mod bundle;
 mod cel;
 mod check;
 mod compile;
@@ -38,6 +39,7 @@ mod pointer;
 pub mod policy;
 pub mod risk;
 pub mod score;
+pub mod score_ledger;
 #[cfg(test)]
 #[path = "../tests/it/sources.rs"]
 mod sources;

@@ -1,5 +1,6 @@
 //! Jobs: work that a caller asks for and whose result it reads later. Their subject in `work` is the job itself.
 
+pub mod finding_bundle;
 pub mod pod_security;
 pub mod policy_trial;
 pub mod what_if;
@@ -23,6 +24,8 @@ pub enum JobKind {
     PolicyTrial,
     /// Which Pod Security level each namespace could enforce, and which pods would not come back.
     PodSecurity,
+    /// A finding with all that its verdict rests on.
+    FindingBundle,
 }
 
 impl JobKind {
@@ -32,11 +35,12 @@ impl JobKind {
             Self::WhatIf => "what_if",
             Self::PolicyTrial => "policy_trial",
             Self::PodSecurity => "pod_security",
+            Self::FindingBundle => "finding_bundle",
         }
     }
 
     fn parse(text: &str) -> Result<Self, StoreError> {
-        [Self::WhatIf, Self::PolicyTrial, Self::PodSecurity]
+        [Self::WhatIf, Self::PolicyTrial, Self::PodSecurity, Self::FindingBundle]
             .into_iter()
             .find(|kind| kind.as_str() == text)
             .ok_or_else(|| StoreError::Corrupt(format!("job kind `{text}`")))

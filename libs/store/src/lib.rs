@@ -12,6 +12,7 @@ pub mod admin;
 pub mod assignment;
 pub mod audit;
 pub mod batch;
+pub mod bundle_key;
 pub mod cluster;
 pub mod collector;
 pub mod compliance;
@@ -55,6 +56,7 @@ pub mod scan_calls;
 pub mod scan_run;
 pub mod score;
 pub mod sealed;
+pub mod score_history;
 pub mod tenant;
 #[cfg(feature = "testing")]
 pub mod testing;

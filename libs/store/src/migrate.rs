@@ -69,6 +69,24 @@ pub(crate) fn fingerprint() -> u64 {
         .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
+/// The versions of all migrations, the oldest first.
+#[cfg(feature = "testing")]
+pub(crate) fn versions() -> Vec<i64> {
+    let mut versions: Vec<i64> = MIGRATIONS.iter().map(|migration| migration.version).collect();
+    versions.sort_unstable();
+    versions.dedup();
+    versions
+}
+
+/// Takes back every migration after `version`.
+#[cfg(feature = "testing")]
+pub(crate) async fn undo(owner_url: &SecretString, version: i64) -> Result<(), StoreError> {
+    let mut conn = PgConnection::connect(owner_url.expose_secret()).await?;
+    MIGRATIONS.undo(&mut conn, version).await?;
+    conn.close().await?;
+    Ok(())
+}
+
 /// Refuses a schema older than this binary. A newer one is fine: migrations expand before they contract.
 pub(crate) async fn check_current(pool: &PgPool) -> Result<(), StoreError> {
     let needed = MIGRATIONS.iter().map(|m| m.version).max().unwrap_or_default();

@@ -29,14 +29,31 @@ impl Reach {
 
 /// What of `scope` the caller may see. [`StoreError::NotFound`] when that is nothing.
 pub async fn reach(tx: &mut TenantTx, visible: &Visible, scope: &AccessScope) -> Result<Reach, StoreError> {
+    reach_of(tx, visible, scope, false).await
+}
+
+/// The same with clusters that are gone: what of `scope` the caller may see of the past.
+pub async fn past_reach(tx: &mut TenantTx, visible: &Visible, scope: &AccessScope) -> Result<Reach, StoreError> {
+    reach_of(tx, visible, scope, true).await
+}
+
+async fn reach_of(
+    tx: &mut TenantTx,
+    visible: &Visible,
+    scope: &AccessScope,
+    with_gone: bool,
+) -> Result<Reach, StoreError> {
     let (tenant, tenant_id) = (tx.tenant_uuid(), tx.tenant());
     if *scope == AccessScope::Tenant && visible.all {
         return Ok(Reach::default());
     }
-    let clusters =
-        sqlx::query!("select cluster_id, account from clusters where tenant_id = $1 and gone_at is null", tenant)
-            .fetch_all(tx.conn())
-            .await?;
+    let clusters = sqlx::query!(
+        "select cluster_id, account from clusters where tenant_id = $1 and ($2 or gone_at is null)",
+        tenant,
+        with_gone
+    )
+    .fetch_all(tx.conn())
+    .await?;
     let whole = |cluster: Uuid, account: Option<&str>| visible.sees(account, Some(cluster), None);
     let accounts =
         |account: &str| Cloud::ALL.iter().map(|cloud| UnitId::account(tenant_id, *cloud, account).0).collect();
@@ -130,10 +147,10 @@ pub async fn groups(
         GroupCounts,
         r#"with checked as (
                select r.resource_id, g.score_group,
-                      coalesce(bool_or(f.status = 'unhealthy'), false) as unhealthy,
+                      coalesce(bool_or(f.status <> 'exempt'), false) as unhealthy,
                       coalesce(bool_or(f.status = 'exempt'), false) as exempt,
                       bool_or(b.unknown and not b.healthy and not b.not_applicable and f.ordinal is null) as unknown,
-                      coalesce(bool_or(b.unknown and (b.healthy or f.status = 'unhealthy')), false) as stale,
+                      coalesce(bool_or(b.unknown and (b.healthy or f.status <> 'exempt')), false) as stale,
                       bool_or(b.healthy) as healthy
                from unnest($2::uuid[], $3::text[]) as n(cluster_id, namespace)
                join resources r on r.tenant_id = $1 and r.unit_id = n.cluster_id and r.namespace = n.namespace
@@ -146,7 +163,10 @@ pub async fn groups(
                        as not_applicable) b
                join unnest($4::text[], $5::text[]) as g(control_id, score_group) on g.control_id = c.control_id
                left join findings f on f.tenant_id = $1 and f.resource_id = r.resource_id and f.ordinal = c.ordinal
-                    and f.status in ('unhealthy', 'exempt')
+                    and (f.status in ('unhealthy', 'exempt')
+                         -- Unknown for want of a reading, and violated at the last one.
+                         or (f.status = 'unknown' and f.open_since is not null
+                             and v.reasons -> f.ordinal::text ->> 'reason' = 'unread'))
                group by r.resource_id, g.score_group
            )
            select score_group as "score_group!",

@@ -247,6 +247,52 @@ impl TestDatabase {
     }
 }
 
+/// A URL as Postgres' own programs take it: without what only the driver understands.
+pub fn for_libpq(url: &str) -> String {
+    let (address, query) = url.split_once('?').unwrap_or((url, ""));
+    let pairs: Vec<&str> = query.split('&').filter(|pair| !pair.starts_with("statement-cache-capacity")).collect();
+    format!("{address}?{}", pairs.join("&"))
+}
+
+/// The versions of all migrations, the oldest first.
+pub fn migrations() -> Vec<i64> {
+    migrate::versions()
+}
+
+impl TestDatabase {
+    /// Takes back every migration after `version`; 0 takes back all.
+    ///
+    /// # Panics
+    /// When one of them fails.
+    pub async fn down_to(&self, version: i64) {
+        let undone = migrate::undo(&SecretString::from(self.owner_url.clone()), version).await;
+        undone.unwrap_or_else(|error| panic!("down to {version}: {error}"));
+    }
+
+    /// Brings the schema up to date again.
+    ///
+    /// # Panics
+    /// When a migration fails.
+    pub async fn up(&self) {
+        migrate(&SecretString::from(self.owner_url.clone()), LOGIN).await.expect("the migrations apply again");
+    }
+
+    /// The schema as `pg_dump` writes it down.
+    ///
+    /// # Panics
+    /// When that fails.
+    pub fn schema(&self) -> String {
+        let output =
+            std::process::Command::new("pg_dump").args(["--schema-only", &for_libpq(&self.super_url)]).output();
+        let output = output.expect("pg_dump is there");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let text = String::from_utf8(output.stdout).expect("a schema is text");
+        // Newer versions of the program put a random word into every dump.
+        let lines = text.lines().filter(|line| !line.starts_with("\\restrict") && !line.starts_with("\\unrestrict"));
+        lines.collect::<Vec<_>>().join("\n")
+    }
+}
+
 impl Drop for TestDatabase {
     fn drop(&mut self) {
         let (server_url, name) = (self.server_url.clone(), self.name.clone());

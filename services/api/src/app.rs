@@ -103,6 +103,11 @@ impl App {
         Ok(caller.audit(self.0.store.tenant(caller.access.tenant).await?))
     }
 
+    /// A transaction that sees the caller's tenant as it is at its first statement, and writes nothing.
+    pub(crate) async fn snapshot<P>(&self, caller: &Caller<P>) -> Result<TenantTx, ApiError> {
+        Ok(self.0.store.snapshot(caller.access.tenant).await?)
+    }
+
     /// How often each caller may ask.
     pub(crate) fn callers(&self) -> &CallerLimits {
         &self.0.callers

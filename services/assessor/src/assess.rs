@@ -14,6 +14,7 @@ use uuid::Uuid;
 use crate::counting::{Counting, Groups};
 use crate::diff::{self, Before};
 use crate::identities::Identities;
+use crate::ledger::{Fate, Turn};
 use crate::policy::Policy;
 use crate::rules::Rules;
 use crate::standing::{self, Grader};
@@ -195,7 +196,7 @@ impl<'a> Run<'a> {
         let mut tx = self.store.fenced(self.lease).await?;
         if self.recount {
             let counted = self.recount(&mut tx).await?;
-            verdict::rebuild_counters(&mut tx, self.unit, &counted).await?;
+            verdict::rebuild_counters(&mut tx, self.unit, Utc::now(), &counted).await?;
         }
         verdict::clear_dirty(&mut tx, self.unit, &self.dirty).await?;
         verdict::set_assessed(&mut tx, self.unit, &self.policy.inputs, Utc::now()).await?;
@@ -329,7 +330,8 @@ impl<'a> Run<'a> {
                 Grader::new(&rules, &stand).grade(&mut after.findings);
                 let stands = if stored.findings.is_empty() { &mut new } else { &mut old };
                 stands.extend(is_judged.then_some(stand));
-                counting.replace(&groups, &stored.counted(), &after.counted);
+                let fate = if stored.pack.is_none() { Fate::New } else { Fate::Known };
+                counting.account(&groups, (&stored.counted(), &after.counted), Turn { cause, fate });
                 write.packs.extend(after.pack);
                 write.findings.extend(after.findings);
             }
@@ -337,7 +339,8 @@ impl<'a> Run<'a> {
                 let Some(stored) = before.get(id) else { continue };
                 write.findings.extend(diff::ended(*id, stored, *cause));
                 if stored.pack.is_some() {
-                    counting.replace(&groups, &stored.counted(), &[]);
+                    let turn = Turn { cause: *cause, fate: Fate::Ended };
+                    counting.account(&groups, (&stored.counted(), &[]), turn);
                     write.gone.push(*id);
                 }
             }

@@ -1,7 +1,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use rampart_domain::Status;
+use rampart_domain::{ScoreCause, Status};
 use rampart_store::verdict::{CountDelta, ScoreDelta, VerdictWrite};
+
+use crate::ledger::Turn;
 
 /// A verdict as it counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -10,6 +12,8 @@ pub(crate) struct Counted {
     pub(crate) status: Status,
     /// It stands only because what it rests on could not be read again.
     pub(crate) stale: bool,
+    /// It is unknown because nobody could look for too long, and violated when somebody last did: it goes on costing.
+    pub(crate) unverified: bool,
 }
 
 /// Moves of the counters of one unit, gathered over a batch.
@@ -17,6 +21,7 @@ pub(crate) struct Counted {
 pub(crate) struct Counting {
     counts: BTreeMap<i32, CountDelta>,
     scores: BTreeMap<String, ScoreDelta>,
+    moves: BTreeMap<(String, ScoreCause), ScoreDelta>,
 }
 
 /// Which score group the control of an ordinal belongs to.
@@ -25,14 +30,34 @@ pub(crate) type Groups = HashMap<i32, String>;
 impl Counting {
     /// Takes back what a resource counted before and adds what it counts now.
     pub(crate) fn replace(&mut self, groups: &Groups, before: &[Counted], after: &[Counted]) {
-        self.add(groups, before, -1);
-        self.add(groups, after, 1);
+        self.shift(groups, before, after, None);
     }
 
-    fn add(&mut self, groups: &Groups, verdicts: &[Counted], sign: i64) {
-        let mut by_group: BTreeMap<&str, (Status, bool)> = BTreeMap::new();
-        let mut exempt: BTreeSet<&str> = BTreeSet::new();
-        for Counted { ordinal, status, stale } in verdicts {
+    /// The same, and notes why the score moves.
+    pub(crate) fn account(&mut self, groups: &Groups, (before, after): (&[Counted], &[Counted]), turn: Turn) {
+        self.shift(groups, before, after, Some(turn));
+    }
+
+    fn shift(&mut self, groups: &Groups, before: &[Counted], after: &[Counted], turn: Option<Turn>) {
+        self.count(before, -1);
+        self.count(after, 1);
+        let (from, to) = (stands(groups, before), stands(groups, after));
+        let names: BTreeSet<&str> = from.keys().chain(to.keys()).copied().collect();
+        for name in names {
+            let stand = |of: &BTreeMap<&str, Stand>| of.get(name).copied().unwrap_or_default();
+            let (from, to) = (stand(&from), stand(&to));
+            let mut delta = ScoreDelta::default();
+            from.add_to(&mut delta, -1);
+            to.add_to(&mut delta, 1);
+            add(self.scores.entry(name.to_owned()).or_default(), delta);
+            if let Some(turn) = turn.filter(|_| delta != ScoreDelta::default()) {
+                add(self.moves.entry((name.to_owned(), turn.cause(from, to))).or_default(), delta);
+            }
+        }
+    }
+
+    fn count(&mut self, verdicts: &[Counted], sign: i64) {
+        for Counted { ordinal, status, stale, .. } in verdicts {
             let delta = self.counts.entry(*ordinal).or_default();
             match status {
                 Status::Healthy => delta.healthy += sign,
@@ -41,31 +66,8 @@ impl Counting {
                 Status::NotApplicable => delta.not_applicable += sign,
                 Status::Unknown => delta.unknown += sign,
             }
-            if *status == Status::Exempt {
-                exempt.extend(groups.get(ordinal).map(String::as_str));
-            }
-            // Neither earns nor costs.
-            if matches!(status, Status::NotApplicable | Status::Exempt) {
-                continue;
-            }
-            delta.stale += sign * i64::from(*stale && *status != Status::Unknown);
-            let Some(group) = groups.get(ordinal) else { continue };
-            let (worst, old) = by_group.entry(group).or_insert((*status, false));
-            *old |= *stale;
-            if weight(*status) > weight(*worst) {
-                *worst = *status;
-            }
-        }
-        for group in exempt {
-            self.scores.entry(group.to_owned()).or_default().exempt += sign;
-        }
-        for (group, (status, stale)) in by_group {
-            let delta = self.scores.entry(group.to_owned()).or_default();
-            delta.stale += sign * i64::from(stale && status != Status::Unknown);
-            match status {
-                Status::Unhealthy => delta.unhealthy += sign,
-                Status::Unknown => delta.unknown += sign,
-                _ => delta.healthy += sign,
+            if matches!(status, Status::Healthy | Status::Unhealthy) {
+                delta.stale += sign * i64::from(*stale);
             }
         }
     }
@@ -74,7 +76,61 @@ impl Counting {
     pub(crate) fn hand_to(self, write: &mut VerdictWrite) {
         write.counts = self.counts.into_iter().collect();
         write.scores = self.scores.into_iter().collect();
+        write.moves = self.moves.into_iter().map(|((group, cause), delta)| (group, cause, delta)).collect();
     }
+}
+
+fn add(sum: &mut ScoreDelta, delta: ScoreDelta) {
+    sum.healthy += delta.healthy;
+    sum.unhealthy += delta.unhealthy;
+    sum.unknown += delta.unknown;
+    sum.stale += delta.stale;
+    sum.exempt += delta.exempt;
+}
+
+/// How a resource counts in one score group.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Stand {
+    /// The worst verdict that earns or costs; `None` without any.
+    pub(crate) worst: Option<Status>,
+    /// Whether a verdict behind it is old.
+    pub(crate) stale: bool,
+    /// Exempt verdicts.
+    pub(crate) exempt: u32,
+}
+
+impl Stand {
+    fn add_to(self, delta: &mut ScoreDelta, sign: i64) {
+        delta.exempt += sign * i64::from(self.exempt > 0);
+        delta.stale += sign * i64::from(self.stale && self.worst != Some(Status::Unknown));
+        match self.worst {
+            Some(Status::Unhealthy) => delta.unhealthy += sign,
+            Some(Status::Unknown) => delta.unknown += sign,
+            Some(_) => delta.healthy += sign,
+            None => {}
+        }
+    }
+}
+
+fn stands<'g>(groups: &'g Groups, verdicts: &[Counted]) -> BTreeMap<&'g str, Stand> {
+    let mut stands: BTreeMap<&str, Stand> = BTreeMap::new();
+    for Counted { ordinal, status, stale, unverified } in verdicts {
+        let Some(group) = groups.get(ordinal) else { continue };
+        match status {
+            // Neither earns nor costs.
+            Status::NotApplicable => continue,
+            Status::Exempt => stands.entry(group).or_default().exempt += 1,
+            _ => {
+                let stand = stands.entry(group).or_default();
+                let status = if *unverified { Status::Unhealthy } else { *status };
+                stand.stale |= *stale || *unverified;
+                if stand.worst.is_none_or(|worst| weight(status) > weight(worst)) {
+                    stand.worst = Some(status);
+                }
+            }
+        }
+    }
+    stands
 }
 
 /// A resource is unhealthy in a group when any verdict is, and healthy only when all of them are known to be.
@@ -95,7 +151,13 @@ mod tests {
     use super::{Counted, Counting, Groups};
 
     fn fresh(verdicts: &[(i32, Status)]) -> Vec<Counted> {
-        verdicts.iter().map(|(ordinal, status)| Counted { ordinal: *ordinal, status: *status, stale: false }).collect()
+        let fresh = |(ordinal, status): &(i32, Status)| Counted {
+            ordinal: *ordinal,
+            status: *status,
+            stale: false,
+            unverified: false,
+        };
+        verdicts.iter().map(fresh).collect()
     }
 
     #[test]

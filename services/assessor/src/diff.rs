@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rampart_domain::{Cause, ExemptionId, Severity, Status, UnknownReason, Verdict};
 use rampart_store::governance::Standing;
@@ -27,11 +27,18 @@ pub(crate) struct Before {
 pub(crate) struct Row {
     status: Status,
     exemption: Option<ExemptionId>,
+    /// Whether it violated when that was last known.
+    open: bool,
+    /// Whether it is unknown because nobody could look for too long, and violated when somebody last did.
+    unverified: bool,
 }
 
-impl From<&FindingWrite> for Row {
-    fn from(finding: &FindingWrite) -> Self {
-        Self { status: finding.status, exemption: finding.exemption }
+impl Row {
+    /// The row as it will be, over what is stored of it.
+    pub(crate) fn of(finding: &FindingWrite, before: Option<&Self>, unverified: bool) -> Self {
+        let was_open = before.is_some_and(|row| row.open);
+        let open = finding.status == Status::Unhealthy || (finding.status == Status::Unknown && was_open);
+        Self { status: finding.status, exemption: finding.exemption, open, unverified }
     }
 }
 
@@ -42,7 +49,12 @@ const fn violates(status: Status) -> bool {
 
 impl Before {
     pub(crate) fn add(&mut self, finding: &StoredFinding) -> Result<(), rampart_domain::UnknownWord> {
-        let row = Row { status: finding.status.parse()?, exemption: finding.exemption_id.map(ExemptionId) };
+        let row = Row {
+            status: finding.status.parse()?,
+            exemption: finding.exemption_id.map(ExemptionId),
+            open: finding.open,
+            unverified: finding.unverified,
+        };
         self.findings.insert(finding.ordinal, row);
         Ok(())
     }
@@ -83,7 +95,22 @@ impl Before {
         all.extend(open.map(|(ordinal, row)| (*ordinal, row.status)));
         // A verdict that was kept because it could not be given again is in `unknown` too.
         let stale = |ordinal, status| status != Status::Unknown && unknown.contains(ordinal);
-        all.into_iter().map(|(ordinal, status)| Counted { ordinal, status, stale: stale(ordinal, status) }).collect()
+        let counted = |(ordinal, status)| {
+            let unverified = status == Status::Unknown && self.is_unverified(ordinal);
+            Counted { ordinal, status, stale: stale(ordinal, status), unverified }
+        };
+        all.into_iter().map(counted).collect()
+    }
+
+    fn is_unverified(&self, ordinal: i32) -> bool {
+        self.findings.get(&ordinal).is_some_and(|row| row.unverified)
+    }
+
+    /// Whether other verdicts than these are unverified.
+    fn verified_otherwise(&self, counted: &[Counted]) -> bool {
+        let now: BTreeSet<i32> = counted.iter().filter(|it| it.unverified).map(|it| it.ordinal).collect();
+        let before = self.findings.iter().filter(|(_, row)| row.unverified).map(|(ordinal, _)| *ordinal);
+        !before.eq(now)
     }
 }
 
@@ -108,7 +135,9 @@ pub(crate) fn after(
     policy: &Policy,
 ) -> After {
     let mut after = settled(resource, judged, before, cause, policy);
-    after.pack = after.pack.filter(|pack| differs(before.pack.as_ref(), pack, policy.judging()));
+    let otherwise = before.verified_otherwise(&after.counted);
+    after.pack =
+        after.pack.filter(|pack| (pack.scored && otherwise) || differs(before.pack.as_ref(), pack, policy.judging()));
     after
 }
 
@@ -128,7 +157,8 @@ pub(crate) fn settled(
         let ordinal = judgement.ordinal;
         seen.push(ordinal);
         let stored = before.status(ordinal);
-        let mut kept = false;
+        let row = before.findings.get(&ordinal).copied();
+        let (mut kept, mut unread) = (false, false);
         let verdict = match &judged.lost {
             Some(lost) if has_expired(lost) => Verdict::Unknown(lost.clone()),
             _ => judgement.verdict,
@@ -143,6 +173,7 @@ pub(crate) fn settled(
             }
             Verdict::Unhealthy(evidence) => (Status::Unhealthy, Some(evidence)),
             Verdict::Unknown(reason) => {
+                unread = matches!(&reason, UnknownReason::Unread { .. });
                 let lost = matches!(&reason, UnknownReason::Unread { state: Some(_), expired: false, .. });
                 let known = stored.filter(|status| lost && *status != Status::Unknown);
                 kept = known.is_some();
@@ -177,9 +208,9 @@ pub(crate) fn settled(
             unknown.insert(ordinal);
         }
         if judged.scored {
-            out.counted.push(Counted { ordinal, status, stale: kept });
+            let unverified = status == Status::Unknown && unread && row.is_some_and(|row| row.open);
+            out.counted.push(Counted { ordinal, status, stale: kept, unverified });
         }
-        let row = before.findings.get(&ordinal).copied();
         if violates(status) || row.is_some() {
             let is_new = row.is_none() && before.pack.is_none();
             out.findings.push(FindingWrite {

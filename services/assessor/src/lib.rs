@@ -18,6 +18,7 @@ mod identities;
 mod isolation;
 mod job;
 mod judge;
+mod ledger;
 mod policy;
 mod rights;
 mod rules;

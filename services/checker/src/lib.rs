@@ -1,4 +1,5 @@
-//! `rampart check` and `rampart policy test`: the engine without a server, for build pipelines.
+//! `rampart check`, `rampart policy test` and `rampart verify-finding`: the engine without a server, for build pipelines and
+//! auditors.
 //!
 //! ```text
 //! files ──find──> bytes ──document──> documents ──object──> objects ──subject──> resources
@@ -27,12 +28,14 @@ mod select;
 mod subject;
 mod suite;
 mod template;
+mod verify;
 
 use std::io::{Read, Write};
 
 pub use args::{CheckArgs, EngineChoice, Output, PolicyTestArgs};
 pub use check::check;
 pub use suite::policy_test;
+pub use verify::{VerifyArgs, verify_finding};
 
 /// Where a command reads and writes.
 pub struct Terminal<'t> {

@@ -6,7 +6,7 @@ use clap::Subcommand;
 use rampart_chassis::{Telemetry, TelemetryArgs};
 use rampart_domain::TenantId;
 use rampart_store::issuer_key::{self, Takeover};
-use rampart_store::{AccessScope, Role, Store};
+use rampart_store::{AccessScope, Role, Store, bundle_key};
 use secrecy::ExposeSecret as _;
 
 use crate::database::{Database, DatabaseArgs};
@@ -29,6 +29,8 @@ enum Action {
     RotateKey(RotateKeyArgs),
     /// Give the OIDC issuer a new signing key
     RotateIssuerKey(RotateIssuerKeyArgs),
+    /// Give the bundles of findings a new signing key; the public halves of earlier ones stay published
+    RotateBundleKey(RotateKeyArgs),
 }
 
 #[derive(Debug, clap::Args)]
@@ -87,7 +89,7 @@ pub(crate) async fn admin(args: AdminArgs) -> anyhow::Result<()> {
     let shared = match &args.action {
         Action::CreateTenant(args) => &args.shared,
         Action::CreateToken(args) => &args.shared,
-        Action::RotateKey(args) => &args.shared,
+        Action::RotateKey(args) | Action::RotateBundleKey(args) => &args.shared,
         Action::RotateIssuerKey(args) => &args.shared,
     };
     let telemetry = Telemetry::install(&shared.telemetry, "rampart-admin")?;
@@ -118,7 +120,14 @@ async fn act(action: &Action, store: &Store) -> anyhow::Result<String> {
             let credentials = rampart_store::connector::reseal(store, &keyring).await;
             let credentials = credentials.context("could not rotate the key")?;
             let issuer_keys = issuer_key::reseal(store, &keyring).await.context("could not rotate the key")?;
-            Ok(format!("{credentials} credentials and {issuer_keys} issuer keys encrypted anew"))
+            let bundle_keys = bundle_key::reseal(store, &keyring).await.context("could not rotate the key")?;
+            let signing = issuer_keys + bundle_keys;
+            Ok(format!("{credentials} credentials and {signing} signing keys encrypted anew"))
+        }
+        Action::RotateBundleKey(args) => {
+            let keyring = args.keys.keyring(&args.shared.database.data_dir).await?;
+            let rotated = bundle_key::rotate(store, &keyring, Utc::now()).await;
+            Ok(format!("bundle key {} signs from now on", rotated.context("could not make a new bundle key")?))
         }
         Action::RotateIssuerKey(args) => {
             let keyring = args.keys.keyring(&args.shared.database.data_dir).await?;

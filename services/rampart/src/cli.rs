@@ -1,6 +1,6 @@
 use clap::{CommandFactory, Parser, Subcommand};
 
-use rampart_checker::CheckArgs;
+use rampart_checker::{CheckArgs, VerifyArgs};
 
 use crate::{admin, check, collect, migrate, serve};
 
@@ -24,6 +24,8 @@ pub(crate) enum Command {
     Check(Box<CheckArgs>),
     /// Policies that are code: their tests
     Policy(check::PolicyArgs),
+    /// Reach the verdict of a finding once more, from its signed bundle alone
+    VerifyFinding(VerifyArgs),
     /// Bring the database schema up to date, then exit
     Migrate(migrate::MigrateArgs),
     /// Print the OpenAPI document of the REST API; needs no database and no configuration
@@ -62,17 +64,19 @@ mod tests {
 
     #[test]
     fn help_is_the_documentation() {
-        let commands: [&[&str]; 10] = [
+        let commands: [&[&str]; 12] = [
             &[],
             &["serve"],
             &["collect"],
             &["check"],
             &["policy", "test"],
+            &["verify-finding"],
             &["migrate"],
             &["admin", "create-tenant"],
             &["admin", "create-token"],
             &["admin", "rotate-key"],
             &["admin", "rotate-issuer-key"],
+            &["admin", "rotate-bundle-key"],
         ];
         let text: Vec<_> =
             commands.iter().map(|path| format!("$ rampart {} --help\n{}", path.join(" "), help(path))).collect();

@@ -47,6 +47,9 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Policy(check::PolicyArgs { command: check::PolicyCommand::Test(args) }) => {
             return Ok(check::run(|terminal| rampart_checker::policy_test(&args, terminal)));
         }
+        Command::VerifyFinding(args) => {
+            return Ok(check::run(|terminal| rampart_checker::verify_finding(&args, terminal)));
+        }
         Command::Serve(_) | Command::Migrate(_) | Command::Openapi | Command::JudgePolicies | Command::Admin(_) => {}
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -58,6 +61,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             | Command::JudgePolicies
             | Command::Collect(_)
             | Command::Check(_)
+            | Command::VerifyFinding(_)
             | Command::Policy(_) => Ok(()),
             Command::Admin(args) => admin::admin(args).await,
         }

@@ -3,7 +3,7 @@ use rampart_domain::{Cloud, ClusterId};
 use uuid::Uuid;
 
 use crate::work::{self, WorkKind};
-use crate::{StoreError, TenantTx, watch};
+use crate::{StoreError, TenantTx, score_history, watch};
 
 /// What a source knows of a cluster. At least one of the two ids is given.
 #[derive(Debug, Clone, Default)]
@@ -254,6 +254,9 @@ async fn merge(tx: &mut TenantTx, from: Uuid, into: Uuid, now: DateTime<Utc>) ->
         "update resource_contexts set unit_id = $3 where tenant_id = $1 and unit_id = $2",
     ] {
         sqlx::query(statement).bind(tenant).bind(from).bind(into).execute(tx.conn()).await?;
+    }
+    for unit in [from, into] {
+        score_history::note_end(tx, unit.into(), now).await?;
     }
     // Verdicts and counters are derived: the next assessment of the cluster makes them anew under the one id.
     for statement in [

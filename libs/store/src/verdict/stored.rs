@@ -63,6 +63,10 @@ pub struct StoredFinding {
     pub status: String,
     /// The exemption by which it is exempt.
     pub exemption_id: Option<Uuid>,
+    /// Whether it violated when that was last known.
+    pub open: bool,
+    /// Whether it is unknown because what it rests on was not read for too long, and violated when it last was.
+    pub unverified: bool,
 }
 
 /// Finding rows of some resources.
@@ -70,8 +74,11 @@ pub async fn findings_of(tx: &mut TenantTx, ids: &[Uuid]) -> Result<Vec<StoredFi
     let tenant = tx.tenant_uuid();
     Ok(sqlx::query_as!(
         StoredFinding,
-        "select resource_id, ordinal, status, exemption_id from findings
-         where tenant_id = $1 and resource_id in (select unnest($2::uuid[]))",
+        r#"select f.resource_id, f.ordinal, f.status, f.exemption_id, f.open_since is not null as "open!",
+             f.status = 'unknown' and f.open_since is not null and coalesce(
+                 (select v.reasons -> f.ordinal::text ->> 'reason' = 'unread' from verdicts v
+                  where v.tenant_id = $1 and v.resource_id = f.resource_id), false) as "unverified!"
+           from findings f where f.tenant_id = $1 and f.resource_id in (select unnest($2::uuid[]))"#,
         tenant,
         ids
     )

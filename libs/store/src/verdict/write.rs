@@ -1,12 +1,12 @@
 use chrono::{DateTime, Utc};
-use rampart_domain::{Cause, ExemptionId, Status, UnitId};
+use rampart_domain::{Cause, ExemptionId, ScoreCause, Status, UnitId};
 use serde_json::Value;
 use uuid::Uuid;
 
 use super::exempt::note_uses;
 use super::{Bitmap, DirtyRow, StoredResource};
 use crate::governance::Standing;
-use crate::{StoreError, TenantTx};
+use crate::{StoreError, TenantTx, score_history};
 
 /// The packed verdicts of one resource.
 #[derive(Debug)]
@@ -128,6 +128,8 @@ pub struct VerdictWrite {
     pub counts: Vec<(i32, CountDelta)>,
     /// By group, ascending.
     pub scores: Vec<(String, ScoreDelta)>,
+    /// What moved `scores`, by group and cause: the same in sum.
+    pub moves: Vec<(String, ScoreCause, ScoreDelta)>,
 }
 
 /// Writes a batch. The caller holds the lease of the unit, so nobody else writes its verdicts.
@@ -141,7 +143,8 @@ pub async fn write(
     insert_findings(tx, unit, now, &batch.findings).await?;
     update_findings(tx, unit, now, &batch.findings).await?;
     note_uses(tx, unit, now, &batch.findings).await?;
-    move_counters(tx, unit, batch).await
+    move_counters(tx, unit, batch).await?;
+    score_history::note(tx, unit, now, &batch.moves).await
 }
 
 async fn write_packs(
@@ -362,7 +365,14 @@ async fn move_counters(tx: &mut TenantTx, unit: UnitId, batch: &VerdictWrite) ->
 }
 
 /// Sets the counters of a unit anew, for when deltas cannot tell: a new catalogue may move controls between groups.
-pub async fn rebuild_counters(tx: &mut TenantTx, unit: UnitId, batch: &VerdictWrite) -> Result<(), StoreError> {
+/// By as much as they differ from what they were, the content moved the score.
+pub async fn rebuild_counters(
+    tx: &mut TenantTx,
+    unit: UnitId,
+    now: DateTime<Utc>,
+    batch: &VerdictWrite,
+) -> Result<(), StoreError> {
+    score_history::note_rest(tx, unit, now, &batch.scores).await?;
     let tenant = tx.tenant_uuid();
     sqlx::query!("delete from verdict_counts where tenant_id = $1 and unit_id = $2", tenant, unit.0)
         .execute(tx.conn())

@@ -99,7 +99,17 @@ impl<V: Serialize> Noun<V> {
         visible: &Visible,
         id: Uuid,
     ) -> Result<Answer, ApiError> {
-        let row = job::get(&mut app.tx(caller).await?, self.kind, &caller.access, visible, JobId(id)).await?;
-        Ok(Answer::ok((self.view)(row)?))
+        Ok(Answer::ok((self.view)(self.row(app, caller, visible, id).await?)?))
+    }
+
+    /// What is stored of it.
+    pub(super) async fn row<P: Permit>(
+        &self,
+        app: &App,
+        caller: &Caller<P>,
+        visible: &Visible,
+        id: Uuid,
+    ) -> Result<Job, ApiError> {
+        Ok(job::get(&mut app.tx(caller).await?, self.kind, &caller.access, visible, JobId(id)).await?)
     }
 }

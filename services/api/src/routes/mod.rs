@@ -28,6 +28,7 @@ mod exemptions;
 mod export_lines;
 mod exports;
 mod finding_assignments;
+mod finding_bundles;
 mod finding_diff;
 mod findings;
 mod fix_unit_outliers;
@@ -60,6 +61,7 @@ mod scan_estimate;
 mod scans;
 mod scope;
 mod secure_score;
+mod secure_score_history;
 mod selection;
 mod templates;
 mod tenant;
@@ -96,6 +98,7 @@ pub(crate) fn all() -> OpenApiRouter<App> {
         .merge(exports::router())
         .merge(criticality_rules::router())
         .merge(finding_assignments::router())
+        .merge(finding_bundles::router())
         .merge(fix_unit_outliers::router())
         .merge(fix_units::router())
         .merge(governance::router())
@@ -115,6 +118,7 @@ pub(crate) fn all() -> OpenApiRouter<App> {
         .merge(exemption_preview::router())
         .merge(disabled_controls::router())
         .merge(secure_score::router())
+        .merge(secure_score_history::router())
         .merge(compliance::router())
         .merge(compliance_report::router())
         .merge(what_if::router())

@@ -1,15 +1,18 @@
 use axum::extract::State;
+use chrono::{DateTime, Utc};
 use rampart_content::ScoreGroup;
 use rampart_posture::score::{ControlTally, GroupScore, Tally, score};
 use rampart_store::coverage::{self, Wholeness};
 use rampart_store::score::{self as counts, GroupCounts};
 use rampart_store::{AccessScope, TenantTx, Visible};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
+use uuid::Uuid;
 
 use super::scope::{Scope, ScopeQuery};
+use super::secure_score_history::standing_at;
 use crate::App;
 use crate::app::groups;
 use crate::http::{Answer, ApiError, Caller, Params, ReadFindings};
@@ -22,6 +25,8 @@ pub(super) fn router() -> OpenApiRouter<App> {
 #[derive(Debug, Serialize, ToSchema)]
 struct SecureScore {
     scope: Scope,
+    /// The whole minute that the score is of; null for now.
+    as_of: Option<DateTime<Utc>>,
     /// 0 to 100; null when nothing is known that could earn a point.
     #[schema(minimum = 0, maximum = 100, example = 71.5)]
     percent: Option<f64>,
@@ -62,10 +67,26 @@ struct GroupView {
 struct ScoreCoverage {
     /// Share of the verdicts that are known from a current reading, 0 to 1; null when there are none.
     known: Option<f64>,
-    /// Listings that were tried, of one kind in one place each.
-    listings: i64,
-    /// Of these, read to the end in the last attempt; `GET /v1/coverage` has the others.
-    whole: i64,
+    /// Listings that were tried, of one kind in one place each; null for a moment of the past.
+    listings: Option<i64>,
+    /// Of these, read to the end in the last attempt; `GET /v1/coverage` has the others. Null for a moment of the past.
+    whole: Option<i64>,
+}
+
+/// The part of the tenant, and when.
+#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct ScoreQuery {
+    /// A cloud account with its clusters.
+    account: Option<String>,
+    /// Id of a cluster.
+    cluster: Option<Uuid>,
+    /// A namespace of `cluster`.
+    namespace: Option<String>,
+    /// The score at this moment, to the minute before: from `recorded_since` to `complete_until` of the history. Groups weigh
+    /// as they do now; single namespaces have no past.
+    as_of: Option<DateTime<Utc>>,
 }
 
 fn count(number: i64) -> u64 {
@@ -101,29 +122,41 @@ impl GroupView {
     }
 }
 
-/// Get the secure score of the tenant, an account, a cluster or a namespace, over what the caller may see.
-#[utoipa::path(get, path = "/v1/secure-score", tag = "secure-score", params(ScopeQuery),
+/// Get the secure score of the tenant, an account, a cluster or a namespace, over what the caller may see; now, or at a
+/// moment of the past.
+#[utoipa::path(get, path = "/v1/secure-score", tag = "secure-score", params(ScoreQuery),
     responses((status = 200, body = SecureScore)))]
 async fn get_secure_score(
     State(app): State<App>,
     caller: Caller<ReadFindings>,
-    Params(query): Params<ScopeQuery>,
+    Params(query): Params<ScoreQuery>,
 ) -> Result<Answer, ApiError> {
-    let (visible, scope) = (caller.visible(), query.scope()?);
-    let mut tx = app.tx(&caller).await?;
-    let reach = counts::reach(&mut tx, &visible, &scope).await?;
+    let ScoreQuery { account, cluster, namespace, as_of } = query;
+    let (visible, scope) = (caller.visible(), ScopeQuery { account, cluster, namespace }.scope()?);
+    let mut tx = app.snapshot(&caller).await?;
     let catalogue = app.catalogue_of(&mut tx).await?;
-    let rows = counts::groups(&mut tx, &reach, &groups(&catalogue)).await?;
-    let wholeness = wholeness(&mut tx, &visible, &scope).await?;
-    let groups = catalogue.groups();
-    let earned = score(groups, &tallies(&rows));
+    let groups_of = catalogue.groups();
+    let (earned, as_of, listings) = match as_of {
+        Some(at) => {
+            let (standing, at) = standing_at(&mut tx, &visible, &scope, at).await?;
+            (standing.score(groups_of), Some(at), None)
+        }
+        None => {
+            let reach = counts::reach(&mut tx, &visible, &scope).await?;
+            let rows = counts::groups(&mut tx, &reach, &groups(&catalogue)).await?;
+            let wholeness = wholeness(&mut tx, &visible, &scope).await?;
+            (score(groups_of, &tallies(&rows)), None, Some(wholeness))
+        }
+    };
+    let (whole, listings) = listings.map(|it| (it.whole, it.listings)).unzip();
     Ok(Answer::ok(SecureScore {
         scope: scope.into(),
+        as_of,
         percent: earned.percent,
         current: earned.current,
         max: earned.max,
-        groups: earned.groups.into_iter().map(|group| GroupView::of(group, groups)).collect(),
-        coverage: ScoreCoverage { known: earned.coverage, listings: wholeness.listings, whole: wholeness.whole },
+        groups: earned.groups.into_iter().map(|group| GroupView::of(group, groups_of)).collect(),
+        coverage: ScoreCoverage { known: earned.coverage, listings, whole },
     }))
 }
 

@@ -27,6 +27,7 @@ pub(crate) fn path(operation: &Operation, world: &World) -> String {
         .replace("{scan_id}", &world.scan.to_string())
         .replace("{cluster_id}", &world.cluster.to_string())
         .replace("{resource_id}", &world.resource.to_string())
+        .replace("{finding_bundle_id}", &world.finding_bundle.to_string())
         .replace("{finding_id}", &format!("{}.0", world.resource))
         .replace("{control_id}", "k8s.pod.privileged")
         .replace("{framework}", "cis-eks-1.8.0")
@@ -72,6 +73,7 @@ pub(crate) fn body(operation: &Operation, world: &World) -> Option<Value> {
             "scope": {"type": "cluster", "cluster_id": world.cluster}})),
         "create_assignment" | "update_assignment" => Some(json!({"name": "new", "initiative": "pss-baseline",
             "scope": {"type": "cluster", "cluster_id": world.cluster}})),
+        "start_finding_bundle" => Some(json!({"finding_id": format!("{}.0", world.resource)})),
         "start_pod_security_readiness" => Some(json!({"cluster_id": world.cluster})),
         "create_exemption" | "update_exemption" => Some(json!({"name": "new", "category": "waiver", "reason": "r",
             "controls": ["k8s.pod.privileged"], "where": {"cluster": world.cluster}})),
@@ -220,7 +222,9 @@ async fn what_lies_outside_the_scope_is_not_there() {
 }
 
 /// Nouns whose reading takes the right to read findings.
-const FINDINGS: [&str; 10] = [
+const FINDINGS: [&str; 12] = [
+    "bundle-keys",
+    "finding-bundles",
     "findings",
     "fix-units",
     "recommendations",
@@ -245,7 +249,7 @@ async fn a_role_allows_what_it_says_and_no_more() {
         let posts = operation.method != Method::GET;
         let tag = operation.path.split(['/', ':']).nth(2).unwrap();
         // What a job works out is a read, however it is asked for.
-        let writes = posts && !matches!(tag, "pod-security-readiness" | "what-if");
+        let writes = posts && !matches!(tag, "finding-bundles" | "pod-security-readiness" | "what-if");
         let access = matches!(tag, "tokens" | "identity-providers");
         let connects = matches!(tag, "connectors" | "scans") || operation.path.contains("/pricings");
         let exported = matches!(operation.id.as_str(), "export_findings" | "export_recommendations");

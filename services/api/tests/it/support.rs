@@ -118,6 +118,7 @@ pub(crate) struct World {
     pub identity_provider: Uuid,
     pub audit_entry: Uuid,
     pub what_if: Uuid,
+    pub finding_bundle: Uuid,
 }
 
 pub(crate) async fn start() -> TestApi {
@@ -296,6 +297,7 @@ impl TestApi {
             identity_provider: Uuid::nil(),
             audit_entry: Uuid::nil(),
             what_if: Uuid::nil(),
+            finding_bundle: Uuid::nil(),
         };
         self.seed(&world, name).await;
         let assignment = json!({"name": format!("{name}-assignment"), "initiative": "rampart-default",
@@ -324,6 +326,8 @@ impl TestApi {
         let entry = self.get("/v1/audit-log?limit=1", &world.owner).await.json();
         world.audit_entry = entry["items"][0]["id"].as_str().unwrap().parse().unwrap();
         let changes = json!([{"type": "delete", "resource_id": world.resource}]);
+        let finding = json!({"finding_id": format!("{}.0", world.resource)});
+        world.finding_bundle = made(self.post("/v1/finding-bundles", &world.owner, finding).await);
         world.what_if = made(self.post("/v1/what-if", &world.owner, json!({"changes": changes})).await);
         world
     }

@@ -1,5 +1,6 @@
 //! Jobs that callers asked for: each reads what its caller may see, and ends with a result that the caller reads later.
 
+mod finding_bundle;
 mod pod_security;
 mod policy_trial;
 mod what_if;
@@ -129,5 +130,6 @@ async fn dispatch(desk: &Desk<'_>, kind: JobKind, request: Value) -> Result<Valu
         JobKind::WhatIf => what_if::run(desk, request).await,
         JobKind::PolicyTrial => policy_trial::run(desk, request).await,
         JobKind::PodSecurity => pod_security::run(desk, request).await,
+        JobKind::FindingBundle => finding_bundle::run(desk, request).await,
     }
 }

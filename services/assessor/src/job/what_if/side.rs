@@ -82,7 +82,9 @@ impl State {
             });
         }
         for finding in after.findings {
-            state.verdicts.findings.insert(finding.ordinal, diff::Row::from(&finding));
+            let unverified = after.counted.iter().any(|it| it.ordinal == finding.ordinal && it.unverified);
+            let earlier = before.findings.get(&finding.ordinal);
+            state.verdicts.findings.insert(finding.ordinal, diff::Row::of(&finding, earlier, unverified));
             if finding.status == Status::Unhealthy {
                 state.findings.insert(finding.ordinal, (finding.severity, finding.evidence));
             }
