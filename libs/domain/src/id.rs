@@ -66,6 +66,10 @@ uuid_id! {
     GovernanceRuleId,
     /// An API token (never its secret).
     TokenId,
+    /// Somebody who is told of findings and scans.
+    WebhookId,
+    /// One message to a webhook, however often it is sent.
+    DeliveryId,
 }
 
 impl ResourceId {

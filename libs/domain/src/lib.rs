@@ -26,9 +26,9 @@ pub use coverage::{CoverageState, Gap};
 pub use exemption::ExemptionCategory;
 pub use hash::{ConfigHash, canonical_json, hash_json};
 pub use id::{
-    AssignmentId, ClusterId, ConnectorId, CriticalityRuleId, DisabledControlId, ExemptionId, FixUnitId,
+    AssignmentId, ClusterId, ConnectorId, CriticalityRuleId, DeliveryId, DisabledControlId, ExemptionId, FixUnitId,
     GovernanceRuleId, InitiativeId, JobId, NativeId, PreflightId, PreviewId, ResourceId, ScanId, TenantId, TokenId,
-    UnitId,
+    UnitId, WebhookId,
 };
 pub use image::image_digest;
 pub use kind::{Family, Kind};

@@ -12,6 +12,7 @@ mod catalogue;
 mod document;
 mod http;
 mod routes;
+mod streams;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -54,6 +55,12 @@ pub struct Config {
     /// Part of the rate that providers allow which discovery takes, for estimates.
     #[arg(skip = 1.0)]
     pub rate_fraction: f64,
+    /// Streams of events that are open at once; one tenant has a quarter of them.
+    #[arg(long, env = "RAMPART_STREAMS", default_value_t = 256)]
+    pub streams: usize,
+    /// Whether webhooks may have URLs without TLS.
+    #[arg(skip)]
+    pub webhook_allow_http: bool,
 }
 
 impl Default for Config {
@@ -66,6 +73,8 @@ impl Default for Config {
             aws_principal: None,
             issuer_url: None,
             rate_fraction: 1.0,
+            streams: 256,
+            webhook_allow_http: false,
         }
     }
 }
@@ -83,6 +92,12 @@ pub async fn run(config: Config, ctx: Ctx, store: Store, keyring: Arc<Keyring>) 
     }
     let app = App::new(&config, store, keyring, catalogue);
     let cancel = ctx.cancel.clone();
+    // Streams would go on for as long as what they tell of.
+    let (streaming, stop) = (app.clone(), ctx.cancel.clone());
+    ctx.tasks.spawn(async move {
+        stop.cancelled().await;
+        streaming.streams().close();
+    });
     axum::serve(listener, router(app)).with_graceful_shutdown(cancel.cancelled_owned()).await.context("could not serve")
 }
 

@@ -6,7 +6,7 @@ use clap::Subcommand;
 use rampart_chassis::{Telemetry, TelemetryArgs};
 use rampart_domain::TenantId;
 use rampart_store::issuer_key::{self, Takeover};
-use rampart_store::{AccessScope, Role, Store};
+use rampart_store::{AccessScope, Role, Store, webhook};
 use secrecy::ExposeSecret as _;
 
 use crate::database::{Database, DatabaseArgs};
@@ -118,7 +118,10 @@ async fn act(action: &Action, store: &Store) -> anyhow::Result<String> {
             let credentials = rampart_store::connector::reseal(store, &keyring).await;
             let credentials = credentials.context("could not rotate the key")?;
             let issuer_keys = issuer_key::reseal(store, &keyring).await.context("could not rotate the key")?;
-            Ok(format!("{credentials} credentials and {issuer_keys} issuer keys encrypted anew"))
+            let webhooks = webhook::reseal(store, &keyring).await.context("could not rotate the key")?;
+            Ok(format!(
+                "{credentials} credentials, {issuer_keys} issuer keys and {webhooks} secrets of webhooks encrypted anew"
+            ))
         }
         Action::RotateIssuerKey(args) => {
             let keyring = args.keys.keyring(&args.shared.database.data_dir).await?;

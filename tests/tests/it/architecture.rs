@@ -31,7 +31,7 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("opentelemetry*", &["rampart-chassis"]),
     ("tracing-opentelemetry", &["rampart-chassis"]),
     // Production code reaches the outside through its connectors' own guarded clients; the chassis exports traces, the
-    // collector hands over what it read.
+    // collector hands over what it read, the notifier tells webhooks behind the same guard.
     (
         "reqwest",
         &[
@@ -39,6 +39,7 @@ const RESERVED: &[(&str, &[&str])] = &[
             "rampart-collector",
             "rampart-connector-azure",
             "rampart-connector-gcp",
+            "rampart-notifier",
             "cloudsim",
             "platform-tests",
             "xtask",

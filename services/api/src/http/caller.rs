@@ -4,7 +4,7 @@ use axum::extract::FromRequestParts;
 use axum::http::{header, request::Parts};
 use rampart_domain::ConnectorId;
 use rampart_store::access::Permission;
-use rampart_store::{Access, Visible, token};
+use rampart_store::{Access, StoreError, Visible, token};
 
 use super::{ApiError, Code};
 use crate::App;
@@ -43,6 +43,8 @@ permits! {
     ManagePolicy = ManagePolicy, false;
     /// Initiatives, which belong to the whole tenant.
     ManageInitiatives = ManagePolicy, true;
+    /// Webhooks, which are told of the whole tenant.
+    ManageWebhooks = ManagePolicy, true;
     /// Tokens.
     ManageTenant = ManageTenant, true;
 }
@@ -120,6 +122,27 @@ impl<P: Permit> FromRequestParts<App> for Caller<P> {
         } else {
             Err(ApiError::new(Code::Forbidden, "no role of this token allows the operation where it would take effect"))
         }
+    }
+}
+
+/// The token of a request, for answers that go on for longer than a look at it lasts.
+#[derive(Debug, Clone)]
+pub(crate) struct Bearer([u8; 32]);
+
+impl Bearer {
+    /// Whether the token still allows what `P` needs, in the whole tenant.
+    pub(crate) async fn still_holds<P: Permit>(&self, app: &App) -> Result<bool, StoreError> {
+        let found = token::authenticate(app.store(), &self.0).await?;
+        Ok(found.is_some_and(|found| found.access.allows_everywhere(P::PERMISSION)))
+    }
+}
+
+impl FromRequestParts<App> for Bearer {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, ApiError> {
+        let secret = bearer(parts).ok_or_else(|| ApiError::new(Code::Unauthenticated, "give a valid token"))?;
+        Ok(Self(token::hash(secret)))
     }
 }
 

@@ -51,6 +51,7 @@ mod recommendations;
 mod resources;
 mod risk_factors;
 mod scan_estimate;
+mod scan_events;
 mod scans;
 mod scope;
 mod secure_score;
@@ -58,6 +59,8 @@ mod selection;
 mod templates;
 mod tenant;
 mod tokens;
+mod webhook_deliveries;
+mod webhooks;
 mod what_if;
 mod what_if_change;
 mod what_if_outcome;
@@ -81,6 +84,7 @@ pub(crate) fn all() -> OpenApiRouter<App> {
         .merge(previews::router())
         .merge(pricings::router())
         .merge(scans::router())
+        .merge(scan_events::router())
         .merge(clusters::router())
         .merge(resources::router())
         .merge(images::router())
@@ -112,6 +116,8 @@ pub(crate) fn all() -> OpenApiRouter<App> {
         .merge(coverage::router())
         .merge(tenant::router())
         .merge(tokens::router())
+        .merge(webhooks::router())
+        .merge(webhook_deliveries::router())
         .merge(templates::router())
         .merge(issuer::router())
 }

@@ -42,6 +42,8 @@ fn path(operation: &Operation, world: &World) -> String {
         .replace("{criticality_rule_id}", &world.criticality_rule.to_string())
         .replace("{token_id}", &world.token.to_string())
         .replace("{what_if_id}", &world.what_if.to_string())
+        .replace("{webhook_id}", &world.webhook.to_string())
+        .replace("{delivery_id}", &world.delivery.to_string())
         .replace("{cloud}", "aws");
     assert!(!path.contains('{'), "{path}: say what stands for the parameter");
     if operation.is_list { format!("{path}?limit=100") } else { path }
@@ -78,6 +80,9 @@ fn body(operation: &Operation, world: &World) -> Option<Value> {
         "set_finding_assignment" => Some(json!({"owner": "jo"})),
         "start_what_if" => Some(json!({"scope": {"type": "cluster", "cluster_id": world.cluster},
             "changes": [{"type": "fix", "control": "k8s.pod.privileged"}]})),
+        "create_webhook" | "update_webhook" => Some(json!({"name": "new", "url": "https://hooks.example/new",
+            "events": ["scan.finished"]})),
+        "replay_webhook_deliveries" => Some(json!({"since": "2026-01-01T00:00:00Z"})),
         "create_token" => Some(json!({"name": "new", "grants": [{"role": "owner", "scope": {"type": "tenant"}}]})),
         _ if operation.method == Method::GET || operation.method == Method::DELETE => None,
         _ => Some(json!({})),
@@ -208,7 +213,7 @@ async fn what_lies_outside_the_scope_is_not_there() {
 }
 
 /// Nouns whose reading takes the right to read findings.
-const FINDINGS: [&str; 10] = [
+const FINDINGS: [&str; 11] = [
     "findings",
     "fix-units",
     "recommendations",
@@ -219,6 +224,7 @@ const FINDINGS: [&str; 10] = [
     "pod-security-readiness",
     "policy-trials",
     "what-if",
+    "webhooks",
 ];
 
 #[tokio::test]

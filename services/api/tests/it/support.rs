@@ -3,6 +3,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
+use http_body_util::BodyExt as _;
 use rampart_api::{App, Config};
 use rampart_batch::{CollectorToken, Frame, Header, Packer};
 use rampart_content::Catalogue;
@@ -116,6 +117,8 @@ pub(crate) struct World {
     pub criticality_rule: Uuid,
     pub token: Uuid,
     pub what_if: Uuid,
+    pub webhook: Uuid,
+    pub delivery: Uuid,
 }
 
 pub(crate) async fn start() -> TestApi {
@@ -137,7 +140,13 @@ pub(crate) async fn start_with(config: Config) -> TestApi {
 impl TestApi {
     pub(crate) async fn send(&self, request: Request<Body>) -> Answered {
         let response = self.router.clone().oneshot(request).await.unwrap();
-        let (parts, body) = response.into_parts();
+        let (parts, mut body) = response.into_parts();
+        // Of what does not end, the beginning.
+        if parts.headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind == "text/event-stream") {
+            let first = body.frame().await.unwrap().unwrap().into_data().unwrap();
+            let text = String::from_utf8(first.to_vec()).unwrap();
+            return Answered { status: parts.status, headers: parts.headers, text };
+        }
         let bytes = to_bytes(body, 16 << 20).await.unwrap();
         Answered { status: parts.status, headers: parts.headers, text: String::from_utf8(bytes.to_vec()).unwrap() }
     }
@@ -260,6 +269,8 @@ impl TestApi {
             criticality_rule: Uuid::nil(),
             token: Uuid::nil(),
             what_if: Uuid::nil(),
+            webhook: Uuid::nil(),
+            delivery: Uuid::nil(),
         };
         self.seed(&world, name).await;
         let assignment = json!({"name": format!("{name}-assignment"), "initiative": "rampart-default",
@@ -281,6 +292,11 @@ impl TestApi {
         let token = json!({"name": format!("{name}-token"),
             "grants": [{"role": "security_reader", "scope": {"type": "tenant"}}]});
         world.token = made(self.post("/v1/tokens", &world.owner, token).await);
+        let webhook = json!({"name": format!("{name}-webhook"), "url": "https://hooks.example/in",
+            "events": ["finding.opened"]});
+        world.webhook = made(self.post("/v1/webhooks", &world.owner, webhook).await);
+        let test = format!("/v1/webhooks/{}/test", world.webhook);
+        world.delivery = made(self.post(&test, &world.owner, json!({})).await);
         let changes = json!([{"type": "delete", "resource_id": world.resource}]);
         world.what_if = made(self.post("/v1/what-if", &world.owner, json!({"changes": changes})).await);
         world
