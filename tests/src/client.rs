@@ -56,6 +56,11 @@ impl Client {
         Self { token, ..self.clone() }
     }
 
+    /// The token that it calls with.
+    pub const fn token(&self) -> &SecretString {
+        &self.token
+    }
+
     /// Base URL of the API.
     pub fn base(&self) -> &str {
         &self.base

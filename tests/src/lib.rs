@@ -6,6 +6,7 @@ mod client;
 mod collector;
 mod estate;
 mod platform;
+mod receiver;
 mod replica;
 mod wait;
 
@@ -13,5 +14,6 @@ pub use client::Client;
 pub use collector::Collector;
 pub use estate::{Estate, Verdicts};
 pub use platform::Platform;
+pub use receiver::{Received, Receiver, Reply};
 pub use replica::Replica;
 pub use wait::eventually;

@@ -153,6 +153,29 @@ impl TestDatabase {
         found
     }
 
+    /// Every row of every table as text, to see what lies there.
+    ///
+    /// # Panics
+    /// When the database cannot be read.
+    pub async fn texts(&self) -> String {
+        let mut conn = PgConnection::connect(&self.super_url).await.expect("the database is there");
+        let tables: Vec<String> = sqlx::query_scalar(
+            "select relname::text from pg_class where relnamespace = 'public'::regnamespace and relkind = 'r'",
+        )
+        .fetch_all(&mut conn)
+        .await
+        .expect("tables can be listed");
+        let mut texts = String::new();
+        for table in tables {
+            let query = format!("select coalesce(string_agg(t::text, chr(10)), '') from {table} t");
+            let rows: String =
+                sqlx::query_scalar(AssertSqlSafe(query)).fetch_one(&mut conn).await.expect("a table can be read");
+            texts.push_str(&rows);
+        }
+        conn.close().await.expect("an idle connection closes");
+        texts
+    }
+
     /// CPU time that the server has used: the postmaster, its backends, and those that have ended. Linux only.
     ///
     /// # Panics

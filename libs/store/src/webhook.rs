@@ -45,8 +45,7 @@ pub enum EventType {
 
 impl EventType {
     /// Those that can be asked for.
-    pub const ALL: [Self; 4] =
-        [Self::FindingOpened, Self::FindingChanged, Self::FindingResolved, Self::ScanFinished];
+    pub const ALL: [Self; 4] = [Self::FindingOpened, Self::FindingChanged, Self::FindingResolved, Self::ScanFinished];
 
     /// The one spelling.
     pub const fn as_str(self) -> &'static str {

@@ -175,7 +175,10 @@ mod tests {
         let told = read(Format::Slack, EventType::FindingOpened, &many);
         assert_eq!(told["text"], "31 findings opened");
         let text = told["blocks"][1]["text"]["text"].as_str().unwrap();
-        assert!(text.starts_with("*critical* `k8s.pod.privileged` prod/shop/web: &lt;!channel&gt; &amp; container"), "{text}");
+        assert!(
+            text.starts_with("*critical* `k8s.pod.privileged` prod/shop/web: &lt;!channel&gt; &amp; container"),
+            "{text}"
+        );
         assert!(text.ends_with("… and 21 more") && text.len() < 3_000, "{text}");
     }
 
@@ -186,6 +189,9 @@ mod tests {
         let (open, close) = (&open["tickets"][0], &close["tickets"][0]);
         assert_eq!((&open["action"], &close["action"]), (&json!("open"), &json!("close")));
         assert_eq!(open["external_id"], close["external_id"]);
-        assert_eq!((&open["priority"], &open["title"]), (&json!("highest"), &json!("k8s.pod.privileged: prod/shop/web")));
+        assert_eq!(
+            (&open["priority"], &open["title"]),
+            (&json!("highest"), &json!("k8s.pod.privileged: prod/shop/web"))
+        );
     }
 }

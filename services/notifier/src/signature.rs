@@ -28,7 +28,8 @@ mod tests {
     fn a_signature_is_the_one_that_the_specification_gives() {
         let secret = SecretString::from("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
         let at = DateTime::from_timestamp(1_614_265_330, 0).unwrap();
-        let made = |secrets: &[SecretString]| signature(secrets, "msg_p5jXN8AQM9LWM0D4loKWxJek", at, "{\"test\": 2432232314}");
+        let made =
+            |secrets: &[SecretString]| signature(secrets, "msg_p5jXN8AQM9LWM0D4loKWxJek", at, "{\"test\": 2432232314}");
         let expected = "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=";
         assert_eq!(made(std::slice::from_ref(&secret)).as_deref(), Some(expected));
         assert_eq!(made(&[secret.clone(), secret]), Some(format!("{expected} {expected}")));

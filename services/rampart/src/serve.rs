@@ -150,10 +150,7 @@ fn chosen_roles(args: ServeArgs, ctx: &Ctx, store: &Store, keyring: &Arc<Keyring
             ca_bundle: args.discovery.ca_bundle.clone(),
             ..args.notifier
         };
-        roles.push(Role::new(
-            "notifier",
-            rampart_notifier::run(notifier, ctx.clone(), store.clone(), keyring.clone()),
-        ));
+        roles.push(Role::new("notifier", rampart_notifier::run(notifier, ctx.clone(), store.clone(), keyring.clone())));
     }
     if runs(RoleName::Discovery) {
         let discovery = rampart_discovery::Config {

@@ -28,4 +28,6 @@ mod standing;
 mod tenants;
 mod verdicts;
 mod watch;
+mod webhook_deliveries;
+mod webhooks;
 mod what_if;

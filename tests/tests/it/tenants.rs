@@ -72,7 +72,8 @@ async fn settled_tenant(platform: &Platform, name: &str) -> (Client, String) {
     let changes = json!([{ "type": "fix", "control": "k8s.pod.privileged" }]);
     client.post("/v1/what-if", &json!({ "changes": changes })).await;
     let written = std::fs::read(&file).expect("the collector wrote it");
-    let webhook = json!({ "name": format!("{name}-webhook"), "url": "https://hooks.invalid/in", "events": ["scan.finished"] });
+    let webhook =
+        json!({ "name": format!("{name}-webhook"), "url": "https://hooks.invalid/in", "events": ["scan.finished"] });
     let webhook = text(&client.post("/v1/webhooks", &webhook).await, "id");
     client.post(&format!("/v1/webhooks/{webhook}/test"), &json!({})).await;
     (client, first_session(&written))
@@ -246,7 +247,8 @@ async fn the_other_is_not_found(acme: &Client, globex: &Client, values: &BTreeMa
             filled = filled.replace(&format!("{{{name}}}"), value);
         }
         assert!(!filled.contains('{'), "{path} has a parameter that the test does not know");
-        let lists = ["/preflights", "/history", "/accounts", "/previews", "/pricings", "/outliers", "/versions", "/deliveries"];
+        let lists =
+            ["/preflights", "/history", "/accounts", "/previews", "/pricings", "/outliers", "/versions", "/deliveries"];
         let asked = if lists.iter().any(|list| filled.ends_with(list)) { "?limit=10" } else { "" };
         let asked = format!("{filled}{asked}");
         let (status, own) = globex.request(Method::GET, &asked, None).await;

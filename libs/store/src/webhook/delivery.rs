@@ -203,12 +203,9 @@ pub async fn sweep(tx: &mut TenantTx, before: DateTime<Utc>) -> Result<(), Store
     )
     .execute(tx.conn())
     .await?;
-    sqlx::query!(
-        "delete from webhook_secrets where tenant_id = $1 and expires_at < now()",
-        tenant
-    )
-    .execute(tx.conn())
-    .await?;
+    sqlx::query!("delete from webhook_secrets where tenant_id = $1 and expires_at < now()", tenant)
+        .execute(tx.conn())
+        .await?;
     sqlx::query!(
         "delete from webhook_events e where tenant_id = $1
            and not exists (select from webhooks w where w.tenant_id = $1 and w.webhook_id = e.webhook_id)",

@@ -212,8 +212,7 @@ async fn replay_webhook_deliveries(
     Payload(body): Payload<ReplayWebhookDeliveries>,
 ) -> Result<Answer, ApiError> {
     let mut tx = app.tx(&caller).await?;
-    let (deliveries, more) =
-        webhook::replay_since(&mut tx, WebhookId(id), body.since, body.delivered).await?;
+    let (deliveries, more) = webhook::replay_since(&mut tx, WebhookId(id), body.since, body.delivered).await?;
     tx.commit().await?;
     let place = format!("/v1/webhooks/{id}/deliveries");
     Ok(Answer::accepted(place, WebhookReplay { deliveries, more }))
