@@ -111,18 +111,19 @@ create function webhook_wants(w webhooks, type text, severity smallint, control 
 $$;
 
 -- What a webhook is told of a finding; texts that others wrote are cut to a length that bounds a delivery.
-create function webhook_finding(resource uuid, ordinal int, control text, severity smallint, status text, was text,
-    cause text, cluster uuid, account text, namespace text, kind text, scored boolean, message text, at timestamptz)
+create function webhook_finding(its_resource uuid, its_ordinal int, its_control text, its_severity smallint, its_status text,
+    was text, its_cause text, its_cluster uuid, its_account text, its_namespace text, its_kind text, its_scored boolean,
+    its_message text, its_at timestamptz)
     returns jsonb language sql stable as $$
     select jsonb_build_object(
-        'id', resource || '.' || ordinal, 'control_id', control,
-        'severity', (array['informational', 'low', 'medium', 'high', 'critical'])[severity],
-        'status', status, 'previous_status', was, 'cause', cause, 'at', at,
-        'resource_id', resource, 'resource_name', left(r.name, 300), 'resource_native_id', left(r.native_id, 1000),
-        'kind', kind, 'account', left(account, 300), 'cluster_id', cluster,
+        'id', its_resource || '.' || its_ordinal, 'control_id', its_control,
+        'severity', (array['informational', 'low', 'medium', 'high', 'critical'])[its_severity],
+        'status', its_status, 'previous_status', was, 'cause', its_cause, 'at', its_at,
+        'resource_id', its_resource, 'resource_name', left(r.name, 300), 'resource_native_id', left(r.native_id, 1000),
+        'kind', its_kind, 'account', left(its_account, 300), 'cluster_id', its_cluster,
         'cluster', (select left(c.name, 300) from clusters c where c.tenant_id = current_setting('app.tenant')::uuid
-            and c.cluster_id = cluster),
-        'namespace', left(namespace, 300), 'scored', scored, 'message', left(message, 500))
+            and c.cluster_id = its_cluster),
+        'namespace', left(its_namespace, 300), 'scored', its_scored, 'message', left(its_message, 500))
     from (select) one
-    left join resources r on r.tenant_id = current_setting('app.tenant')::uuid and r.resource_id = resource
+    left join resources r on r.tenant_id = current_setting('app.tenant')::uuid and r.resource_id = its_resource
 $$;

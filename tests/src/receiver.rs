@@ -93,11 +93,8 @@ impl Receiver {
             while let Ok((stream, _)) = listener.accept().await {
                 let state = shared.clone();
                 tokio::spawn(async move {
-                    let open = state.open.fetch_add(1, Ordering::SeqCst) + 1;
-                    state.most.fetch_max(open, Ordering::SeqCst);
                     // A sender that went away is no failure of the receiver.
                     drop(serve(stream, &state).await);
-                    state.open.fetch_sub(1, Ordering::SeqCst);
                 });
             }
         });
@@ -169,6 +166,8 @@ async fn serve(mut stream: TcpStream, state: &State) -> std::io::Result<()> {
         signature: header(&head, "webhook-signature"),
         body: String::from_utf8_lossy(&bytes).into_owned(),
     };
+    let open = state.open.fetch_add(1, Ordering::SeqCst) + 1;
+    state.most.fetch_max(open, Ordering::SeqCst);
     state.received.lock().expect("no thread panics").push(received);
     let reply = state.replies.lock().expect("no thread panics").pop_front();
     let answer = match reply {
@@ -182,6 +181,7 @@ async fn serve(mut stream: TcpStream, state: &State) -> std::io::Result<()> {
             format!("HTTP/1.1 {status} X\r\nconnection: close\r\n{extra}content-length: {}\r\n\r\n{text}", text.len())
         }
     };
+    state.open.fetch_sub(1, Ordering::SeqCst);
     stream.write_all(answer.as_bytes()).await?;
     stream.shutdown().await
 }

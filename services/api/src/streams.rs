@@ -1,6 +1,7 @@
 //! Streams of events that are open: how many there may be, what wakes them, and their end with the process.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -19,11 +20,11 @@ pub(crate) struct Streams {
     open: Arc<Mutex<HashMap<TenantId, usize>>>,
     /// Scans that moved; `None` when any may have.
     moves: broadcast::Sender<Option<ScanId>>,
-    feeding: Mutex<bool>,
+    feeding: AtomicBool,
     closing: CancellationToken,
 }
 
-/// An open stream; it ends to count when it is dropped.
+/// An open stream; it counts until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Slot {
     tenant: TenantId,
@@ -48,7 +49,7 @@ impl Streams {
             most: most.max(1),
             open: Arc::default(),
             moves: broadcast::channel(BEHIND).0,
-            feeding: Mutex::new(false),
+            feeding: AtomicBool::new(false),
             closing: CancellationToken::new(),
         }
     }
@@ -71,8 +72,7 @@ impl Streams {
     /// The moves of scans from now on. The first stream opens the one connection that hears of them.
     pub(crate) fn moves(&self, store: &Store) -> broadcast::Receiver<Option<ScanId>> {
         let receiver = self.moves.subscribe();
-        let mut feeding = self.feeding.lock().unwrap_or_else(PoisonError::into_inner);
-        if !std::mem::replace(&mut *feeding, true) {
+        if !self.feeding.swap(true, Ordering::Relaxed) {
             tokio::spawn(feed(store.clone(), self.moves.clone(), self.closing.clone()));
         }
         receiver

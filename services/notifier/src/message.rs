@@ -61,7 +61,7 @@ fn slack(event: EventType, events: &[&Event]) -> Value {
     let lines = match event {
         EventType::Test => return json!({ "text": "Rampart: this is a test." }),
         EventType::ScanFinished => {
-            let scan = events.first().map(|event| &event.data).unwrap_or(&Value::Null);
+            let scan = events.first().map_or(&Value::Null, |event| &event.data);
             let (connector, status, error) = (text(scan, "connector"), text(scan, "status"), text(scan, "error"));
             let why = if error.is_empty() { String::new() } else { format!(": {}", plain(error)) };
             return json!({ "text": format!("Scan of *{}* {status}{why}", plain(connector)) });

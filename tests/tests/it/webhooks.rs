@@ -93,7 +93,7 @@ async fn events_follow_a_finding_through_its_life() {
     list(true, false).await;
     let id = create(&estate, &any("all")).await;
     list(true, false).await;
-    assert_eq!(told(&estate, id).await, [], "nothing happened since it was made");
+    assert!(told(&estate, id).await.is_empty(), "nothing happened since it was made");
     list(true, true).await;
     assert_eq!(told(&estate, id).await, [event("changed", "unhealthy", "unhealthy")]);
     list(false, false).await;
@@ -146,7 +146,7 @@ async fn a_webhook_is_told_what_its_filters_say_and_nobody_elses() {
     for (id, name, wanted) in ids {
         assert_eq!(!told(&estate, id).await.is_empty(), wanted, "{name}");
     }
-    assert_eq!(told(&beside, foreign).await, []);
+    assert!(told(&beside, foreign).await.is_empty(), "another tenant's");
 }
 
 /// The messages of a type that tell of the one control on a resource.
@@ -212,20 +212,21 @@ async fn a_weakness_is_told_when_it_appears_and_when_it_is_mended() {
         assert!(!message.is_signed_by("whsec_AAAA"));
     }
 
-    let rotated = client.post(&format!("/v1/webhooks/{id}/secret"), &json!({})).await;
-    let renewed = text(&rotated, "secret");
+    let try_it = async || {
+        let tested = client.post(&format!("/v1/webhooks/{id}/test"), &json!({})).await;
+        platform.settle().await;
+        let received = receiver.received();
+        received.into_iter().find(|message| message.id == text(&tested, "id")).expect("the test came")
+    };
+    let renewed = text(&client.post(&format!("/v1/webhooks/{id}/secret"), &json!({})).await, "secret");
+    let message = try_it().await;
+    assert!(message.is_signed_by(&secret) && message.is_signed_by(&renewed), "both, for a time");
     let at_once = json!({ "overlap_hours": 0 });
-    let tested = client.post(&format!("/v1/webhooks/{id}/test"), &json!({})).await;
-    let received = receiver.wait_for(5).await;
-    assert_eq!(received[4].id, text(&tested, "id"));
-    assert!(received[4].is_signed_by(&secret) && received[4].is_signed_by(&renewed), "both, for a time");
     let last = text(&client.post(&format!("/v1/webhooks/{id}/secret"), &at_once).await, "secret");
-    client.post(&format!("/v1/webhooks/{id}/test"), &json!({})).await;
-    let received = receiver.wait_for(6).await;
-    assert!(received[5].is_signed_by(&last) && !received[5].is_signed_by(&renewed));
+    let message = try_it().await;
+    assert!(message.is_signed_by(&last) && !message.is_signed_by(&renewed));
 
     // Nothing of it lies in the database as it is.
-    platform.settle().await;
     let prints = platform.database.texts().await;
     for hidden in [&secret, &renewed, &last, &"T0K3N-of-the-url".to_owned()] {
         assert!(!prints.contains(hidden.as_str()), "{hidden} lies in the clear");
@@ -300,8 +301,11 @@ async fn a_scan_is_streamed_to_its_end_and_a_stream_ends_with_its_token_and_its_
         assert!(!String::from_utf8_lossy(&chunk).contains("event: finished"), "the token did not hold to the end");
     }
 
+    let (reader, read) = (client.clone(), path.clone());
+    let whole = tokio::spawn(async move { reader.get(&read).await });
+    tokio::time::sleep(Duration::from_millis(500)).await;
     platform.simulator.faults().clear();
-    let whole = client.get(&path).await;
+    let whole = whole.await.unwrap();
     let told = events(whole.as_str().expect("a text"));
     let (last, before) = told.split_last().expect("something is told");
     assert_eq!((last.1.as_str(), &last.2["status"]), ("finished", &json!("succeeded")), "{told:?}");

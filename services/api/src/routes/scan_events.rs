@@ -1,5 +1,4 @@
 use std::convert::Infallible;
-use std::pin::Pin;
 use std::time::Duration;
 
 use axum::extract::State;
@@ -7,12 +6,11 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse as _, Response};
 use chrono::Utc;
-use futures::{Stream, StreamExt as _, stream};
+use futures::{StreamExt as _, stream};
 use rampart_domain::{ScanId, TenantId};
 use rampart_store::scan::{self, Scan};
 use rampart_store::{StoreError, token};
 use tokio::sync::broadcast::{Receiver, error::RecvError};
-use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
@@ -72,19 +70,13 @@ async fn stream_scan_events(
     let slot = app.streams().admit(tenant).ok_or_else(|| ApiError::rate_limited(10))?;
     let closing = app.streams().closing();
     let watch = Watch { app, tenant, scan: ScanId(id), bearer, moves, told, row: Some(row), _slot: slot };
-    let events = stream::unfold(watch, Watch::next);
-    let events: Pin<Box<dyn Stream<Item = Result<Event, Infallible>> + Send>> =
-        Box::pin(events.take_until(stopped(closing)));
+    let events = stream::unfold(watch, Watch::next).take_until(closing.cancelled_owned());
     let alive = KeepAlive::new().interval(HEARTBEAT).text("alive");
     let mut response = Sse::new(events).keep_alive(alive).into_response();
     // Proxies that hold answers back until they are whole would hold this one back for ever.
     response.headers_mut().insert("x-accel-buffering", HeaderValue::from_static("no"));
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Ok(response)
-}
-
-async fn stopped(closing: CancellationToken) {
-    closing.cancelled_owned().await;
 }
 
 /// What of a scan's row a reader sees move.
