@@ -18,4 +18,5 @@ mod pod_security_readiness;
 mod problems;
 mod reads;
 mod support;
+mod webhooks;
 mod what_if;
