@@ -30,7 +30,7 @@ impl Client {
         Self { base: base.to_owned(), ..self.clone() }
     }
 
-    /// Any request; the status and the body, null when there is none.
+    /// Any request; the status and the body, null when there is none. Of a stream of events its whole text.
     ///
     /// # Panics
     /// When there is no answer or it is not JSON.
@@ -42,7 +42,11 @@ impl Client {
         }
         let response = request.send().await.expect("the API answers");
         let status = response.status();
+        let streamed = response.headers().get("content-type").is_some_and(|kind| kind == "text/event-stream");
         let text = response.text().await.expect("the answer is whole");
+        if streamed {
+            return (status, Value::String(text));
+        }
         let body = if text.is_empty() { Value::Null } else { serde_json::from_str(&text).expect("answers are JSON") };
         (status, body)
     }
@@ -61,6 +65,11 @@ impl Client {
     #[must_use]
     pub fn with_token(&self, token: SecretString) -> Self {
         Self { token, ..self.clone() }
+    }
+
+    /// The token that it calls with.
+    pub const fn token(&self) -> &SecretString {
+        &self.token
     }
 
     /// Base URL of the API.

@@ -7,6 +7,7 @@ mod collector;
 mod estate;
 mod platform;
 mod process;
+mod receiver;
 mod replica;
 mod wait;
 
@@ -15,5 +16,6 @@ pub use collector::Collector;
 pub use estate::{Estate, Verdicts};
 pub use platform::Platform;
 pub use process::Process;
+pub use receiver::{Received, Receiver, Reply};
 pub use replica::Replica;
 pub use wait::eventually;

@@ -40,10 +40,20 @@ impl Replica {
             rate_limit: 100_000,
             address_rate_limit: 100_000,
             issuer_url,
+            webhook_allow_http: true,
             ..rampart_api::Config::default()
         };
         let assessor =
             rampart_assessor::Config { assessments: Some(2), assessments_per_tenant: 8, jobs: 1, content_dir: None };
+        let notifier = rampart_notifier::Config {
+            deliveries: 8,
+            deliveries_per_tenant: 4,
+            delivery_timeout_s: 2,
+            allow_http: true,
+            egress_allow: discovery.egress_allow.clone(),
+            ca_bundle: None,
+        };
+        let notify = rampart_notifier::run(notifier, context.clone(), store.clone(), keyring.clone());
         let serve = rampart_api::run(api, context.clone(), store.clone(), keyring.clone());
         let discover = rampart_discovery::run(discovery, context.clone(), store.clone(), keyring);
         let assess = rampart_assessor::run(assessor, context, store);
@@ -51,6 +61,7 @@ impl Replica {
             runtime.spawn(async move { serve.await.expect("the API runs") }),
             runtime.spawn(async move { discover.await.expect("discovery runs") }),
             runtime.spawn(async move { assess.await.expect("the assessor runs") }),
+            runtime.spawn(async move { notify.await.expect("the notifier runs") }),
         ];
         let url = format!("http://{listen}");
         let probe = reqwest::Client::builder().no_proxy().build().expect("a client");

@@ -66,6 +66,10 @@ uuid_id! {
     GovernanceRuleId,
     /// An API token (never its secret).
     TokenId,
+    /// Somebody who is told of findings and scans.
+    WebhookId,
+    /// One message to a webhook, however often it is sent.
+    DeliveryId,
     /// An OIDC issuer whose tokens a tenant takes.
     IdentityProviderId,
     /// Whoever calls: the id of a token, or derived from an identity provider and the subject there.

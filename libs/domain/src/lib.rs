@@ -28,9 +28,9 @@ pub use coverage::{CoverageState, Gap};
 pub use exemption::ExemptionCategory;
 pub use hash::{ConfigHash, canonical_json, hash_json};
 pub use id::{
-    ActorId, AssignmentId, ClusterId, ConnectorId, CriticalityRuleId, DisabledControlId, ExemptionId, FixUnitId,
-    GovernanceRuleId, IdentityProviderId, InitiativeId, JobId, NativeId, PreflightId, PreviewId, ResourceId, ScanId,
-    TenantId, TokenId, UnitId,
+    ActorId, AssignmentId, ClusterId, ConnectorId, CriticalityRuleId, DeliveryId, DisabledControlId, ExemptionId,
+    FixUnitId, GovernanceRuleId, IdentityProviderId, InitiativeId, JobId, NativeId, PreflightId, PreviewId, ResourceId,
+    ScanId, TenantId, TokenId, UnitId, WebhookId,
 };
 pub use image::image_digest;
 pub use kind::{Family, Kind};

@@ -53,6 +53,7 @@ pub mod resource;
 pub mod retention;
 pub mod scan;
 pub mod scan_calls;
+pub mod scan_feed;
 pub mod scan_run;
 pub mod score;
 pub mod sealed;
@@ -64,6 +65,7 @@ pub mod token;
 mod tx;
 pub mod verdict;
 pub mod watch;
+pub mod webhook;
 pub mod work;
 pub mod worker;
 

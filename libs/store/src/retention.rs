@@ -3,11 +3,11 @@
 use chrono::{DateTime, Days, Utc};
 use rampart_domain::TenantId;
 
-use crate::{Store, StoreError, organization, rate_window, tenant};
+use crate::{Store, StoreError, organization, rate_window, tenant, webhook};
 
 /// Makes the partitions of the next two months and drops those that lie wholly before the retention time; removes old
 /// scans, permission checks, previews, jobs, answered idempotency keys, findings of resources that are gone with what was
-/// decided about them, and accounts that were retired with their data.
+/// decided about them, messages to webhooks, and accounts that were retired with their data.
 pub async fn sweep(store: &Store, now: DateTime<Utc>, keep_days: u32) -> Result<(), StoreError> {
     let before = now.checked_sub_days(Days::new(keep_days.into())).unwrap_or(now);
     let ahead = now.checked_add_days(Days::new(62)).unwrap_or(now);
@@ -91,6 +91,7 @@ async fn sweep_tenant(store: &Store, tenant: TenantId, before: DateTime<Utc>) ->
         .execute(tx.conn())
         .await?;
     rate_window::forget(&mut tx).await?;
+    webhook::sweep(&mut tx, before).await?;
     organization::retire_expired(&mut tx, before).await?;
     tx.commit().await
 }

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::page::{Listed, Page};
 use crate::work::{self, WorkKind};
-use crate::{StoreError, TenantTx};
+use crate::{StoreError, TenantTx, scan_feed, webhook};
 
 /// One phase of a scan, such as a region or a cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -191,7 +191,10 @@ pub async fn cancel(tx: &mut TenantTx, scan: ScanId) -> Result<Scan, StoreError>
     .fetch_optional(tx.conn())
     .await?;
     match waiting {
-        Some(connector) => withdraw(tx, connector).await?,
+        Some(connector) => {
+            withdraw(tx, connector).await?;
+            webhook::note_scan(tx, scan).await?;
+        }
         None => {
             sqlx::query!(
                 "update scans set cancel_requested = true
@@ -203,6 +206,7 @@ pub async fn cancel(tx: &mut TenantTx, scan: ScanId) -> Result<Scan, StoreError>
             .await?;
         }
     }
+    scan_feed::announce(tx, scan).await?;
     get(tx, scan).await
 }
 

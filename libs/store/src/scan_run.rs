@@ -5,7 +5,8 @@ use rampart_domain::{ConnectorId, PreflightId, ScanId};
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::{StoreError, TenantTx};
+use crate::scan_feed::{self, CHANNEL};
+use crate::{StoreError, TenantTx, webhook};
 
 /// How a scan ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +49,7 @@ pub async fn begin(tx: &mut TenantTx, connector: ConnectorId, now: DateTime<Utc>
     .fetch_optional(tx.conn())
     .await?;
     if let Some(scan) = waiting {
+        scan_feed::announce(tx, scan.into()).await?;
         return Ok(scan.into());
     }
     let scan = Uuid::now_v7();
@@ -77,14 +79,17 @@ pub async fn is_waiting(tx: &mut TenantTx, connector: ConnectorId) -> Result<boo
     .await?)
 }
 
-/// Writes how far a scan is. Returns whether somebody asked to stop it.
+/// Writes how far a scan is and tells those who watch it. Returns whether somebody asked to stop it.
 pub async fn report(tx: &mut TenantTx, scan: ScanId, progress: &Value) -> Result<bool, StoreError> {
     let tenant = tx.tenant_uuid();
     let cancel = sqlx::query_scalar!(
-        "update scans set progress = $3 where tenant_id = $1 and scan_id = $2 returning cancel_requested",
+        "with reported as (update scans set progress = $3 where tenant_id = $1 and scan_id = $2
+                           returning scan_id, cancel_requested)
+         select cancel_requested from reported, pg_notify($4, scan_id::text)",
         tenant,
         scan.0,
-        progress
+        progress,
+        CHANNEL
     )
     .fetch_optional(tx.conn())
     .await?;
@@ -92,7 +97,7 @@ pub async fn report(tx: &mut TenantTx, scan: ScanId, progress: &Value) -> Result
     Ok(cancel.unwrap_or(true))
 }
 
-/// Ends a scan.
+/// Ends a scan, and tells those who watch it and the webhooks that want to know.
 pub async fn end(
     tx: &mut TenantTx,
     scan: ScanId,
@@ -113,7 +118,8 @@ pub async fn end(
     )
     .execute(tx.conn())
     .await?;
-    Ok(())
+    scan_feed::announce(tx, scan).await?;
+    webhook::note_scan(tx, scan).await
 }
 
 /// The permission checks of a connector that wait, marked as running.

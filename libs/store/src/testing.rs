@@ -230,8 +230,8 @@ impl TestDatabase {
 }
 
 impl TestDatabase {
-    /// Whether no work runs and none waits, but for repetitions and expiries that are not due yet. Watches run for ever and
-    /// do not count.
+    /// Whether no work runs and none waits, but for repetitions, expiries and further attempts at webhooks that are not due
+    /// yet. Watches run for ever and do not count.
     ///
     /// # Panics
     /// When the database cannot be read.
@@ -239,7 +239,7 @@ impl TestDatabase {
         let mut conn = PgConnection::connect(&self.super_url).await.expect("the database is there");
         let idle = sqlx::query_scalar(
             "select not exists (select from work where kind <> 'watch'
-                 and (lease_until is not null or want > done and (every_s is null and kind <> 'expire' or run_at <= now())))",
+                 and (lease_until is not null or want > done and (every_s is null and kind not in ('expire', 'notify') or run_at <= now())))",
         );
         let idle = idle.fetch_one(&mut conn).await.expect("work can be read");
         conn.close().await.expect("an idle connection closes");

@@ -38,6 +38,8 @@ pub enum WorkKind {
     Expire,
     /// Watch a cluster: held for as long as it is watched, see [`crate::hold`].
     Watch,
+    /// Tell a webhook what waits for it.
+    Notify,
 }
 
 impl WorkKind {
@@ -52,14 +54,25 @@ impl WorkKind {
             Self::Job => "job",
             Self::Expire => "expire",
             Self::Watch => "watch",
+            Self::Notify => "notify",
         }
     }
 
     fn parse(text: &str) -> Result<Self, StoreError> {
-        [Self::Scan, Self::Preflight, Self::Preview, Self::Delete, Self::Assess, Self::Expire, Self::Job, Self::Watch]
-            .into_iter()
-            .find(|kind| kind.as_str() == text)
-            .ok_or_else(|| StoreError::Corrupt(format!("work kind `{text}`")))
+        [
+            Self::Scan,
+            Self::Preflight,
+            Self::Preview,
+            Self::Delete,
+            Self::Assess,
+            Self::Expire,
+            Self::Job,
+            Self::Watch,
+            Self::Notify,
+        ]
+        .into_iter()
+        .find(|kind| kind.as_str() == text)
+        .ok_or_else(|| StoreError::Corrupt(format!("work kind `{text}`")))
     }
 }
 

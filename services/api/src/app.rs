@@ -12,6 +12,7 @@ use crate::Config;
 use crate::http::{ApiError, Caller};
 use crate::limits::{Addresses, CallerLimits};
 use crate::oidc::Oidc;
+use crate::streams::Streams;
 
 /// What every handler is given.
 #[derive(Clone)]
@@ -32,6 +33,8 @@ struct Inner {
     issuer_url: Option<IssuerUrl>,
     aws_principal: Option<String>,
     limits: Limits,
+    streams: Streams,
+    webhook_allow_http: bool,
 }
 
 impl App {
@@ -51,6 +54,8 @@ impl App {
             issuer_url: config.issuer_url.clone(),
             aws_principal: config.aws_principal.clone(),
             limits: Limits::default().scaled(config.rate_fraction),
+            streams: Streams::new(config.streams),
+            webhook_allow_http: config.webhook_allow_http,
         }))
     }
 
@@ -91,6 +96,16 @@ impl App {
     /// The AWS identity with which roles are assumed, when the operator named it.
     pub(crate) fn aws_principal(&self) -> Option<&str> {
         self.0.aws_principal.as_deref()
+    }
+
+    /// The streams of events of this process.
+    pub(crate) fn streams(&self) -> &Streams {
+        &self.0.streams
+    }
+
+    /// Whether webhooks may have URLs without TLS.
+    pub(crate) fn webhook_allow_http(&self) -> bool {
+        self.0.webhook_allow_http
     }
 
     /// The pace at which discovery works.

@@ -15,6 +15,7 @@ mod limits;
 mod oidc;
 mod routes;
 mod server;
+mod streams;
 mod tls;
 
 use std::net::{SocketAddr, TcpListener};
@@ -79,6 +80,12 @@ pub struct Config {
     /// The way to identity providers.
     #[arg(skip)]
     pub egress: Egress,
+    /// Streams of events that are open at once; one tenant has a quarter of them.
+    #[arg(long, env = "RAMPART_STREAMS", default_value_t = 256)]
+    pub streams: usize,
+    /// Whether webhooks may have URLs without TLS.
+    #[arg(skip)]
+    pub webhook_allow_http: bool,
 }
 
 impl Default for Config {
@@ -96,6 +103,8 @@ impl Default for Config {
             issuer_url: None,
             rate_fraction: 1.0,
             egress: Egress::default(),
+            streams: 256,
+            webhook_allow_http: false,
         }
     }
 }
@@ -123,6 +132,12 @@ pub async fn run(config: Config, ctx: Ctx, store: Store, keyring: Arc<Keyring>) 
         issuer_key::keep(&store, &keyring, Utc::now()).await.context("could not prepare the issuer's keys")?;
     }
     let app = App::new(&config, store.with_patience(PATIENCE), keyring, catalogue);
+    // Streams would go on for as long as what they tell of.
+    let (streaming, stop) = (app.clone(), ctx.cancel.clone());
+    ctx.tasks.spawn(async move {
+        stop.cancelled().await;
+        streaming.streams().close();
+    });
     server::serve(listener, router(app), tls, ctx.cancel.clone()).await
 }
 

@@ -7,7 +7,7 @@ use rampart_graph::SOURCE_RULES;
 use rampart_store::verdict::{self, DirtyRow, StoredResource, UnitPlace, VerdictWrite};
 use rampart_store::work::Lease;
 use rampart_store::worker::Failure;
-use rampart_store::{Store, StoreError, TenantTx, context, fix_unit, governance, plan};
+use rampart_store::{Store, StoreError, TenantTx, context, fix_unit, governance, plan, webhook};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -288,9 +288,11 @@ impl<'a> Run<'a> {
         let summary = Summary { judged: count, findings: write.findings.len() };
         let mut tx = self.store.fenced(self.lease).await?;
         let now = Utc::now();
-        verdict::write(&mut tx, self.unit, now, &write).await?;
+        let told = verdict::write(&mut tx, self.unit, now, &write).await?;
         standing::settle(&mut tx, self.unit, now, &self.rules, (&old, &new)).await?;
         context::remove(&mut tx, &without.keys().copied().collect::<Vec<_>>()).await?;
+        // Last, for its locks are shared by all units.
+        webhook::wake(&mut tx, &told).await?;
         tx.commit().await?;
         Ok(summary)
     }

@@ -214,7 +214,7 @@ async fn handle(discovery: &Discovery, lease: Lease, cancel: CancellationToken) 
             }
             Ok(())
         }
-        WorkKind::Assess | WorkKind::Expire | WorkKind::Job | WorkKind::Watch => {
+        WorkKind::Assess | WorkKind::Expire | WorkKind::Job | WorkKind::Watch | WorkKind::Notify => {
             Err(format!("`{}` is not done here", lease.kind.as_str()).into())
         }
     }

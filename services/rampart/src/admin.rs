@@ -6,7 +6,7 @@ use clap::Subcommand;
 use rampart_chassis::{Telemetry, TelemetryArgs};
 use rampart_domain::TenantId;
 use rampart_store::issuer_key::{self, Takeover};
-use rampart_store::{AccessScope, Role, Store, bundle_key};
+use rampart_store::{AccessScope, Role, Store, bundle_key, webhook};
 use secrecy::ExposeSecret as _;
 
 use crate::database::{Database, DatabaseArgs};
@@ -121,8 +121,11 @@ async fn act(action: &Action, store: &Store) -> anyhow::Result<String> {
             let credentials = credentials.context("could not rotate the key")?;
             let issuer_keys = issuer_key::reseal(store, &keyring).await.context("could not rotate the key")?;
             let bundle_keys = bundle_key::reseal(store, &keyring).await.context("could not rotate the key")?;
+            let webhooks = webhook::reseal(store, &keyring).await.context("could not rotate the key")?;
             let signing = issuer_keys + bundle_keys;
-            Ok(format!("{credentials} credentials and {signing} signing keys encrypted anew"))
+            Ok(format!(
+                "{credentials} credentials, {signing} signing keys and {webhooks} secrets of webhooks encrypted anew"
+            ))
         }
         Action::RotateBundleKey(args) => {
             let keyring = args.keys.keyring(&args.shared.database.data_dir).await?;

@@ -39,6 +39,8 @@ pub(crate) struct ServeArgs {
     discovery: rampart_discovery::Config,
     #[command(flatten, next_help_heading = "Assessor")]
     assessor: rampart_assessor::Config,
+    #[command(flatten, next_help_heading = "Notifier")]
+    notifier: rampart_notifier::Config,
 }
 
 /// What the API tells of the clouds and discovery does there; the same in every process of an installation.
@@ -52,6 +54,9 @@ struct CloudArgs {
     /// Part of the rate that each cloud and cluster API allows which Rampart may take, 0.01 to 1.
     #[arg(long, env = "RAMPART_RATE_FRACTION", default_value = "1", value_name = "FRACTION", value_parser = fraction)]
     rate_fraction: f64,
+    /// Let webhooks have URLs without TLS.
+    #[arg(long, env = "RAMPART_WEBHOOK_ALLOW_HTTP")]
+    webhook_allow_http: bool,
 }
 
 fn fraction(text: &str) -> Result<f64, String> {
@@ -70,6 +75,8 @@ enum RoleName {
     Discovery,
     /// Evaluates what discovery found.
     Assessor,
+    /// Tells webhooks what happened.
+    Notifier,
 }
 
 pub(crate) async fn serve(args: ServeArgs) -> anyhow::Result<()> {
@@ -139,9 +146,19 @@ fn chosen_roles(args: ServeArgs, ctx: &Ctx, store: &Store, keyring: &Arc<Keyring
             issuer_url: args.clouds.issuer_url.clone(),
             rate_fraction: args.clouds.rate_fraction,
             egress: args.discovery.egress(),
+            webhook_allow_http: args.clouds.webhook_allow_http,
             ..args.api
         };
         roles.push(Role::new("api", rampart_api::run(api, ctx.clone(), store.clone(), keyring.clone())));
+    }
+    if runs(RoleName::Notifier) {
+        let notifier = rampart_notifier::Config {
+            allow_http: args.clouds.webhook_allow_http,
+            egress_allow: args.discovery.egress_allow.clone(),
+            ca_bundle: args.discovery.ca_bundle.clone(),
+            ..args.notifier
+        };
+        roles.push(Role::new("notifier", rampart_notifier::run(notifier, ctx.clone(), store.clone(), keyring.clone())));
     }
     if runs(RoleName::Discovery) {
         let discovery = rampart_discovery::Config {

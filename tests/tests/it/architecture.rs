@@ -31,7 +31,8 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("opentelemetry*", &["rampart-chassis"]),
     ("tracing-opentelemetry", &["rampart-chassis"]),
     // Production code reaches the outside through its connectors' own guarded clients; the API reads the keys of identity
-    // providers through one of its own, the chassis exports traces, the collector hands over what it read.
+    // providers and the notifier tells webhooks behind the same guard, the chassis exports traces, the collector hands
+    // over what it read.
     (
         "reqwest",
         &[
@@ -40,6 +41,7 @@ const RESERVED: &[(&str, &[&str])] = &[
             "rampart-collector",
             "rampart-connector-azure",
             "rampart-connector-gcp",
+            "rampart-notifier",
             "cloudsim",
             "platform-tests",
             "xtask",

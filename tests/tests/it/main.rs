@@ -36,4 +36,6 @@ mod tenants;
 mod upkeep;
 mod verdicts;
 mod watch;
+mod webhook_deliveries;
+mod webhooks;
 mod what_if;

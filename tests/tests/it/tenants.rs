@@ -72,6 +72,10 @@ async fn settled_tenant(platform: &Platform, name: &str) -> (Client, String) {
     let changes = json!([{ "type": "fix", "control": "k8s.pod.privileged" }]);
     client.post("/v1/what-if", &json!({ "changes": changes })).await;
     let written = std::fs::read(&file).expect("the collector wrote it");
+    let webhook =
+        json!({ "name": format!("{name}-webhook"), "url": "https://hooks.invalid/in", "events": ["scan.finished"] });
+    let webhook = text(&client.post("/v1/webhooks", &webhook).await, "id");
+    client.post(&format!("/v1/webhooks/{webhook}/test"), &json!({})).await;
     (client, first_session(&written))
 }
 
@@ -91,6 +95,8 @@ async fn own_values(client: &Client, name: &str) -> BTreeMap<&'static str, Strin
     let connector = format!("{name}-cluster");
     let changed = client.list("/v1/findings").await;
     let bundle = json!({"finding_id": first(&changed, "id")});
+    let webhook = first(&client.list("/v1/webhooks").await, "id");
+    let deliveries = client.list(&format!("/v1/webhooks/{webhook}/deliveries")).await;
     BTreeMap::from([
         ("assignment_id", first(&client.list("/v1/assignments").await, "id")),
         ("exemption_id", first(&client.list("/v1/exemptions").await, "id")),
@@ -116,6 +122,8 @@ async fn own_values(client: &Client, name: &str) -> BTreeMap<&'static str, Strin
         ("custom_control", format!("custom.{name}")),
         ("bundle", name.to_owned()),
         ("trial_id", text(&client.post("/v1/policy-trials", &trial).await, "id")),
+        ("delivery_id", first(&deliveries, "id")),
+        ("webhook_id", webhook),
         ("what_if_id", first(&client.list("/v1/what-if").await, "id")),
     ])
 }
@@ -246,7 +254,8 @@ async fn the_other_is_not_found(acme: &Client, globex: &Client, values: &BTreeMa
             filled = filled.replace(&format!("{{{name}}}"), value);
         }
         assert!(!filled.contains('{'), "{path} has a parameter that the test does not know");
-        let lists = ["/preflights", "/history", "/accounts", "/previews", "/pricings", "/outliers", "/versions"];
+        let lists =
+            ["/preflights", "/history", "/accounts", "/previews", "/pricings", "/outliers", "/versions", "/deliveries"];
         let asked = if lists.iter().any(|list| filled.ends_with(list)) { "?limit=10" } else { "" };
         let asked = format!("{filled}{asked}");
         let (status, own) = globex.request(Method::GET, &asked, None).await;

@@ -132,19 +132,21 @@ pub struct VerdictWrite {
     pub moves: Vec<(String, ScoreCause, ScoreDelta)>,
 }
 
-/// Writes a batch. The caller holds the lease of the unit, so nobody else writes its verdicts.
+/// Writes a batch. The caller holds the lease of the unit, so nobody else writes its verdicts. Returns the webhooks that are
+/// to be told of it, for [`crate::webhook::wake`] at the end of the transaction.
 pub async fn write(
     tx: &mut TenantTx,
     unit: UnitId,
     now: DateTime<Utc>,
     batch: &VerdictWrite,
-) -> Result<(), StoreError> {
+) -> Result<Vec<Uuid>, StoreError> {
     write_packs(tx, unit, now, batch).await?;
-    insert_findings(tx, unit, now, &batch.findings).await?;
-    update_findings(tx, unit, now, &batch.findings).await?;
+    let mut told = insert_findings(tx, unit, now, &batch.findings).await?;
+    told.extend(update_findings(tx, unit, now, &batch.findings).await?);
     note_uses(tx, unit, now, &batch.findings).await?;
     move_counters(tx, unit, batch).await?;
-    score_history::note(tx, unit, now, &batch.moves).await
+    score_history::note(tx, unit, now, &batch.moves).await?;
+    Ok(told)
 }
 
 async fn write_packs(
@@ -194,14 +196,15 @@ async fn insert_findings(
     unit: UnitId,
     now: DateTime<Utc>,
     findings: &[FindingWrite],
-) -> Result<(), StoreError> {
+) -> Result<Vec<Uuid>, StoreError> {
     let new: Vec<&FindingWrite> = findings.iter().filter(|f| f.before.is_none()).collect();
     if new.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let tenant = tx.tenant_uuid();
-    sqlx::query!(
-        "insert into findings (tenant_id, unit_id, first_seen, since, changed_at, resource_id, ordinal, control_id,
+    Ok(sqlx::query_scalar!(
+        r#"with new as (
+         insert into findings (tenant_id, unit_id, first_seen, since, changed_at, resource_id, ordinal, control_id,
              severity, status, cause, cluster_id, account, namespace, kind, evidence, scored, open_since, risk,
              exemption_id, governance_rule_id, rule_owner, due_days, grace_period_days, set_owner, set_due_at)
          select $1, $2, $3::timestamptz, $3, $3, i.id, i.ordinal, i.control, i.severity, i.status, i.cause, i.cluster,
@@ -214,7 +217,19 @@ async fn insert_findings(
            as i(id, ordinal, control, severity, status, cause, cluster, account, namespace, kind, evidence, scored,
                 exemption, risk, rule, owner, days, grace)
          left join finding_assignments a
-           on a.tenant_id = $1 and a.resource_id = i.id and a.control_id = i.control",
+           on a.tenant_id = $1 and a.resource_id = i.id and a.control_id = i.control
+         returning resource_id, ordinal, control_id, severity, status, cause, cluster_id, account, namespace, kind, scored,
+             evidence ->> 'message' as message
+         ), noted as (
+         insert into webhook_events (tenant_id, webhook_id, at, type, subject, data)
+         select $1, w.webhook_id, $3, 'finding.opened', n.resource_id || '.' || n.ordinal,
+             webhook_finding(n.resource_id, n.ordinal, n.control_id, n.severity, n.status, null, n.cause, n.cluster_id,
+                 n.account, n.namespace, n.kind, n.scored, n.message, $3)
+         from webhooks w cross join new n
+         where w.tenant_id = $1 and n.status = 'unhealthy' and webhook_wants(w, 'finding.opened', n.severity, n.control_id,
+             n.cluster_id, n.account, n.namespace, n.kind, n.scored)
+         returning webhook_id
+         ) select distinct webhook_id as "webhook_id!" from noted"#,
         tenant,
         unit.0,
         now,
@@ -238,25 +253,26 @@ async fn insert_findings(
         &new.iter().map(|f| f.standing.due_days).collect::<Vec<_>>() as _,
         &new.iter().map(|f| f.standing.grace_period_days).collect::<Vec<_>>(),
     )
-    .execute(tx.conn())
-    .await?;
-    Ok(())
+    .fetch_all(tx.conn())
+    .await?)
 }
 
-/// Rewrites only rows that differ; a change of status leaves an event.
+/// Rewrites only rows that differ; a change of status leaves an event. A finding is open from when it is unhealthy until it
+/// is known not to be: what cannot be judged any more stays open.
 async fn update_findings(
     tx: &mut TenantTx,
     unit: UnitId,
     now: DateTime<Utc>,
     findings: &[FindingWrite],
-) -> Result<(), StoreError> {
+) -> Result<Vec<Uuid>, StoreError> {
     let old: Vec<&FindingWrite> = findings.iter().filter(|f| f.before.is_some()).collect();
     if old.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let tenant = tx.tenant_uuid();
-    sqlx::query!(
-        "update findings f
+    let told = sqlx::query_scalar!(
+        r#"with changed as (
+         update findings f
          set status = i.status, severity = coalesce(nullif(i.severity, 0), f.severity), scored = i.scored, unit_id = $2, changed_at = $3,
              cluster_id = case when i.placed then i.cluster else f.cluster_id end,
              account = case when i.placed then i.account else f.account end,
@@ -273,7 +289,24 @@ async fn update_findings(
            and ((i.placed and (f.cluster_id, f.account, f.namespace) is distinct from (i.cluster, i.account, i.namespace))
                 or f.status <> i.status or f.severity <> coalesce(nullif(i.severity, 0), f.severity) or f.scored <> i.scored or f.unit_id <> $2
                 or f.exemption_id is distinct from i.exemption
-                or f.evidence is distinct from coalesce(i.evidence::jsonb, f.evidence))",
+                or f.evidence is distinct from coalesce(i.evidence::jsonb, f.evidence))
+         returning f.resource_id, f.ordinal, f.control_id, f.severity, f.status, f.cause, f.cluster_id, f.account, f.namespace,
+             f.kind, f.scored, f.evidence ->> 'message' as message, f.open_since is not null as open
+         ), noted as (
+         insert into webhook_events (tenant_id, webhook_id, at, type, subject, data)
+         select $1, w.webhook_id, $3, t.type, n.resource_id || '.' || n.ordinal,
+             webhook_finding(n.resource_id, n.ordinal, n.control_id, n.severity, n.status, o.status, n.cause, n.cluster_id,
+                 n.account, n.namespace, n.kind, n.scored, n.message, $3)
+         from webhooks w cross join changed n
+         -- As it was: a statement does not see what it writes.
+         cross join lateral (select status, scored, open_since is not null as open from findings
+             where tenant_id = $1 and resource_id = n.resource_id and ordinal = n.ordinal offset 0) o
+         cross join lateral (select case when o.open and n.open then 'finding.changed' when n.open then 'finding.opened'
+             when o.open then 'finding.resolved' end as type) t
+         where w.tenant_id = $1 and webhook_wants(w, t.type, n.severity, n.control_id, n.cluster_id, n.account, n.namespace,
+             n.kind, n.scored or o.scored)
+         returning webhook_id
+         ) select distinct webhook_id as "webhook_id!" from noted"#,
         tenant,
         unit.0,
         now,
@@ -290,11 +323,11 @@ async fn update_findings(
         &old.iter().map(|f| f.place.namespace.as_deref()).collect::<Vec<_>>() as _,
         &old.iter().map(|f| f.exemption.map(|it| it.0)).collect::<Vec<_>>() as _,
     )
-    .execute(tx.conn())
+    .fetch_all(tx.conn())
     .await?;
     let moved: Vec<&&FindingWrite> = old.iter().filter(|f| f.before != Some(f.status)).collect();
     if moved.is_empty() {
-        return Ok(());
+        return Ok(told);
     }
     sqlx::query!(
         "insert into finding_events (tenant_id, at, resource_id, ordinal, from_status, to_status, cause)
@@ -310,7 +343,7 @@ async fn update_findings(
     )
     .execute(tx.conn())
     .await?;
-    Ok(())
+    Ok(told)
 }
 
 async fn move_counters(tx: &mut TenantTx, unit: UnitId, batch: &VerdictWrite) -> Result<(), StoreError> {

@@ -1,10 +1,11 @@
 use std::marker::PhantomData;
 
 use axum::extract::FromRequestParts;
-use axum::http::{header, request::Parts};
+use axum::http::{HeaderMap, header, request::Parts};
 use rampart_domain::{ConnectorId, TokenId};
 use rampart_store::access::Permission;
-use rampart_store::{Access, TenantTx, Visible, token};
+use rampart_store::{Access, StoreError, TenantTx, Visible, token};
+use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{ApiError, Code, RequestContext};
 use crate::App;
@@ -44,6 +45,8 @@ permits! {
     ManagePolicy = ManagePolicy, false;
     /// Initiatives, which belong to the whole tenant.
     ManageInitiatives = ManagePolicy, true;
+    /// Webhooks, which are told of the whole tenant.
+    ManageWebhooks = ManagePolicy, true;
     /// Tokens and identity providers.
     ManageTenant = ManageTenant, true;
     /// The audit log.
@@ -160,6 +163,39 @@ async fn authenticate(parts: &Parts, app: &App, context: &RequestContext) -> Res
         }
         Err(Refusal::Unavailable { retry_after }) => Err(ApiError::provider_unavailable(retry_after)),
         Err(Refusal::Store(error)) => Err(error.into()),
+    }
+}
+
+/// The token of a request, for answers that go on for longer than a look at it lasts.
+#[derive(Debug, Clone)]
+pub(crate) struct Bearer {
+    secret: SecretString,
+    headers: HeaderMap,
+}
+
+impl Bearer {
+    /// Whether the token still allows what `P` needs, in the whole tenant.
+    pub(crate) async fn still_holds<P: Permit>(&self, app: &App) -> Result<bool, StoreError> {
+        let secret = self.secret.expose_secret();
+        let access = if secret.starts_with(token::PREFIX) {
+            token::authenticate(app.store(), &token::hash(secret)).await?.map(|found| found.access)
+        } else {
+            match app.oidc().identify(app.store(), &self.headers, secret).await {
+                Ok(Identified { tenant, actor, grants }) => Some(Access { tenant, actor, grants, collector: None }),
+                Err(Refusal::Store(error)) => return Err(error),
+                Err(_) => None,
+            }
+        };
+        Ok(access.is_some_and(|access| access.allows_everywhere(P::PERMISSION)))
+    }
+}
+
+impl FromRequestParts<App> for Bearer {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, ApiError> {
+        let secret = bearer(parts).ok_or_else(|| ApiError::new(Code::Unauthenticated, "give a valid token"))?;
+        Ok(Self { secret: SecretString::from(secret), headers: parts.headers.clone() })
     }
 }
 

@@ -15,8 +15,8 @@ mod query;
 pub(crate) use answer::{Answer, List, Wait, if_match};
 pub(crate) use body::{NoBody, Octets, Payload, Repeatable, Submission};
 pub(crate) use caller::{
-    Caller, ManageConnectors, ManageInitiatives, ManagePolicy, ManageTenant, Permit, PushBatches, ReadAuditLog,
-    ReadBatches, ReadFindings, ReadInventory,
+    Bearer, Caller, ManageConnectors, ManageInitiatives, ManagePolicy, ManageTenant, ManageWebhooks, Permit,
+    PushBatches, ReadAuditLog, ReadBatches, ReadFindings, ReadInventory,
 };
 pub(crate) use context::{RequestContext, note_before};
 pub(crate) use envelope::{no_such_method, no_such_path, wrap};

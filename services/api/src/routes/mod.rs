@@ -58,6 +58,7 @@ mod resource_diff;
 mod resources;
 mod risk_factors;
 mod scan_estimate;
+mod scan_events;
 mod scans;
 mod scope;
 mod secure_score;
@@ -66,6 +67,8 @@ mod selection;
 mod templates;
 mod tenant;
 mod tokens;
+mod webhook_deliveries;
+mod webhooks;
 mod what_if;
 mod what_if_change;
 mod what_if_outcome;
@@ -89,6 +92,7 @@ pub(crate) fn all() -> OpenApiRouter<App> {
         .merge(previews::router())
         .merge(pricings::router())
         .merge(scans::router())
+        .merge(scan_events::router())
         .merge(clusters::router())
         .merge(resources::router())
         .merge(resource_diff::router())
@@ -127,6 +131,8 @@ pub(crate) fn all() -> OpenApiRouter<App> {
         .merge(tokens::router())
         .merge(identity_providers::router())
         .merge(audit_log::router())
+        .merge(webhooks::router())
+        .merge(webhook_deliveries::router())
         .merge(templates::router())
         .merge(issuer::router())
 }

@@ -48,7 +48,7 @@ enum ScanStatus {
 /// One run of a connector.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Scan)]
-struct ScanView {
+pub(super) struct ScanView {
     id: Uuid,
     connector_id: Uuid,
     /// Name of the connector.
@@ -101,7 +101,7 @@ struct PhaseView {
 }
 
 impl ScanView {
-    fn of(row: Scan, now: DateTime<Utc>) -> Self {
+    pub(super) fn of(row: Scan, now: DateTime<Utc>) -> Self {
         let running = row.started_at.filter(|_| row.status == "running");
         Self {
             eta_seconds: running.and_then(|start| eta(&row.progress, (now - start).to_std().unwrap_or_default())),

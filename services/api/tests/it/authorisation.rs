@@ -46,6 +46,8 @@ pub(crate) fn path(operation: &Operation, world: &World) -> String {
         .replace("{identity_provider_id}", &world.identity_provider.to_string())
         .replace("{entry_id}", &world.audit_entry.to_string())
         .replace("{what_if_id}", &world.what_if.to_string())
+        .replace("{webhook_id}", &world.webhook.to_string())
+        .replace("{delivery_id}", &world.delivery.to_string())
         .replace("{cloud}", "aws");
     assert!(!path.contains('{'), "{path}: say what stands for the parameter");
     if path.ends_with("/diff") {
@@ -90,6 +92,9 @@ pub(crate) fn body(operation: &Operation, world: &World) -> Option<Value> {
         "create_identity_provider" | "update_identity_provider" => Some(json!({"name": "new",
             "issuer": "https://other.example", "rules": [{"claims": [{"path": "/groups", "value": "all"}],
             "role": "security_reader", "scope": {"type": "tenant"}}]})),
+        "create_webhook" | "update_webhook" => Some(json!({"name": "new", "url": "https://hooks.example/new",
+            "events": ["scan.finished"]})),
+        "replay_webhook_deliveries" => Some(json!({"since": "2026-01-01T00:00:00Z"})),
         "create_token" => Some(json!({"name": "new", "grants": [{"role": "owner", "scope": {"type": "tenant"}}]})),
         _ if operation.method == Method::GET || operation.method == Method::DELETE => None,
         _ => Some(json!({})),
@@ -235,6 +240,7 @@ const FINDINGS: [&str; 12] = [
     "pod-security-readiness",
     "policy-trials",
     "what-if",
+    "webhooks",
 ];
 
 #[tokio::test]

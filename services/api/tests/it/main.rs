@@ -27,4 +27,5 @@ mod reads;
 mod refusals;
 mod support;
 mod tls;
+mod webhooks;
 mod what_if;

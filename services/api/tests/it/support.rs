@@ -3,6 +3,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
+use http_body_util::BodyExt as _;
 use rampart_api::{App, Config};
 use rampart_batch::{CollectorToken, Frame, Header, Packer};
 use rampart_content::Catalogue;
@@ -119,6 +120,8 @@ pub(crate) struct World {
     pub audit_entry: Uuid,
     pub what_if: Uuid,
     pub finding_bundle: Uuid,
+    pub webhook: Uuid,
+    pub delivery: Uuid,
 }
 
 pub(crate) async fn start() -> TestApi {
@@ -298,6 +301,8 @@ impl TestApi {
             audit_entry: Uuid::nil(),
             what_if: Uuid::nil(),
             finding_bundle: Uuid::nil(),
+            webhook: Uuid::nil(),
+            delivery: Uuid::nil(),
         };
         self.seed(&world, name).await;
         let assignment = json!({"name": format!("{name}-assignment"), "initiative": "rampart-default",
@@ -325,6 +330,11 @@ impl TestApi {
         world.identity_provider = made(self.post("/v1/identity-providers", &world.owner, provider).await);
         let entry = self.get("/v1/audit-log?limit=1", &world.owner).await.json();
         world.audit_entry = entry["items"][0]["id"].as_str().unwrap().parse().unwrap();
+        let webhook = json!({"name": format!("{name}-webhook"), "url": "https://hooks.example/in",
+            "events": ["finding.opened"]});
+        world.webhook = made(self.post("/v1/webhooks", &world.owner, webhook).await);
+        let test = format!("/v1/webhooks/{}/test", world.webhook);
+        world.delivery = made(self.post(&test, &world.owner, json!({})).await);
         let changes = json!([{"type": "delete", "resource_id": world.resource}]);
         let finding = json!({"finding_id": format!("{}.0", world.resource)});
         world.finding_bundle = made(self.post("/v1/finding-bundles", &world.owner, finding).await);
