@@ -6,12 +6,16 @@ mod client;
 mod collector;
 mod estate;
 mod platform;
+mod process;
 mod replica;
+mod tap;
 mod wait;
 
 pub use client::Client;
 pub use collector::Collector;
 pub use estate::{Estate, Verdicts};
 pub use platform::Platform;
+pub use process::{Process, is_ready};
 pub use replica::Replica;
+pub use tap::{Claim, Places, Tap};
 pub use wait::eventually;

@@ -3,6 +3,7 @@ use std::time::{Duration, Instant};
 
 use cloudsim::Simulator;
 use cloudsim::world::{Preset, WorldSpec};
+use rampart_connector::Limits;
 use rampart_store::keyring::Keyring;
 use rampart_store::testing::{TestDatabase, database};
 use rampart_store::{AccessScope, Role, admin};
@@ -23,6 +24,12 @@ pub struct Platform {
     /// The database that all replicas share.
     pub database: TestDatabase,
     keyring: Arc<Keyring>,
+    limits: Limits,
+}
+
+/// The keys that every platform of these tests seals with, as `RAMPART_KEY` takes them.
+pub(crate) fn test_key() -> String {
+    format!("test:{}=", "A".repeat(43))
 }
 
 impl Platform {
@@ -39,17 +46,30 @@ impl Platform {
     /// # Panics
     /// When either does not start.
     pub async fn over(preset: Preset) -> Self {
+        Self::asking(preset, Limits::default()).await
+    }
+
+    /// A world and one replica that waits for clouds no longer than this.
+    ///
+    /// # Panics
+    /// When either does not start.
+    pub async fn asking(preset: Preset, limits: Limits) -> Self {
         rampart_chassis::install_crypto_provider();
         let simulator = Simulator::start(WorldSpec { seed: 7, preset }).await.expect("the clouds start");
-        let keyring = Keyring::parse(&SecretString::from(format!("test:{}=", "A".repeat(43)))).expect("a key");
-        let mut platform =
-            Self { simulator, replicas: Vec::new(), database: database().await, keyring: Arc::new(keyring) };
+        let keyring = Arc::new(Keyring::parse(&SecretString::from(test_key())).expect("a key"));
+        let mut platform = Self { simulator, replicas: Vec::new(), database: database().await, keyring, limits };
         platform.add_replica().await;
         platform
     }
 
     /// Starts one more process over the same database.
     pub async fn add_replica(&mut self) {
+        let url = self.database.app_url.clone();
+        self.add_replica_through(&url).await;
+    }
+
+    /// Starts one more process that reaches the database by another way.
+    pub async fn add_replica_through(&mut self, database_url: &str) {
         let keys = self.simulator.operator_keys();
         let discovery = rampart_discovery::Config {
             scans: 4,
@@ -69,9 +89,10 @@ impl Platform {
             retention_days: 90,
             unknown_after: 24,
             rate_fraction: 1.0,
+            limits: self.limits.clone(),
             issuer_url: self.replicas.first().and_then(|first| first.url.parse().ok()),
         };
-        self.replicas.push(Replica::start(&self.database.app_url, &self.keyring, &discovery).await);
+        self.replicas.push(Replica::start(database_url, &self.keyring, &discovery).await);
     }
 
     /// A new tenant's owner, calling the first replica.

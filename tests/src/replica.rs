@@ -35,7 +35,13 @@ impl Replica {
         // One issuer for all replicas: the first of them, as a load balancer would be.
         let issuer_url = discovery.issuer_url.clone().or_else(|| format!("http://{listen}").parse().ok());
         let discovery = rampart_discovery::Config { issuer_url: issuer_url.clone(), ..discovery };
-        let api = rampart_api::Config { listen, rate_limit: 100_000, issuer_url, ..rampart_api::Config::default() };
+        let api = rampart_api::Config {
+            listen,
+            rate_limit: 100_000,
+            drain_notice_s: 0,
+            issuer_url,
+            ..rampart_api::Config::default()
+        };
         let assessor =
             rampart_assessor::Config { assessments: Some(2), assessments_per_tenant: 8, jobs: 1, content_dir: None };
         let serve = rampart_api::run(api, context.clone(), store.clone(), keyring.clone());
@@ -84,7 +90,7 @@ impl Drop for Replica {
     }
 }
 
-fn free_address() -> SocketAddr {
+pub(crate) fn free_address() -> SocketAddr {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port of the loopback");
     listener.local_addr().expect("a bound listener has an address")
 }

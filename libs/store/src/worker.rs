@@ -14,10 +14,13 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::work::{self, LEASE, Lease, WorkKind};
-use crate::{Store, StoreError};
+use crate::{Store, StoreError, is_passing};
 
 /// How often due work is looked for without an announcement.
 const POLL: Duration = Duration::from_secs(2);
+
+/// Subjects claimed by one statement. One by one: processes that are told of work at the same moment share it.
+const AT_ONCE: i64 = 1;
 
 /// What a handler may fail with. The text goes to the work row, so it must not carry secrets.
 pub type Failure = Box<dyn Error + Send + Sync>;
@@ -102,16 +105,13 @@ where
     H: Fn(Lease, CancellationToken) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Result<(), Failure>> + Send + 'static,
 {
-    // At least one slot must be free before anything is claimed: a claimed subject starts at once.
-    let free = tokio::select! {
+    // A slot must be free before anything is claimed: a claimed subject starts at once.
+    tokio::select! {
         () = cancel.cancelled() => return Ok(0),
-        permit = slots.acquire() => {
-            drop(permit);
-            slots.available_permits().max(1)
-        }
-    };
+        permit = slots.acquire() => drop(permit),
+    }
     let mut tx = store.worker().await?;
-    let leases = work::claim(&mut tx, &options.kinds, free as i64, options.per_tenant as i64).await?;
+    let leases = work::claim(&mut tx, &options.kinds, AT_ONCE, options.per_tenant as i64).await?;
     tx.commit().await?;
     let claimed = leases.len();
     for lease in leases {
@@ -146,14 +146,26 @@ where
             },
         }
     };
-    let failure = match outcome {
-        Ok(Ok(())) => None,
-        Ok(Err(failure)) => Some(failure.to_string()),
-        Err(panic) => Some(format!("the handler panicked: {panic}")),
+    let ended = match outcome {
+        Ok(Ok(())) => Ended::Done,
+        _ if cancel.is_cancelled() => Ended::Stopped,
+        Ok(Err(failure)) if is_passing(&*failure) => Ended::Interrupted(failure.to_string()),
+        Ok(Err(failure)) => Ended::Failed(failure.to_string()),
+        Err(panic) => Ended::Failed(format!("the handler panicked: {panic}")),
     };
-    if let Err(error) = settle(store, &lease, failure.as_deref(), cancel.is_cancelled()).await {
+    if let Err(error) = settle(store, &lease, ended).await {
         tracing::warn!(work.kind = lease.kind.as_str(), work.subject = %lease.subject, error = %error, "work not settled");
     }
+}
+
+/// How a handler ended.
+enum Ended {
+    Done,
+    /// The process is stopping.
+    Stopped,
+    /// The database let it down; the subject has nothing to do with that.
+    Interrupted(String),
+    Failed(String),
 }
 
 async fn renew(store: &Store, lease: &Lease) -> Result<(), StoreError> {
@@ -162,20 +174,26 @@ async fn renew(store: &Store, lease: &Lease) -> Result<(), StoreError> {
     tx.commit().await
 }
 
-async fn settle(store: &Store, lease: &Lease, failure: Option<&str>, cancelled: bool) -> Result<(), StoreError> {
+async fn settle(store: &Store, lease: &Lease, ended: Ended) -> Result<(), StoreError> {
     let mut tx = store.worker().await?;
-    match failure {
-        None => {
+    match ended {
+        Ended::Done => match work::finish(&mut tx, lease).await {
             // What was asked for meanwhile was announced while the subject could not be claimed.
-            if work::finish(&mut tx, lease).await? {
-                work::announce(&mut tx, lease.kind).await?;
-            }
+            Ok(true) => work::announce(&mut tx, lease.kind).await?,
+            // Finished with its last effects, and taken up by another since.
+            Ok(false) | Err(StoreError::LeaseLost) => {}
+            Err(error) => return Err(error),
+        },
+        Ended::Stopped => work::release(&mut tx, lease).await?,
+        Ended::Interrupted(error) => {
+            tracing::info!(tenant.id = %lease.tenant, work.kind = lease.kind.as_str(), work.subject = %lease.subject,
+                error, "work is done again");
+            work::repeat(&mut tx, lease).await?;
         }
-        Some(_) if cancelled => work::release(&mut tx, lease).await?,
-        Some(error) => {
+        Ended::Failed(error) => {
             tracing::warn!(tenant.id = %lease.tenant, work.kind = lease.kind.as_str(), work.subject = %lease.subject,
                 attempt = lease.attempts + 1, error, "work failed");
-            work::fail(&mut tx, lease, error).await?;
+            work::fail(&mut tx, lease, &error).await?;
         }
     }
     tx.commit().await

@@ -10,6 +10,7 @@
 mod app;
 mod catalogue;
 mod document;
+mod drain;
 mod http;
 mod routes;
 
@@ -48,6 +49,10 @@ pub struct Config {
     /// ARN of the identity with which Rampart assumes roles in customers' accounts, for the onboarding templates.
     #[arg(long, env = "RAMPART_AWS_PRINCIPAL", value_name = "ARN")]
     pub aws_principal: Option<String>,
+    /// Seconds for which the API goes on taking connections after SIGTERM, while /readyz says no: as long as load balancers
+    /// need to notice.
+    #[arg(long, env = "RAMPART_DRAIN_NOTICE", default_value_t = 2)]
+    pub drain_notice_s: u64,
     /// Where Rampart answers as an OIDC issuer; `None` switches federation off.
     #[arg(skip)]
     pub issuer_url: Option<IssuerUrl>,
@@ -64,6 +69,7 @@ impl Default for Config {
             rate_limit: 50,
             request_timeout_s: 45,
             aws_principal: None,
+            drain_notice_s: 2,
             issuer_url: None,
             rate_fraction: 1.0,
         }
@@ -82,8 +88,10 @@ pub async fn run(config: Config, ctx: Ctx, store: Store, keyring: Arc<Keyring>) 
         issuer_key::keep(&store, &keyring, Utc::now()).await.context("could not prepare the issuer's keys")?;
     }
     let app = App::new(&config, store, keyring, catalogue);
-    let cancel = ctx.cancel.clone();
-    axum::serve(listener, router(app)).with_graceful_shutdown(cancel.cancelled_owned()).await.context("could not serve")
+    let notice = Duration::from_secs(config.drain_notice_s);
+    let service = drain::hand_over(router(app), ctx.cancel.clone());
+    let left = drain::over(ctx.cancel.clone(), notice);
+    axum::serve(listener, service).with_graceful_shutdown(left).await.context("could not serve")
 }
 
 /// The whole API as a service, with its documentation.

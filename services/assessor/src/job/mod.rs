@@ -12,7 +12,7 @@ use rampart_domain::JobId;
 use rampart_store::job::{self, JobKind, Task};
 use rampart_store::work::{Lease, WorkKind};
 use rampart_store::worker::{self, Failure};
-use rampart_store::{Store, StoreError, Visible};
+use rampart_store::{Store, StoreError, Visible, is_passing};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
@@ -106,7 +106,9 @@ pub async fn run(
     let result = match outcome {
         Ok(result) => Ok(result),
         Err(JobError::Refused(why)) => Err(why),
-        Err(JobError::Failed(failure)) if cancel.is_cancelled() || lease.attempts + 1 < ATTEMPTS => {
+        Err(JobError::Failed(failure))
+            if cancel.is_cancelled() || lease.attempts + 1 < ATTEMPTS || is_passing(&*failure) =>
+        {
             return Err(failure);
         }
         Err(JobError::Failed(failure)) => {
