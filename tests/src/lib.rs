@@ -8,6 +8,7 @@ mod estate;
 mod platform;
 mod process;
 mod replica;
+mod talk;
 mod tap;
 mod wait;
 

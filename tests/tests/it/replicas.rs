@@ -227,7 +227,8 @@ async fn a_rolling_restart_loses_no_request_and_no_work() {
     println!("{} requests in {:?}, {} failed", done.load(Ordering::SeqCst), begun.elapsed(), failed.len());
     assert!(failed.is_empty(), "{}", failed.join("\n"));
     assert_eq!(client.list("/v1/scans").await.len(), 2, "the scan went on, no other took its place");
-    for process in std::mem::take(&mut *balancer.processes.lock().unwrap()) {
+    let left = std::mem::take(&mut *balancer.processes.lock().unwrap());
+    for process in left {
         process.kill().await;
     }
 }

@@ -106,7 +106,7 @@ impl Table {
     pub(crate) async fn run(&self, is_google: bool) {
         let begun = Instant::now();
         let base = State::of(self).await;
-        assert!(base.resources.len() > 20 && !base.healthy.is_empty(), "{} resources", base.resources.len());
+        assert!(base.resources.len() > 5 && !base.healthy.is_empty(), "{} resources", base.resources.len());
         let mut faults: Vec<_> = FAULTS.into_iter().chain([HUGE_OBJECT]).collect();
         faults.extend(GOOGLE.into_iter().filter(|_| is_google));
         let cell =
