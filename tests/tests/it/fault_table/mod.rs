@@ -82,6 +82,13 @@ struct Figures {
     violations: Vec<String>,
 }
 
+impl Figures {
+    fn violate(&mut self, what: String) {
+        eprintln!("violation: {what}");
+        self.violations.push(what);
+    }
+}
+
 /// Limits with which nothing is waited for.
 pub(crate) fn impatient() -> Limits {
     Limits {
@@ -122,7 +129,7 @@ impl Table {
         // What another fault kept from happening is done by itself.
         for cell in alone {
             for missed in self.round(&base, vec![cell], &mut figures).await {
-                figures.violations.push(format!("{} × {:?} did not happen", missed.row.call, missed.fault));
+                figures.violate(format!("{} × {:?} did not happen", missed.row.call, missed.fault));
             }
         }
         self.scan().await;
@@ -166,7 +173,7 @@ impl Table {
         let words: Vec<String> = cells.iter().map(|cell| format!("{} × {:?}", cell.row.call, cell.fault)).collect();
         let lost = base.losses(&now);
         if !lost.is_empty() {
-            figures.violations.push(format!("[{}]: {}", words.join(", "), lost.join("; ")));
+            figures.violate(format!("[{}]: {}", words.join(", "), lost.join("; ")));
             self.scan().await;
         }
         for (cell, hits) in cells.iter().zip(hits) {
@@ -179,7 +186,7 @@ impl Table {
                 counts.0 += 1;
                 match told(cell, &cells, base, &now, is_alone) {
                     Ok(is_told) => counts.1 += usize::from(is_told),
-                    Err(why) => figures.violations.push(why),
+                    Err(why) => figures.violate(why),
                 }
             }
         }
