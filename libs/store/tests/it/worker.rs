@@ -44,6 +44,7 @@ async fn a_deadlock_is_tried_again_and_is_nobodys_failure() {
     let handler = move |lease: Lease, _| {
         let (db, stop, (runs, refused, done), meeting) = (db.clone(), stop.clone(), counted.clone(), meeting.clone());
         async move {
+            assert_eq!(lease.attempts, 0, "no claim before this one failed");
             let is_first = runs.fetch_add(1, Ordering::SeqCst) < 2;
             let mut order = wanted;
             if lease.subject == subjects[1] {
@@ -65,7 +66,8 @@ async fn a_deadlock_is_tried_again_and_is_nobodys_failure() {
         }
     };
     let begun = std::time::Instant::now();
-    let working = worker::run(store, &options(2, 2), &cancel, handler);
+    let both = options(2, 2);
+    let working = worker::run(store, &both, &cancel, handler);
     tokio::time::timeout(Duration::from_secs(30), working).await.expect("both succeed in the end").unwrap();
     let count = |counter: &AtomicUsize| counter.load(Ordering::SeqCst);
     assert_eq!((count(&refused), count(&runs), count(&done)), (1, 3, 2), "one gave way, once");
