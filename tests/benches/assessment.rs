@@ -105,6 +105,7 @@ impl Bench {
             unknown_after: 24,
             ca_bundle: None,
             rate_fraction: 1.0,
+            limits: rampart_connector::Limits::default(),
             issuer_url: None,
         };
         let role = tokio::spawn(rampart_discovery::run(config, ctx.clone(), store.clone(), self.keyring.clone()));

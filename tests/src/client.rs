@@ -61,6 +61,33 @@ impl Client {
         (response.status(), response.text().await.expect("the answer is whole"))
     }
 
+    /// Like [`Client::request`] where even having no answer is one: the status, or why there is none.
+    ///
+    /// # Errors
+    /// The connection failed or the answer is not whole.
+    pub async fn try_request(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<StatusCode, reqwest::Error> {
+        let mut request = self.http.request(method, format!("{}{path}", self.base));
+        request = request.bearer_auth(self.token.expose_secret()).header("if-match", "*");
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let response = request.send().await?;
+        let status = response.status();
+        response.bytes().await?;
+        Ok(status)
+    }
+
+    /// The same caller with connections of its own.
+    #[must_use]
+    pub fn anew(&self) -> Self {
+        Self::new(&self.base, self.token.clone())
+    }
+
     /// The same API with another token.
     #[must_use]
     pub fn with_token(&self, token: SecretString) -> Self {

@@ -16,7 +16,7 @@ use rampart_store::keyring::Keyring;
 use rampart_store::testing::{TestDatabase, database};
 use rampart_store::verdict::{self, Bitmap};
 use rampart_store::work::{self, Lease, WorkKind};
-use rampart_store::{Access, Actor, Store, Visible, admin, connector};
+use rampart_store::{Access, Actor, Store, StoreError, Transient, Visible, admin, connector};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -134,7 +134,11 @@ impl Estate {
 
     /// Lists a kind to the end.
     pub async fn list(&self, kind: Kind, resources: Vec<Resource>) -> Applied {
-        let started_at = Utc::now();
+        self.list_begun(Utc::now(), kind, resources).await
+    }
+
+    /// Takes up a list that began at a moment, and comes to its end now.
+    pub async fn list_begun(&self, started_at: DateTime<Utc>, kind: Kind, resources: Vec<Resource>) -> Applied {
         let placed = resources.into_iter().map(|resource| Placed {
             resource,
             unit: UnitId::from(self.cluster.id),
@@ -206,6 +210,28 @@ impl Estate {
         work::finish(&mut tx, &lease).await.expect("finishes");
         tx.commit().await.expect("commits");
         summary
+    }
+
+    /// Assesses the cluster as one of several replicas does: when it is due and nobody else is at it. Whether it came to its
+    /// end with the lease, or lost that on the way.
+    pub async fn contend(&self) -> Option<bool> {
+        let subject = self.cluster.id.0;
+        let mut tx = self.store.tenant(self.tenant).await.expect("a transaction");
+        work::request(&mut tx, WorkKind::Assess, subject).await.expect("requests");
+        tx.commit().await.expect("commits");
+        let mut tx = self.store.worker().await.expect("a transaction");
+        let leases = work::claim(&mut tx, &[WorkKind::Assess], 100, 100).await.expect("claims");
+        tx.commit().await.expect("commits");
+        let lease = leases.into_iter().find(|lease| lease.subject == subject)?;
+        if let Err(error) = assess(&self.store, &self.knowledge, &lease, &CancellationToken::new()).await {
+            let is_lost = matches!(error.downcast_ref::<StoreError>(), Some(StoreError::LeaseLost));
+            assert!(is_lost || Transient::behind(&*error).is_some(), "{error}");
+            return Some(false);
+        }
+        let mut tx = self.store.worker().await.expect("a transaction");
+        let is_finished = work::finish(&mut tx, &lease).await.is_ok();
+        tx.commit().await.expect("commits");
+        Some(is_finished)
     }
 
     /// Asks for a job with sight of a part of the tenant, runs it, and returns it as it ended.

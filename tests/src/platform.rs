@@ -3,6 +3,7 @@ use std::time::{Duration, Instant};
 
 use cloudsim::Simulator;
 use cloudsim::world::{Preset, WorldSpec};
+use rampart_connector::Limits;
 use rampart_store::keyring::Keyring;
 use rampart_store::testing::{TestDatabase, database};
 use rampart_store::{AccessScope, Role, admin};
@@ -24,6 +25,12 @@ pub struct Platform {
     pub database: TestDatabase,
     keyring: Arc<Keyring>,
     egress_allow: Vec<String>,
+    limits: Limits,
+}
+
+/// The keys that every platform of these tests seals with, as `RAMPART_KEY` takes them.
+pub(crate) fn test_key() -> String {
+    format!("test:{}=", "A".repeat(43))
 }
 
 impl Platform {
@@ -40,7 +47,15 @@ impl Platform {
     /// # Panics
     /// When either does not start.
     pub async fn over(preset: Preset) -> Self {
-        Self::on(database().await, preset, &["127.0.0.0/8"]).await
+        Self::asking(preset, Limits::default()).await
+    }
+
+    /// A world and one replica that waits for clouds no longer than this.
+    ///
+    /// # Panics
+    /// When either does not start.
+    pub async fn asking(preset: Preset, limits: Limits) -> Self {
+        Self::made(database().await, preset, &["127.0.0.0/8"], limits).await
     }
 
     /// A world and one replica on a database that is there, with the ranges that connectors may reach beside public ones.
@@ -48,18 +63,28 @@ impl Platform {
     /// # Panics
     /// When either does not start.
     pub async fn on(database: TestDatabase, preset: Preset, egress_allow: &[&str]) -> Self {
+        Self::made(database, preset, egress_allow, Limits::default()).await
+    }
+
+    async fn made(database: TestDatabase, preset: Preset, egress_allow: &[&str], limits: Limits) -> Self {
         rampart_chassis::install_crypto_provider();
         let simulator = Simulator::start(WorldSpec { seed: 7, preset }).await.expect("the clouds start");
-        let keyring = Keyring::parse(&SecretString::from(format!("test:{}=", "A".repeat(43)))).expect("a key");
+        let keyring = Arc::new(Keyring::parse(&SecretString::from(test_key())).expect("a key"));
         let egress_allow = egress_allow.iter().map(|range| (*range).to_owned()).collect();
-        let mut platform = Self { simulator, replicas: Vec::new(), database, keyring: Arc::new(keyring), egress_allow };
+        let mut platform = Self { simulator, replicas: Vec::new(), database, keyring, egress_allow, limits };
         platform.add_replica().await;
         platform
     }
 
     /// Starts one more process over the same database.
     pub async fn add_replica(&mut self) {
-        let replica = self.replica_on(&self.database.app_url).await;
+        let url = self.database.app_url.clone();
+        self.add_replica_through(&url).await;
+    }
+
+    /// Starts one more process that reaches the database by another way.
+    pub async fn add_replica_through(&mut self, database_url: &str) {
+        let replica = self.replica_on(database_url).await;
         self.replicas.push(replica);
     }
 
@@ -85,6 +110,7 @@ impl Platform {
             audit_retention_days: 365,
             unknown_after: 24,
             rate_fraction: 1.0,
+            limits: self.limits.clone(),
             issuer_url: self.replicas.first().and_then(|first| first.url.parse().ok()),
         };
         Replica::start(database_url, &self.keyring, &discovery).await

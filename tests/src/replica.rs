@@ -39,6 +39,7 @@ impl Replica {
             listen,
             rate_limit: 100_000,
             address_rate_limit: 100_000,
+            drain_notice_s: 0,
             issuer_url,
             webhook_allow_http: true,
             ..rampart_api::Config::default()

@@ -128,6 +128,79 @@ fn with_database(server_url: &str, database: &str) -> String {
 }
 
 impl TestDatabase {
+    /// Another database with the same content. Nobody else may be connected to this one.
+    ///
+    /// # Panics
+    /// When somebody is.
+    pub async fn copy(&mut self) -> Self {
+        self.store.close().await;
+        let mut server =
+            PgConnection::connect(&self.server_url).await.expect("the Postgres for tests must be reachable");
+        let name = format!("rampart_test_{}", Uuid::new_v4().simple());
+        execute(&mut server, format!("create database {name} template {} owner {OWNER}", self.name)).await;
+        server.close().await.expect("an idle connection closes");
+        let connect = async |url: &str| {
+            Store::connect(&SecretString::from(url.to_owned()), 8).await.expect("the clone accepts the login")
+        };
+        self.store = connect(&self.app_url).await;
+        let app_url = url(&self.server_url, &name, LOGIN);
+        Self {
+            store: connect(&app_url).await,
+            owner_url: url(&self.server_url, &name, OWNER),
+            super_url: with_database(&self.server_url, &name),
+            app_url,
+            server_url: self.server_url.clone(),
+            name,
+        }
+    }
+
+    /// The first column of what a superuser's query finds, which must be text.
+    ///
+    /// # Panics
+    /// With the query when it fails.
+    pub async fn rows(&self, query: &str) -> Vec<String> {
+        let mut conn = PgConnection::connect(&self.super_url).await.expect("the database is there");
+        let rows = sqlx::query_scalar(AssertSqlSafe(query.to_owned())).fetch_all(&mut conn).await;
+        let rows = rows.unwrap_or_else(|error| panic!("{query}: {error}"));
+        conn.close().await.expect("an idle connection closes");
+        rows
+    }
+
+    /// Every row of every table, by table, in a fixed order. Of moments only whether they are there; `masked` names columns to
+    /// leave out besides, as `table.column`, or whole tables.
+    ///
+    /// # Panics
+    /// When the database cannot be read.
+    pub async fn dump(&self, masked: &[&str]) -> BTreeMap<String, Vec<String>> {
+        let tables = self
+            .rows(
+                "select relname::text from pg_class where relnamespace = 'public'::regnamespace and relkind in ('r', 'p')
+                 and not relispartition",
+            )
+            .await;
+        let mut found = BTreeMap::new();
+        for table in tables.into_iter().filter(|table| !masked.contains(&table.as_str())) {
+            let columns = self
+                .rows(&format!(
+                    "select attname || ' ' || atttypid::regtype from pg_attribute
+                     where attrelid = '{table}'::regclass and attnum > 0 and not attisdropped order by attnum"
+                ))
+                .await;
+            let shown = columns.iter().filter_map(|column| {
+                let (name, sort) = column.split_once(' ')?;
+                let whole = format!("{table}.{name}");
+                let value =
+                    if sort.starts_with("timestamp") { format!("t.{name} is not null") } else { format!("t.{name}") };
+                (!masked.contains(&whole.as_str())).then(|| format!("'{name}', {value}"))
+            });
+            let shown: Vec<String> = shown.collect();
+            let query = format!("select jsonb_build_object({})::text from {table} t order by 1", shown.join(", "));
+            let rows = self.rows(&query).await;
+            found.insert(table, rows);
+        }
+        found
+    }
+
     /// Runs statements as a superuser: for rows that no function of this crate writes.
     ///
     /// # Panics

@@ -4,10 +4,11 @@
 //! that. So requests coalesce, one worker runs a subject at a time, a request during a run makes it run again, and a
 //! worker whose lease ran out cannot write: its effects check the fence in their own transaction.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use rampart_domain::TenantId;
+use sqlx::PgConnection;
 use sqlx::postgres::PgListener;
 use uuid::Uuid;
 
@@ -89,6 +90,23 @@ pub struct Lease {
     pub fence: i64,
     /// How many claims ended without success before this one.
     pub attempts: i32,
+    /// The database's clock.
+    clock: Clock,
+}
+
+impl Lease {
+    /// What the time is by the database's clock. Whoever holds a lease dates what it reads by this, not by its machine's
+    /// clock: replicas whose clocks differ could not tell which of two readings is the newer one.
+    pub fn now(&self) -> DateTime<Utc> {
+        self.clock.at + self.clock.read.elapsed()
+    }
+}
+
+/// The database's time at a claim, and the moment at which it was told, from which this process counts on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Clock {
+    at: DateTime<Utc>,
+    read: Instant,
 }
 
 /// Asks for work on a subject now. Coalesces with a request that waits already.
@@ -246,7 +264,8 @@ pub async fn forget(tx: &mut TenantTx, kind: WorkKind, subjects: &[Uuid]) -> Res
     Ok(())
 }
 
-/// Takes up to `limit` due subjects, the longest waiting first, one tenant never holding more than `per_tenant` leases.
+/// Takes up to `limit` due subjects: of the tenants that hold the fewest leases first, of those the longest waiting. One tenant
+/// never holds more than `per_tenant` leases.
 pub async fn claim(
     tx: &mut WorkerTx,
     kinds: &[WorkKind],
@@ -266,7 +285,7 @@ pub async fn claim(
            ), picked as (
                select d.tenant_id, d.kind, d.subject from due d left join running r using (tenant_id)
                where coalesce(r.leases, 0) + d.rank <= $3
-               order by d.rank, d.run_at limit $2
+               order by coalesce(r.leases, 0) + d.rank, d.run_at limit $2
            ), locked as (
                select w.tenant_id, w.kind, w.subject from work w join picked p using (tenant_id, kind, subject)
                where w.want > w.done and (w.lease_until is null or w.lease_until < now())
@@ -276,7 +295,7 @@ pub async fn claim(
            set lease_until = now() + make_interval(secs => $4), fence = fence + 1, claimed = want, attempts = attempts + 1
            from locked l
            where (w.tenant_id, w.kind, w.subject) = (l.tenant_id, l.kind, l.subject)
-           returning w.tenant_id, w.kind, w.subject, w.fence, w.attempts"#,
+           returning w.tenant_id, w.kind, w.subject, w.fence, w.attempts, clock_timestamp() as "at!""#,
         &kinds,
         limit,
         per_tenant,
@@ -284,9 +303,11 @@ pub async fn claim(
     )
     .fetch_all(tx.conn())
     .await?;
+    let read = Instant::now();
     rows.into_iter()
         .map(|row| {
             Ok(Lease {
+                clock: Clock { at: row.at, read },
                 tenant: row.tenant_id.into(),
                 kind: WorkKind::parse(&row.kind)?,
                 subject: row.subject,
@@ -380,6 +401,19 @@ pub async fn announce(tx: &mut WorkerTx, kind: WorkKind) -> Result<(), StoreErro
 /// Ends a run that did what was asked. Returns whether something was asked meanwhile.
 /// What repeats by itself is due again after its interval, give or take a tenth.
 pub async fn finish(tx: &mut WorkerTx, lease: &Lease) -> Result<bool, StoreError> {
+    end(tx.conn(), lease).await
+}
+
+/// The same in one transaction with the last effects, for work that must not be done again once they are written.
+/// [`finish`] may follow and changes nothing more.
+pub async fn finish_with(tx: &mut TenantTx, lease: &Lease) -> Result<(), StoreError> {
+    if end(tx.conn(), lease).await? {
+        sqlx::query!("select pg_notify($1, $2)", CHANNEL, lease.kind.as_str()).execute(tx.conn()).await?;
+    }
+    Ok(())
+}
+
+async fn end(conn: &mut PgConnection, lease: &Lease) -> Result<bool, StoreError> {
     let row = sqlx::query!(
         r#"update work
            set done = claimed, lease_until = null, attempts = 0, last_error = null,
@@ -393,7 +427,7 @@ pub async fn finish(tx: &mut WorkerTx, lease: &Lease) -> Result<bool, StoreError
         lease.subject,
         lease.fence
     )
-    .fetch_optional(tx.conn())
+    .fetch_optional(conn)
     .await?;
     row.map(|row| row.again).ok_or(StoreError::LeaseLost)
 }
@@ -416,24 +450,6 @@ pub async fn fail(tx: &mut WorkerTx, lease: &Lease, error: &str) -> Result<(), S
     Ok(())
 }
 
-/// Gives a subject back after a failure that was not its own: it is due again after about a second, and after several at
-/// most after eight.
-pub async fn postpone(tx: &mut WorkerTx, lease: &Lease) -> Result<(), StoreError> {
-    sqlx::query!(
-        "update work
-         set lease_until = null,
-             run_at = now() + least(8, power(2, least(attempts, 10)) / 2) * (0.8 + 0.4 * random()) * interval '1 second'
-         where tenant_id = $1 and kind = $2 and subject = $3 and fence = $4",
-        lease.tenant.0,
-        lease.kind.as_str(),
-        lease.subject,
-        lease.fence
-    )
-    .execute(tx.conn())
-    .await?;
-    Ok(())
-}
-
 /// Gives a subject back at once, as when the process is asked to stop: it counts as no attempt.
 pub async fn release(tx: &mut WorkerTx, lease: &Lease) -> Result<(), StoreError> {
     sqlx::query!(
@@ -447,6 +463,24 @@ pub async fn release(tx: &mut WorkerTx, lease: &Lease) -> Result<(), StoreError>
     .execute(tx.conn())
     .await?;
     sqlx::query!("select pg_notify($1, $2)", CHANNEL, lease.kind.as_str()).execute(tx.conn()).await?;
+    Ok(())
+}
+
+/// Gives a subject back that failed for no fault of its own, as in a deadlock: it is due again within a second, and it counts
+/// as no attempt. At random, so that those who were in each other's way are not again.
+pub async fn repeat(tx: &mut WorkerTx, lease: &Lease) -> Result<(), StoreError> {
+    sqlx::query!(
+        "update work
+         set lease_until = null, attempts = greatest(attempts - 1, 0),
+             run_at = greatest(run_at, now()) + (0.2 + 0.8 * random()) * interval '1 second'
+         where tenant_id = $1 and kind = $2 and subject = $3 and fence = $4",
+        lease.tenant.0,
+        lease.kind.as_str(),
+        lease.subject,
+        lease.fence
+    )
+    .execute(tx.conn())
+    .await?;
     Ok(())
 }
 

@@ -21,6 +21,9 @@ const POLL: Duration = Duration::from_secs(2);
 /// Wait between attempts to record how a handler ended.
 const UNSETTLED: Duration = Duration::from_secs(1);
 
+/// Subjects claimed by one statement. One by one: processes that are told of work at the same moment share it.
+const AT_ONCE: i64 = 1;
+
 /// What a handler may fail with. The text goes to the work row, so it must not carry secrets.
 pub type Failure = Box<dyn Error + Send + Sync>;
 
@@ -96,16 +99,13 @@ where
     H: Fn(Lease, CancellationToken) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Result<(), Failure>> + Send + 'static,
 {
-    // At least one slot must be free before anything is claimed: a claimed subject starts at once.
-    let free = tokio::select! {
+    // A slot must be free before anything is claimed: a claimed subject starts at once.
+    tokio::select! {
         () = cancel.cancelled() => return Ok(0),
-        permit = slots.acquire() => {
-            drop(permit);
-            slots.available_permits().max(1)
-        }
-    };
+        permit = slots.acquire() => drop(permit),
+    }
     let mut tx = store.worker().await?;
-    let leases = work::claim(&mut tx, &options.kinds, free as i64, options.per_tenant as i64).await?;
+    let leases = work::claim(&mut tx, &options.kinds, AT_ONCE, options.per_tenant as i64).await?;
     tx.commit().await?;
     let claimed = leases.len();
     for lease in leases {
@@ -178,22 +178,23 @@ async fn renew(store: &Store, lease: &Lease) -> Result<(), StoreError> {
 async fn settle(store: &Store, lease: &Lease, ended: &Ended) -> Result<(), StoreError> {
     let mut tx = store.worker().await?;
     match ended {
-        Ended::Done => {
+        Ended::Done => match work::finish(&mut tx, lease).await {
             // What was asked for meanwhile was announced while the subject could not be claimed.
-            if work::finish(&mut tx, lease).await? {
-                work::announce(&mut tx, lease.kind).await?;
-            }
-        }
+            Ok(true) => work::announce(&mut tx, lease.kind).await?,
+            // Finished with its last effects, and taken up by another since.
+            Ok(false) | Err(StoreError::LeaseLost) => {}
+            Err(error) => return Err(error),
+        },
         Ended::Cancelled => work::release(&mut tx, lease).await?,
         Ended::Disturbed(error) => {
-            tracing::warn!(tenant.id = %lease.tenant, work.kind = lease.kind.as_str(), work.subject = %lease.subject,
-                error, "work was disturbed and is tried again");
-            work::postpone(&mut tx, lease).await?;
+            tracing::info!(tenant.id = %lease.tenant, work.kind = lease.kind.as_str(), work.subject = %lease.subject,
+                error, "work was disturbed and is done again");
+            work::repeat(&mut tx, lease).await?;
         }
         Ended::Failed(error) => {
             tracing::warn!(tenant.id = %lease.tenant, work.kind = lease.kind.as_str(), work.subject = %lease.subject,
                 attempt = lease.attempts + 1, error, "work failed");
-            work::fail(&mut tx, lease, error).await?;
+            work::fail(&mut tx, lease, &error).await?;
         }
     }
     tx.commit().await

@@ -10,6 +10,7 @@
 mod app;
 mod catalogue;
 mod document;
+mod drain;
 mod http;
 mod limits;
 mod oidc;
@@ -21,6 +22,7 @@ mod tls;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use chrono::Utc;
@@ -71,6 +73,10 @@ pub struct Config {
     /// ARN of the identity with which Rampart assumes roles in customers' accounts, for the onboarding templates.
     #[arg(long, env = "RAMPART_AWS_PRINCIPAL", value_name = "ARN")]
     pub aws_principal: Option<String>,
+    /// Seconds for which the API goes on taking connections after SIGTERM, while /readyz says no: as long as load balancers
+    /// need to notice.
+    #[arg(long, env = "RAMPART_DRAIN_NOTICE", default_value_t = 2)]
+    pub drain_notice_s: u64,
     /// Where Rampart answers as an OIDC issuer; `None` switches federation off.
     #[arg(skip)]
     pub issuer_url: Option<IssuerUrl>,
@@ -100,6 +106,7 @@ impl Default for Config {
             trusted_proxies: Vec::new(),
             request_timeout_s: 45,
             aws_principal: None,
+            drain_notice_s: 2,
             issuer_url: None,
             rate_fraction: 1.0,
             egress: Egress::default(),
@@ -138,7 +145,9 @@ pub async fn run(config: Config, ctx: Ctx, store: Store, keyring: Arc<Keyring>) 
         stop.cancelled().await;
         streaming.streams().close();
     });
-    server::serve(listener, router(app), tls, ctx.cancel.clone()).await
+    let router = drain::hand_over(router(app), ctx.cancel.clone());
+    let notice = Duration::from_secs(config.drain_notice_s);
+    server::serve(listener, router, tls, (ctx.cancel.clone(), notice)).await
 }
 
 /// The whole API as a service, with its documentation.

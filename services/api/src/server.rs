@@ -20,18 +20,19 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 /// A year: browsers speak TLS to this host and nothing else.
 const STRICT: HeaderValue = HeaderValue::from_static("max-age=31536000");
 
-/// Serves until `cancel` fires, then finishes what runs.
+/// Serves until `notice` after `cancel` fires, then finishes what runs.
 pub(crate) async fn serve(
     listener: TcpListener,
     router: Router,
     tls: Option<Tls>,
-    cancel: CancellationToken,
+    (cancel, notice): (CancellationToken, Duration),
 ) -> anyhow::Result<()> {
     let handle = Handle::new();
     let stopping = handle.clone();
     let stop = cancel.clone();
     tokio::spawn(async move {
         stop.cancelled().await;
+        tokio::time::sleep(notice).await;
         stopping.graceful_shutdown(None);
     });
     let server = axum_server::from_tcp(listener).context("could not listen")?.handle(handle);

@@ -106,6 +106,9 @@ pub struct Config {
     /// Part of the rate, burst and concurrency that providers allow which Rampart may take, 0.01 to 1.
     #[arg(skip = 1.0)]
     pub rate_fraction: f64,
+    /// How hard and how long providers are asked, before that part is taken.
+    #[arg(skip)]
+    pub limits: Limits,
     /// Where Rampart answers as an OIDC issuer; `None` switches federation off.
     #[arg(skip)]
     pub issuer_url: Option<IssuerUrl>,
@@ -143,7 +146,7 @@ impl Discovery {
             issuer: config.issuer_url.clone().map(|url| Arc::new(Issuer::new(url, store.clone(), keyring.clone()))),
             store,
             keyring,
-            caller: Caller::new(Limits::default().scaled(config.rate_fraction), cancel.child_token()),
+            caller: Caller::new(config.limits.clone().scaled(config.rate_fraction), cancel.child_token()),
             egress: config.egress(),
             config: Arc::new(config),
         }
@@ -203,7 +206,7 @@ async fn handle(discovery: &Discovery, lease: Lease, cancel: CancellationToken) 
         WorkKind::Delete => {
             loop {
                 let mut tx = discovery.store.fenced(&lease).await?;
-                let left = inventory::remove_connector(&mut tx, lease.subject.into(), Utc::now()).await?;
+                let left = inventory::remove_connector(&mut tx, lease.subject.into(), lease.now()).await?;
                 tx.commit().await?;
                 if left == 0 {
                     break;

@@ -1,4 +1,3 @@
-use chrono::Utc;
 use rampart_connector::{Event, Listing, Member, MemberState, Membership, Organization, Outcome, Sink};
 use rampart_domain::{Kind, Scope};
 use rampart_store::organization::{self, IsActive, Seen};
@@ -16,7 +15,7 @@ pub(crate) async fn read(
     scope: &Scope,
     kind: Kind,
 ) -> Result<(), Failure> {
-    let began = Utc::now();
+    let began = reading.lease.now();
     let listing = Listing { scope: scope.clone(), kind };
     let (sink, events) = Sink::new(4);
     let phase = Pipeline::new(&reading.discovery.store, reading.lease, reading.progress, "organization", None);
@@ -31,7 +30,7 @@ pub(crate) async fn read(
     let mut tx = reading.discovery.store.fenced(reading.lease).await?;
     let organization = reading.lease.subject.into();
     organization::record(&mut tx, organization, &seen, began).await?;
-    let settled = organization::settle(&mut tx, organization, Utc::now()).await?;
+    let settled = organization::settle(&mut tx, organization, reading.lease.now()).await?;
     if scan::get(&mut tx, reading.scan).await?.trigger == "request" {
         organization::scan_all(&mut tx, organization).await?;
     }

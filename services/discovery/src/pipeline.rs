@@ -74,7 +74,7 @@ impl Pipeline {
     }
 
     fn now(&self) -> DateTime<Utc> {
-        self.read_at.unwrap_or_else(Utc::now)
+        self.read_at.unwrap_or_else(|| self.lease.now())
     }
 
     /// Takes events until the connector hangs up.
@@ -216,7 +216,7 @@ impl Pipeline {
         }
         let seen = self.seen(&native, resource, describes);
         let mut tx = self.store.fenced(&self.lease).await?;
-        let row = resolve_cluster(&mut tx, &seen, Utc::now()).await?;
+        let row = resolve_cluster(&mut tx, &seen, self.lease.now()).await?;
         tx.commit().await?;
         self.clusters.insert(native, row.clone());
         Ok(row)
@@ -261,7 +261,7 @@ pub(crate) async fn fail_scope(
     place: (String, Option<String>, Option<String>),
     gap: &Gap,
 ) -> Result<(), StoreError> {
-    let now = Utc::now();
+    let now = lease.now();
     let source = Source { connector: lease.subject.into(), scope: scope.to_string() };
     let mut tx = store.fenced(lease).await?;
     let cluster = inventory::cluster_of_scope(&mut tx, &source).await?;

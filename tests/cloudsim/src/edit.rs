@@ -23,6 +23,15 @@ impl Simulator {
         });
     }
 
+    /// Makes a cluster anew under its name, as who deletes one and creates another does.
+    pub fn recreate(&self, cluster: &str) {
+        self.shared.change(|world, _| {
+            world.recreate(cluster);
+            ((), Vec::new())
+        });
+        self.compact(cluster);
+    }
+
     /// Takes a thing out of the world; lists in progress expire.
     pub fn delete(&self, subject: &Subject) {
         self.shared.change(|world, version| {

@@ -125,12 +125,19 @@ impl Call<'_> {
 
 /// Faults that can be set and cleared while the simulator runs.
 #[derive(Debug, Default)]
-pub struct Faults(Mutex<Vec<Fault>>);
+pub struct Faults(Mutex<Vec<Armed>>);
+
+/// A fault with the number of calls that it hit.
+#[derive(Debug)]
+struct Armed {
+    fault: Fault,
+    hits: u32,
+}
 
 impl Faults {
     /// Arms a fault.
     pub fn inject(&self, fault: Fault) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(fault);
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(Armed { fault, hits: 0 });
     }
 
     /// Disarms all of them.
@@ -138,16 +145,23 @@ impl Faults {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
+    /// The faults that wait for calls still, with the number of calls that each has hit.
+    pub fn armed(&self) -> Vec<(Fault, u32)> {
+        let armed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        armed.iter().map(|one| (one.fault.clone(), one.hits)).collect()
+    }
+
     /// The faults that hit this call, each used up by one.
     pub(crate) fn hit(&self, call: Call<'_>) -> Vec<FaultKind> {
         let mut armed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut hits = Vec::new();
-        armed.retain_mut(|fault| {
+        armed.retain_mut(|Armed { fault, hits: count }| {
             let waits = fault.kind == FaultKind::ExpiredToken && !call.continues();
             if waits || !matches(&fault.target, call) {
                 return true;
             }
             hits.push(fault.kind);
+            *count += 1;
             match &mut fault.times {
                 Some(times) => {
                     *times = times.saturating_sub(1);

@@ -141,6 +141,11 @@ impl Simulator {
         self.shared.identities.trust(role_arn, external_id);
     }
 
+    /// Puts the clock of AWS ahead of the machine's, or behind it: signatures are checked and sessions end by it.
+    pub fn set_aws_clock(&self, ahead: chrono::TimeDelta) {
+        self.shared.identities.set_clock(ahead);
+    }
+
     /// Lets a role be assumed with statements of an OIDC issuer, as a customer does who adds it as an identity provider:
     /// about this subject, or carelessly about anybody.
     pub fn federate(&self, role_arn: &str, issuer: &str, subject: Option<&str>) {

@@ -370,3 +370,14 @@ mod rules {
         check(pure_problems, ("rampart-store", 3), "normal", ("tokio", 0), false);
     }
 }
+
+#[test]
+fn what_is_read_under_a_lease_is_dated_by_the_clock_of_the_database() {
+    let sources = root().join("services/discovery/src");
+    for file in
+        ["pipeline.rs", "organization.rs", "scan/mod.rs", "scan/reading.rs", "watch/session.rs", "watch/write.rs"]
+    {
+        let text = fs::read_to_string(sources.join(file)).unwrap();
+        assert!(!text.contains("Utc::now"), "{file} asks the machine's clock: replicas differ in that; ask the lease");
+    }
+}

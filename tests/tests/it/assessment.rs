@@ -90,7 +90,7 @@ fn beside() -> impl Iterator<Item = Kind> {
 
 /// What exists at one moment; listing it again is how changes arrive.
 #[derive(Clone, Default)]
-struct Model {
+pub(crate) struct Model {
     deployments: Vec<(&'static str, String, bool)>,
     policies: Vec<(&'static str, String)>,
     automount: bool,
@@ -114,8 +114,18 @@ fn conditions() -> [Value; 5] {
 }
 
 impl Model {
-    async fn list(&self, estate: &Estate, kind: Kind) {
-        let resources = match kind {
+    /// Nothing, in which tokens are mounted.
+    pub(crate) fn new() -> Self {
+        Self { automount: true, ..Self::default() }
+    }
+
+    pub(crate) async fn list(&self, estate: &Estate, kind: Kind) {
+        estate.list(kind, self.resources(estate, kind)).await;
+    }
+
+    /// What a list of a kind would show.
+    pub(crate) fn resources(&self, estate: &Estate, kind: Kind) -> Vec<Resource> {
+        match kind {
             Kind::K8sDeployment => {
                 self.deployments.iter().map(|(ns, name, bad)| deployment(estate, ns, name, *bad)).collect()
             }
@@ -130,18 +140,17 @@ impl Model {
             }
             Kind::K8sNamespace => ["a", "b"].map(|ns| namespace(estate, ns)).into(),
             _ => Vec::new(),
-        };
-        estate.list(kind, resources).await;
+        }
     }
 
-    async fn list_all(&self, estate: &Estate) {
+    pub(crate) async fn list_all(&self, estate: &Estate) {
         for kind in MUTABLE.into_iter().chain(beside()) {
             self.list(estate, kind).await;
         }
     }
 
     /// Makes an exemption, or removes it, or turns a control off or on.
-    async fn change_policy(&mut self, rng: &mut StdRng, estate: &Estate) {
+    pub(crate) async fn change_policy(&mut self, rng: &mut StdRng, estate: &Estate) {
         let mut tx = estate.store.tenant(estate.tenant).await.expect("a transaction");
         let number = rng.random_range(0..=conditions().len());
         if number == conditions().len() {
@@ -163,7 +172,7 @@ impl Model {
     }
 
     /// Brings an estate without exemptions to this state.
-    async fn set_policy(&self, estate: &Estate) {
+    pub(crate) async fn set_policy(&self, estate: &Estate) {
         let mut tx = estate.store.tenant(estate.tenant).await.expect("a transaction");
         for (number, controls) in &self.exemptions {
             exempt(&mut tx, *number, controls).await;
@@ -174,7 +183,7 @@ impl Model {
         tx.commit().await.expect("commits");
     }
 
-    fn mutate(&mut self, rng: &mut StdRng) -> Kind {
+    pub(crate) fn mutate(&mut self, rng: &mut StdRng) -> Kind {
         let ns = ["a", "b"][rng.random_range(0..2)];
         let kind = MUTABLE[rng.random_range(0..MUTABLE.len())];
         match kind {

@@ -17,7 +17,7 @@ fn ids(items: &[Value]) -> BTreeSet<String> {
 }
 
 /// What must outlive every fault.
-struct Estate {
+pub(crate) struct Estate {
     resources: BTreeSet<String>,
     findings: BTreeSet<String>,
     coverage: BTreeMap<(String, String), String>,
@@ -29,7 +29,7 @@ async fn coverage(client: &Client) -> BTreeMap<(String, String), String> {
 }
 
 impl Estate {
-    async fn of(client: &Client) -> Self {
+    pub(crate) async fn of(client: &Client) -> Self {
         Self {
             resources: ids(&client.list("/v1/resources").await),
             findings: ids(&client.list("/v1/findings").await),
@@ -38,7 +38,7 @@ impl Estate {
     }
 
     /// Nothing is gone and nothing is closed; what more there is now is wrong too, since the world did not change.
-    async fn check(&self, client: &Client, fault: &str) {
+    pub(crate) async fn check(&self, client: &Client, fault: &str) {
         let now = Self::of(client).await;
         let (before, after) = (&self.resources, &now.resources);
         assert!(before == after, "{fault}: gone {:?}, new {:?}", diff(before, after), diff(after, before));
@@ -47,7 +47,7 @@ impl Estate {
     }
 
     /// All is as it was before anything went wrong.
-    async fn check_recovered(&self, client: &Client) {
+    pub(crate) async fn check_recovered(&self, client: &Client) {
         self.check(client, "after recovery").await;
         assert_eq!(coverage(client).await, self.coverage);
         assert_eq!(client.list("/v1/findings?stale=true").await, Vec::<Value>::new());
@@ -59,7 +59,7 @@ fn diff<'a>(left: &'a BTreeSet<String>, right: &'a BTreeSet<String>) -> Vec<&'a 
 }
 
 /// The word for a simulated kind, and where it is listed.
-fn listing(kind: &KindKey) -> (String, String) {
+pub(crate) fn listing(kind: &KindKey) -> (String, String) {
     let prefix = if kind.feature == Feature::Calico { "calico" } else { "" };
     let word = format!("k8s.{prefix}{}", kind.kind.to_lowercase());
     let group = if kind.group.is_empty() { "api".to_owned() } else { format!("apis/{}", kind.group) };

@@ -6,3 +6,4 @@ mod isolation;
 mod issuer_key;
 mod organization;
 mod plans;
+mod worker;

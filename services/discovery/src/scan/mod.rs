@@ -41,10 +41,10 @@ pub(crate) async fn run(discovery: &Discovery, lease: &Lease, cancel: Cancellati
         Due::Session(session) => Some(session),
         Due::Live => None,
     };
-    let started_at = Utc::now();
+    let started_at = lease.now();
     let scan = scan_run::begin(&mut tx, connector.id, started_at).await?;
     if !plan::one(&mut tx, PlanScope::Connector(connector.id), Plan::Discovery).await?.enabled {
-        return switched_off(tx, &connector, scan, started_at).await;
+        return switched_off(tx, lease, &connector, scan, started_at).await;
     }
     let credentials = connector::credentials(&mut tx, &discovery.keyring, connector.id).await;
     tx.commit().await?;
@@ -59,7 +59,7 @@ pub(crate) async fn run(discovery: &Discovery, lease: &Lease, cancel: Cancellati
         Ok(credentials) => match source(&counted, lease, &connector, (&credentials, session.as_ref()), &stop).await {
             Ok(source) => {
                 let kinds = connector.settings.kinds().to_vec();
-                let cx = ScanContext { cancel: stop.clone(), kinds, started_at: Utc::now() };
+                let cx = ScanContext { cancel: stop.clone(), kinds, started_at: lease.now() };
                 let discovery = &counted;
                 let progress = &progress;
                 let reading = Reading { discovery, lease, scan, cx, progress, read_at, counting: &counting };
@@ -114,6 +114,7 @@ struct Run {
 /// Discovery is off: nothing is read, and what was read before says that it grows old.
 async fn switched_off(
     mut tx: TenantTx,
+    lease: &Lease,
     connector: &Row,
     scan: ScanId,
     started_at: DateTime<Utc>,
@@ -122,6 +123,7 @@ async fn switched_off(
     inventory::fail_untouched(&mut tx, connector.id, &gap, started_at, started_at).await?;
     let progress = Progress::default().to_json();
     scan_run::end(&mut tx, scan, ScanEnd::Cancelled, &progress, Some(&gap.message), started_at).await?;
+    work::finish_with(&mut tx, lease).await?;
     tx.commit().await?;
     Ok(())
 }
@@ -143,7 +145,7 @@ async fn conclude(
     let mut tx = discovery.store.fenced(lease).await?;
     if !asked_to_stop {
         let gap = outcome.as_ref().map_or_else(failure_gap, |()| no_longer_read());
-        inventory::fail_untouched(&mut tx, lease.subject.into(), &gap, since, Utc::now()).await?;
+        inventory::fail_untouched(&mut tx, lease.subject.into(), &gap, since, lease.now()).await?;
     }
     if let Some(session) = &session {
         let stopped = asked_to_stop.then_some("somebody asked the scan to stop");
@@ -151,11 +153,13 @@ async fn conclude(
     }
     // Nothing more is coming: what waited for it is assessed now.
     work::hasten(&mut tx, WorkKind::Assess).await?;
-    scan_run::end(&mut tx, scan, how, &progress.to_json(), error.as_deref(), Utc::now()).await?;
+    scan_run::end(&mut tx, scan, how, &progress.to_json(), error.as_deref(), lease.now()).await?;
     // Only a scan that came to every place knows everything that is needed.
     let declaration = if how == ScanEnd::Succeeded { Declaration::Whole } else { Declaration::Partial };
     counted.declare(&mut tx, lease, declaration).await?;
     counted.conclude(&mut tx, scan).await?;
+    // Together: a scan that has ended and is still to be done would be another one.
+    work::finish_with(&mut tx, lease).await?;
     tx.commit().await?;
     let (applied, removed) = progress.applied();
     tracing::info!(tenant.id = %lease.tenant, connector.id = %lease.subject, scan.id = %scan, outcome = ?how,

@@ -75,7 +75,7 @@ impl Reading<'_> {
     async fn keep_only(&self, cluster: Option<ClusterId>, kube: Option<&KubeConnector>) -> Result<(), Failure> {
         let Some(cluster) = cluster else { return Ok(()) };
         let mut tx = self.discovery.store.fenced(self.lease).await?;
-        inventory::retire_other_clusters(&mut tx, self.lease.subject.into(), cluster, Utc::now()).await?;
+        inventory::retire_other_clusters(&mut tx, self.lease.subject.into(), cluster, self.lease.now()).await?;
         work::request(&mut tx, WorkKind::Assess, cluster.0).await?;
         if let Some(kube) = kube {
             self.seed_watch(&mut tx, cluster, kube).await?;

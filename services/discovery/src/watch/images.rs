@@ -1,6 +1,5 @@
 use std::collections::HashSet;
 
-use chrono::Utc;
 use rampart_connector_kube::Known;
 use rampart_domain::{Cloud, Kind, ManagedBy, NativeId, Resource, ResourceId, UnitId};
 use rampart_store::inventory::{self, Ended, Prepared, follow, prepare};
@@ -16,7 +15,7 @@ pub(super) async fn tell(writer: &Writer<'_>) -> Result<(), Trouble> {
     let _turn = writer.watcher.turn(writer.lease.tenant).await;
     let unit = UnitId::from(writer.place.id);
     let tenant = writer.lease.tenant;
-    let at = Utc::now();
+    let at = writer.lease.now();
     let mut tx = writer.watcher.discovery.store.tenant(tenant).await?;
     let pods: Vec<Resource> = watch::running_pods(&mut tx, unit).await?.into_iter().map(pod_of).collect();
     let mut known = Known::default();

@@ -2,7 +2,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::Utc;
 use futures::StreamExt;
 use futures::stream::{BoxStream, SelectAll};
 use rampart_connector::{Connector, ScanContext, Sink};
@@ -189,7 +188,7 @@ impl Session<'_> {
         match step {
             Step::Change(change) => {
                 metrics::counter!("rampart_watch_events_total", "kind" => kind.as_str()).increment(1);
-                self.batch.add(kind, change, Utc::now());
+                self.batch.add(kind, change, self.writer.lease.now());
             }
             Step::Expired(error) => {
                 tracing::debug!(cluster.id = %self.writer.lease.subject, kind = %kind, error = %error, "to be listed anew");
@@ -217,7 +216,7 @@ impl Session<'_> {
         let waiting = self.writer.write(batch, patient).await?;
         for pod in waiting {
             self.unseen.entry(pod.native_id.clone()).or_insert(now + UNSEEN_PATIENCE);
-            self.batch.put_back(pod, Utc::now());
+            self.batch.put_back(pod, self.writer.lease.now());
         }
         if touches_pods {
             self.images_at.get_or_insert(now + IMAGES_DELAY);
@@ -235,8 +234,11 @@ impl Session<'_> {
         }
         let _slot = self.writer.watcher.lists.acquire().await.expect("the semaphore is never closed");
         metrics::counter!("rampart_watch_lists_total").increment(watched.len() as u64);
-        let cx =
-            ScanContext { cancel: self.cancel.clone(), kinds: kinds.into_iter().collect(), started_at: Utc::now() };
+        let cx = ScanContext {
+            cancel: self.cancel.clone(),
+            kinds: kinds.into_iter().collect(),
+            started_at: self.writer.lease.now(),
+        };
         let (sink, events) = Sink::new(1);
         let seen = ClusterSeen { name: "watched".to_owned(), ..ClusterSeen::default() };
         let store = &self.writer.watcher.discovery.store;

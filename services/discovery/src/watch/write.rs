@@ -1,7 +1,6 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use chrono::Utc;
 use rampart_connector_kube::{ClusterWatch, Known, RolledUp};
 use rampart_domain::{Kind, NativeId, Resource, ResourceId, UnitId};
 use rampart_store::inventory::{self, ClusterRow, Ended, Placed, Prepared, Source, follow, prepare};
@@ -62,7 +61,7 @@ impl Writer<'_> {
         })
         .await
         .expect("hashing and serialising do not panic");
-        let at = batch.first.map_or_else(Utc::now, |(_, at)| at);
+        let at = batch.first.map_or_else(|| self.lease.now(), |(_, at)| at);
         if !plan.waiting.is_empty() {
             // Whoever takes over must see them again.
             batch.positions.remove(&Kind::K8sPod);
@@ -78,7 +77,7 @@ impl Writer<'_> {
         }
         let last_event = batch.first.map(|(first, _)| {
             let lag = first.elapsed().as_millis();
-            (Utc::now(), i32::try_from(lag).unwrap_or(i32::MAX))
+            (self.lease.now(), i32::try_from(lag).unwrap_or(i32::MAX))
         });
         watch::advance(&mut tx, self.place.id, &batch.positions, last_event).await?;
         tx.commit().await?;
@@ -157,7 +156,7 @@ impl Writer<'_> {
         let pods: Result<Vec<Resource>, StoreError> =
             children.into_iter().filter(|child| child.kind == Kind::K8sPod).map(pod_of).collect();
         let pods = pods?;
-        let now = Utc::now();
+        let now = self.lease.now();
         if pods.is_empty() {
             let ended = Ended { id: ResourceId(owner), uid: None };
             inventory::end(tx, self.place.id.into(), &[ended], now).await?;

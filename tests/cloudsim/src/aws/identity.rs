@@ -1,4 +1,5 @@
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{PoisonError, RwLock};
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -54,6 +55,8 @@ pub(crate) struct Identities {
     trust: RwLock<HashMap<String, Trust>>,
     federated: RwLock<HashMap<String, HashSet<Federated>>>,
     operator: Keys,
+    /// Seconds by which the clock here is ahead of the machine's.
+    ahead: AtomicI64,
 }
 
 impl Identities {
@@ -90,7 +93,23 @@ impl Identities {
             trust.insert(account.role_arn.clone(), Trust::ExternalIds(HashSet::new()));
             trust.insert(account.open_role_arn.clone(), Trust::Open);
         }
-        Self { principals: RwLock::new(principals), trust: RwLock::new(trust), federated: RwLock::default(), operator }
+        Self {
+            principals: RwLock::new(principals),
+            trust: RwLock::new(trust),
+            federated: RwLock::default(),
+            operator,
+            ahead: AtomicI64::new(0),
+        }
+    }
+
+    /// What the time is by the clock of this cloud.
+    pub(crate) fn now(&self) -> DateTime<Utc> {
+        Utc::now() + TimeDelta::seconds(self.ahead.load(Ordering::Relaxed))
+    }
+
+    /// Puts that clock ahead of the machine's, or behind it.
+    pub(crate) fn set_clock(&self, ahead: TimeDelta) {
+        self.ahead.store(ahead.num_seconds(), Ordering::Relaxed);
     }
 
     /// Keys of the account in which the scanner runs: they may try to assume any role.
@@ -191,7 +210,7 @@ impl Identities {
                 uuid::Uuid::new_v4().simple()
             )),
         };
-        let expires_at = Utc::now() + lifetime;
+        let expires_at = self.now() + lifetime;
         let principal = Principal {
             arn: format!("arn:aws:sts::{account}:assumed-role/{role}/{session}"),
             account,

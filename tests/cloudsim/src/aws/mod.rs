@@ -23,7 +23,7 @@ use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::response::Response;
 use bytes::Bytes;
-use chrono::{TimeDelta, Utc};
+use chrono::TimeDelta;
 use http::StatusCode;
 use http::request::Parts;
 use serde_json::{Map, Value};
@@ -154,7 +154,7 @@ fn form(parts: &Parts, body: &Bytes) -> Vec<(String, String)> {
 }
 
 fn authenticate(shared: &Shared, received: &Received<'_>, claim: &Claim) -> Result<Principal, AwsError> {
-    let now = Utc::now();
+    let now = shared.identities.now();
     let Received { parts, body, .. } = received;
     let signed = Signed {
         method: parts.method.as_str(),

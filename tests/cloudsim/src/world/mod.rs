@@ -299,6 +299,15 @@ impl World {
         self.deleted.insert(subject.clone());
     }
 
+    /// Makes a cluster anew under its name: its objects are others, and so is what tells it apart. Half of its teams are gone.
+    pub(crate) fn recreate(&mut self, name: &str) {
+        self.puts.remove(name);
+        for cluster in Arc::make_mut(&mut self.clusters).iter_mut().filter(|cluster| cluster.name == name) {
+            cluster.seed = cluster.seed.child("anew");
+            cluster.spaces.truncate(cluster.spaces.len().div_ceil(2));
+        }
+    }
+
     /// Verdicts that are known beforehand. RBAC verdicts are about the binding, those of pod templates about the owner.
     pub fn expected(&self) -> Vec<Expected> {
         let mut expected: Vec<Expected> = self
