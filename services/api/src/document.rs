@@ -1,7 +1,11 @@
+mod statuses;
+mod tagged;
+
+use std::collections::BTreeMap;
+
+use utoipa::openapi::schema::{SchemaType, Type};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
-use utoipa::openapi::{
-    Components, ContentBuilder, InfoBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, ResponseBuilder, Responses,
-};
+use utoipa::openapi::{Components, Content, HttpMethod, InfoBuilder, OpenApi, OpenApiBuilder, RefOr, Required, Schema};
 use utoipa::{PartialSchema as _, ToSchema as _};
 
 use crate::http::{Code, Problem};
@@ -17,12 +21,40 @@ pub fn openapi() -> OpenApi {
     components.schemas.extend(schemas);
     let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("rmp_…").build();
     components.add_security_scheme("token", SecurityScheme::Http(bearer));
-    let operations = document.paths.paths.values_mut().flat_map(|item| {
-        [&mut item.get, &mut item.put, &mut item.post, &mut item.patch, &mut item.delete].into_iter().flatten()
-    });
-    operations.for_each(|operation| add_problem(&mut operation.responses));
+    statuses::define(components);
+    tagged::fold(components);
+    for (path, item) in &mut document.paths.paths {
+        let operations = [
+            (HttpMethod::Get, &mut item.get),
+            (HttpMethod::Put, &mut item.put),
+            (HttpMethod::Post, &mut item.post),
+            (HttpMethod::Patch, &mut item.patch),
+            (HttpMethod::Delete, &mut item.delete),
+        ];
+        for (method, operation) in operations {
+            if let Some(operation) = operation {
+                statuses::state(&method, path, operation);
+                if let Some(RefOr::T(body)) = &mut operation.request_body {
+                    // No body says what an empty object says.
+                    let must = body.content.values().any(|content| says_something(&components.schemas, content));
+                    body.required = Some(if must { Required::True } else { Required::False });
+                }
+            }
+        }
+    }
     document.security = Some(vec![SecurityRequirement::new::<_, [String; 0], String>("token", [])]);
     document
+}
+
+/// Whether a body of this type is more than an object of which every field may be left out.
+fn says_something(schemas: &BTreeMap<String, RefOr<Schema>>, content: &RefOr<Content>) -> bool {
+    let RefOr::T(content) = content else { return true };
+    let schema = match &content.schema {
+        Some(RefOr::Ref(place)) => place.ref_location.rsplit('/').next().and_then(|name| schemas.get(name)),
+        schema => schema.as_ref(),
+    };
+    let Some(RefOr::T(Schema::Object(object))) = schema else { return true };
+    object.schema_type != SchemaType::Type(Type::Object) || !object.required.is_empty()
 }
 
 /// What the routes are added to.
@@ -37,17 +69,6 @@ pub(crate) fn base() -> OpenApi {
         .license(Some(utoipa::openapi::License::new("Apache-2.0")))
         .build();
     OpenApiBuilder::new().info(info).build()
-}
-
-/// Any operation may fail, and always in the same form.
-fn add_problem(responses: &mut Responses) {
-    let schema = Ref::from_schema_name(Problem::name());
-    let content = ContentBuilder::new().schema(Some(schema)).build();
-    let problem = ResponseBuilder::new()
-        .description("What went wrong; `code` says it to programs.")
-        .content("application/problem+json", content)
-        .build();
-    responses.responses.insert("default".to_owned(), RefOr::T(problem));
 }
 
 /// Makes a repeated creating request take effect once.

@@ -1,6 +1,6 @@
 use std::marker::PhantomData;
 
-use axum::extract::FromRequestParts;
+use axum::extract::{FromRequestParts, MatchedPath};
 use axum::http::{header, request::Parts};
 use rampart_domain::ConnectorId;
 use rampart_store::access::Permission;
@@ -15,12 +15,14 @@ pub(crate) trait Permit {
     const PERMISSION: Permission;
     /// Whether a grant over the whole tenant is needed, because what is touched belongs to no scope.
     const EVERYWHERE: bool;
+    /// Whether what is touched is seen by nobody who does not see the whole tenant.
+    const UNSEEN: bool = false;
     /// Whether a collector may too, on its own connector: the handler asks [`Caller::must_reach`].
     const COLLECTOR: bool = false;
 }
 
 macro_rules! permits {
-    ($($(#[$meta:meta])* $name:ident = $permission:ident, $everywhere:literal;)+) => {$(
+    ($($(#[$meta:meta])* $name:ident = $permission:ident, $everywhere:literal, $unseen:literal;)+) => {$(
         $(#[$meta])*
         #[derive(Debug, Clone, Copy)]
         pub(crate) struct $name;
@@ -28,23 +30,24 @@ macro_rules! permits {
         impl Permit for $name {
             const PERMISSION: Permission = Permission::$permission;
             const EVERYWHERE: bool = $everywhere;
+            const UNSEEN: bool = $unseen;
         }
     )+};
 }
 
 permits! {
     /// Inventory, coverage, scans.
-    ReadInventory = ReadInventory, false;
+    ReadInventory = ReadInventory, false, false;
     /// Findings, recommendations, score.
-    ReadFindings = ReadFindings, false;
+    ReadFindings = ReadFindings, false, false;
     /// Connectors and scans.
-    ManageConnectors = ManageConnectors, true;
+    ManageConnectors = ManageConnectors, true, true;
     /// Assignments, each within its scope.
-    ManagePolicy = ManagePolicy, false;
+    ManagePolicy = ManagePolicy, false, false;
     /// Initiatives, which belong to the whole tenant.
-    ManageInitiatives = ManagePolicy, true;
+    ManageInitiatives = ManagePolicy, true, false;
     /// Tokens.
-    ManageTenant = ManageTenant, true;
+    ManageTenant = ManageTenant, true, true;
 }
 
 /// Pushing batches to a connector.
@@ -54,6 +57,7 @@ pub(crate) struct PushBatches;
 impl Permit for PushBatches {
     const PERMISSION: Permission = Permission::ManageConnectors;
     const EVERYWHERE: bool = true;
+    const UNSEEN: bool = true;
     const COLLECTOR: bool = true;
 }
 
@@ -117,10 +121,17 @@ impl<P: Permit> FromRequestParts<App> for Caller<P> {
         };
         if allowed || (P::COLLECTOR && access.collector.is_some()) {
             Ok(Self { access, permit: PhantomData })
+        } else if P::UNSEEN && access.allows_somewhere(P::PERMISSION) && names_something(parts) {
+            Err(ApiError::not_found("what the path names was"))
         } else {
             Err(ApiError::new(Code::Forbidden, "no role of this token allows the operation where it would take effect"))
         }
     }
+}
+
+/// Whether the path names one thing.
+fn names_something(parts: &Parts) -> bool {
+    parts.extensions.get::<MatchedPath>().is_some_and(|path| path.as_str().contains('{'))
 }
 
 fn bearer(parts: &Parts) -> Option<&str> {

@@ -12,6 +12,7 @@ mod exemptions;
 mod federation;
 mod fix_units;
 mod governance;
+mod isolation;
 mod onboarding;
 mod paging;
 mod pod_security_readiness;
