@@ -1,3 +1,4 @@
+mod lists;
 mod statuses;
 mod tagged;
 
@@ -22,6 +23,7 @@ pub fn openapi() -> OpenApi {
     let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("rmp_…").build();
     components.add_security_scheme("token", SecurityScheme::Http(bearer));
     statuses::define(components);
+    lists::name_rows(components);
     tagged::fold(components);
     for (path, item) in &mut document.paths.paths {
         let operations = [

@@ -95,7 +95,8 @@ fn may_answer(status: StatusCode, method: &HttpMethod, path: &str, operation: &O
             *method == HttpMethod::Delete || takes(&ParameterIn::Header, Some("If-Match"))
         }
         StatusCode::PRECONDITION_REQUIRED => takes(&ParameterIn::Header, Some("If-Match")),
-        StatusCode::CONFLICT => writes,
+        // What only an organisation has, or only a connector that is pushed to, is asked of others in vain.
+        StatusCode::CONFLICT => writes || path.contains("{connector}/"),
         StatusCode::PAYLOAD_TOO_LARGE | StatusCode::UNSUPPORTED_MEDIA_TYPE | StatusCode::UNPROCESSABLE_ENTITY => {
             writes && *method != HttpMethod::Delete
         }
