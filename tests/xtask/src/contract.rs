@@ -17,11 +17,7 @@ pub(crate) struct Tool {
 /// Installs every tool below `target` unless it is there.
 pub(crate) fn tools() -> [Tool; 5] {
     [
-        Tool {
-            tests: "contract tests against moto",
-            variable: "RAMPART_TEST_MOTO",
-            installed: moto(),
-        },
+        Tool { tests: "contract tests against moto", variable: "RAMPART_TEST_MOTO", installed: moto() },
         Tool {
             tests: "contract tests against prism",
             variable: "RAMPART_TEST_PRISM",

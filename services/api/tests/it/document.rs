@@ -100,8 +100,11 @@ fn no_two_shapes_share_a_name() {
     let mut names = Vec::new();
     schema_names(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut names);
     assert!(names.len() > 200, "{}", names.len());
+    // Words of one parameter stand with it, and have no name there.
+    let document = serde_json::to_value(rampart_api::openapi()).unwrap();
+    let named = |name: &&String| document["components"]["schemas"][name.as_str()].is_object();
     let twice: std::collections::BTreeSet<_> =
-        names.iter().filter(|name| names.iter().filter(|other| other == name).count() > 1).collect();
+        names.iter().filter(named).filter(|name| names.iter().filter(|other| other == name).count() > 1).collect();
     assert!(twice.is_empty(), "the later one takes the place of the other in the document: {twice:?}");
 }
 

@@ -140,6 +140,9 @@ fn id_fields(document: &Value) -> BTreeSet<(String, String)> {
 
 /// What a shape holds; one that holds itself is followed once.
 fn collect(document: &Value, schema: &Value, at: &str, inside: &mut Vec<String>, found: &mut BTreeSet<String>) {
+    if !schema.is_object() {
+        return;
+    }
     if let Some(place) = schema["$ref"].as_str() {
         if !inside.iter().any(|outer| outer == place) {
             inside.push(place.to_owned());
@@ -232,7 +235,7 @@ async fn an_id_of_another_tenant_in_a_query_finds_nothing() {
             let name = parameter["name"].as_str().unwrap();
             let value = match name {
                 "cluster" => foreign.cluster,
-                "resource" => foreign.resource,
+                "resource" | "owner" => foreign.resource,
                 "fix_unit" => foreign.fix_unit,
                 "exemption" => foreign.exemption,
                 "connector" => foreign.connector,

@@ -12,7 +12,7 @@ const SETTINGS: &str = r#"
 continue-on-failure = true
 seed = 1
 warnings = false
-workers = 2
+workers = 1
 request-timeout = 45
 
 [generation]

@@ -10,9 +10,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, Command};
 
 use super::measure::Meter;
+use crate::contract::moto;
 use crate::demo::client::{Client, NewConnector};
 use crate::demo::process::{Rampart, owner_token};
-use crate::contract::moto;
 
 const REGIONS: [&str; 3] = ["eu-west-1", "us-east-1", "ap-southeast-2"];
 const CLUSTERS: usize = 500;
