@@ -30,7 +30,9 @@ pub(crate) async fn test(args: TestArgs) -> anyhow::Result<()> {
     let mut skipped = Vec::new();
     for Tool { tests, variable, installed } in contract::tools() {
         match installed {
-            Ok(path) => drop(run_tests.env(variable, path)),
+            Ok(path) => {
+                run_tests.env(variable, path);
+            }
             Err(error) => skipped.push(format!("{tests}: {error:#}")),
         }
     }

@@ -86,15 +86,15 @@ async fn nothing_that_is_sent_breaks_what_the_document_says() {
     let mut served = Served::start().await;
     let token = served.token.clone();
     // Nobody gets anywhere without a token; the two documents of the issuer are for everybody.
-    let brief = ["--phases", "examples,coverage", "--mode", "positive", "--max-examples", "2", "--max-time", "25"];
+    let brief = ["--phases", "examples,coverage", "--mode", "positive", "--max-examples", "2", "--max-time", "20"];
     run(&served, &program, "stranger", "", None, &brief).await;
     // On what is there. What is deleted is deleted in the next run, where it does not take the ground away.
     let settings = known(&served).await;
-    let there = ["--phases", "coverage,fuzzing", "--exclude-method", "DELETE", "--max-time", "70"];
+    let there = ["--phases", "coverage,fuzzing", "--exclude-method", "DELETE", "--max-time", "60"];
     run(&served, &program, "there", &settings, Some(&token), &[&there[..], &["--max-examples", "10"]].concat()).await;
     // On anything, and one operation after the other.
     let settings = format!("\n[parameters]\n\"header.Prefer\" = \"wait=1\"\n{KEEP_TOKEN}");
-    let anywhere = ["--phases", "examples,coverage,fuzzing,stateful", "--max-examples", "5", "--max-time", "60"];
+    let anywhere = ["--phases", "examples,coverage,fuzzing,stateful", "--max-examples", "5", "--max-time", "50"];
     run(&served, &program, "anywhere", &settings, Some(&token), &anywhere).await;
     served.is_sound().await;
     served.platform.settle().await;
