@@ -11,6 +11,9 @@ use platform_inputs::TARGETS;
 /// An input takes at most so long with twenty like it, also where nothing is optimised.
 const LONGEST: Duration = Duration::from_secs(20);
 
+/// What readers take for something else than text.
+const ODD: &[u8] = b"\"{}[]:,\0'*&-\n0\xff";
+
 fn fuzz() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz")
 }
@@ -49,7 +52,7 @@ fn altered(bytes: &[u8], round: u64) -> Vec<u8> {
         let at = below(bytes.len());
         match below(5) {
             0 => bytes.truncate(at),
-            1 => bytes.insert(at.min(bytes.len()), b"\"{}[]:,\0'*&-\n0\xff"[below(16)]),
+            1 => bytes.insert(at.min(bytes.len()), ODD[below(ODD.len())]),
             2 => bytes.extend_from_within(at..),
             3 if at < bytes.len() => {
                 bytes.remove(at);
