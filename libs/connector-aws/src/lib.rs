@@ -10,6 +10,7 @@
 //!
 //! A call that fails marks the listing that needs it and nothing else. What the SDK's models do not know is kept.
 
+mod any;
 mod calls;
 mod config;
 mod connector;
@@ -30,6 +31,7 @@ mod role;
 mod session;
 mod token;
 
+pub use any::resources_of_anything;
 pub use config::{
     AwsAuth, AwsConfig, AwsConfigError, Federation, Regions, StaticKeys, WEB_IDENTITY_AUDIENCE, default_limits,
 };

@@ -12,6 +12,7 @@
 mod access;
 mod acr;
 mod aks;
+mod any;
 mod arc;
 mod arm;
 mod arm_id;
@@ -32,6 +33,7 @@ mod preflight;
 mod registry;
 mod session;
 
+pub use any::{is_user_kubeconfig, resources_of_anything};
 pub use certificate::CertificateError;
 pub use cloud::{AzureCloud, UnknownCloud};
 pub use config::{AzureAuth, AzureConfig, AzureConfigError, AzureIdentity, LocalAccounts, default_limits};

@@ -14,6 +14,7 @@
 //! neither the names of enumerations nor fields newer than the crate would reach the inventory.
 
 mod access;
+mod any;
 mod auth;
 mod calls;
 mod config;
@@ -29,6 +30,7 @@ mod preflight;
 mod project;
 mod registry;
 
+pub use any::resources_of_anything;
 pub use auth::{InvalidKey, ServiceAccountKey};
 pub use config::{GcpAuth, GcpConfig, GcpConfigError, Login, Parent};
 pub use connector::{GcpConnector, GcpSetupError};

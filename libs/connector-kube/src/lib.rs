@@ -6,6 +6,7 @@
 //! ```
 
 mod access;
+mod any;
 mod called;
 mod client;
 mod connect;
@@ -21,6 +22,7 @@ mod scan;
 mod watch;
 
 pub use access::StaticAccess;
+pub use any::resources_of_anything;
 pub use called::permission_of;
 pub use connector::{KubeConnector, KubeIdentity, Options, Positions};
 pub use kinds::permissions;

@@ -6,7 +6,7 @@ mod reach;
 mod report;
 
 pub use candidate::{Candidate, candidates};
-pub use reach::{is_covered, is_visible};
+pub use reach::{is_covered, is_visible, must_be_there};
 pub(crate) use reach::{may_hold, places, resources};
 pub use report::{Hidden, hidden, hidden_by};
 

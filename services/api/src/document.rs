@@ -1,7 +1,12 @@
+mod lists;
+mod statuses;
+mod tagged;
+
+use std::collections::BTreeMap;
+
+use utoipa::openapi::schema::{SchemaType, Type};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
-use utoipa::openapi::{
-    Components, ContentBuilder, InfoBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, ResponseBuilder, Responses,
-};
+use utoipa::openapi::{Components, Content, HttpMethod, InfoBuilder, OpenApi, OpenApiBuilder, RefOr, Required, Schema};
 use utoipa::{PartialSchema as _, ToSchema as _};
 
 use crate::http::{Code, Problem};
@@ -22,13 +27,42 @@ pub fn openapi() -> OpenApi {
          `rampart:<tenant id>`, or by the header `Rampart-Tenant`.",
     ));
     components.add_security_scheme("identity", SecurityScheme::Http(identity.build()));
-    let operations = document.paths.paths.values_mut().flat_map(|item| {
-        [&mut item.get, &mut item.put, &mut item.post, &mut item.patch, &mut item.delete].into_iter().flatten()
-    });
-    operations.for_each(|operation| add_problem(&mut operation.responses));
+    statuses::define(components);
+    lists::name_rows(components);
+    tagged::fold(components);
+    for (path, item) in &mut document.paths.paths {
+        let operations = [
+            (HttpMethod::Get, &mut item.get),
+            (HttpMethod::Put, &mut item.put),
+            (HttpMethod::Post, &mut item.post),
+            (HttpMethod::Patch, &mut item.patch),
+            (HttpMethod::Delete, &mut item.delete),
+        ];
+        for (method, operation) in operations {
+            if let Some(operation) = operation {
+                statuses::state(&method, path, operation);
+                if let Some(RefOr::T(body)) = &mut operation.request_body {
+                    // No body says what an empty object says.
+                    let must = body.content.values().any(|content| says_something(&components.schemas, content));
+                    body.required = Some(if must { Required::True } else { Required::False });
+                }
+            }
+        }
+    }
     let either = ["token", "identity"].map(|scheme| SecurityRequirement::new::<_, [String; 0], String>(scheme, []));
     document.security = Some(either.into());
     document
+}
+
+/// Whether a body of this type is more than an object of which every field may be left out.
+fn says_something(schemas: &BTreeMap<String, RefOr<Schema>>, content: &RefOr<Content>) -> bool {
+    let RefOr::T(content) = content else { return true };
+    let schema = match &content.schema {
+        Some(RefOr::Ref(place)) => place.ref_location.rsplit('/').next().and_then(|name| schemas.get(name)),
+        schema => schema.as_ref(),
+    };
+    let Some(RefOr::T(Schema::Object(object))) = schema else { return true };
+    object.schema_type != SchemaType::Type(Type::Object) || !object.required.is_empty()
 }
 
 /// What the routes are added to.
@@ -43,17 +77,6 @@ pub(crate) fn base() -> OpenApi {
         .license(Some(utoipa::openapi::License::new("Apache-2.0")))
         .build();
     OpenApiBuilder::new().info(info).build()
-}
-
-/// Any operation may fail, and always in the same form.
-fn add_problem(responses: &mut Responses) {
-    let schema = Ref::from_schema_name(Problem::name());
-    let content = ContentBuilder::new().schema(Some(schema)).build();
-    let problem = ResponseBuilder::new()
-        .description("What went wrong; `code` says it to programs.")
-        .content("application/problem+json", content)
-        .build();
-    responses.responses.insert("default".to_owned(), RefOr::T(problem));
 }
 
 /// Makes a repeated creating request take effect once.

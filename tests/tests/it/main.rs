@@ -10,6 +10,7 @@ mod cloud_watch;
 mod clusters;
 mod collect;
 mod collector_manifest;
+mod contracts;
 mod crash;
 mod custom_policies;
 mod deployment;

@@ -4,11 +4,13 @@
 #![expect(clippy::print_stdout, reason = "a command-line tool speaks on standard output")]
 
 mod bench;
+mod contract;
 mod demo;
-mod moto;
+mod fuzz;
+mod npm;
 mod openapi;
 mod postgres;
-mod prism;
+mod python;
 mod sqlx;
 mod templates;
 mod test;
@@ -33,6 +35,8 @@ enum Task {
     Demo(demo::DemoArgs),
     /// Set up what the tests need and run all of them
     Test(test::TestArgs),
+    /// Hand strangers' input to what reads it, for as long as wanted, and report what breaks
+    Fuzz(fuzz::FuzzArgs),
     /// Measure the published figures on a release build
     Bench(bench::BenchArgs),
     /// Regenerate openapi/v1.json from the code
@@ -61,6 +65,7 @@ fn run(task: Task) -> anyhow::Result<()> {
             Task::Demo(args) => demo::demo(args).await,
             Task::Bench(args) => bench::bench(args).await,
             Task::Test(args) => test::test(args).await,
+            Task::Fuzz(args) => fuzz::fuzz(&args),
             Task::Openapi(args) => openapi::openapi(&args),
             Task::Templates(args) => templates::templates(&args),
             Task::Sqlx(args) => sqlx::sqlx(&args).await,

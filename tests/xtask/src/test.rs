@@ -5,8 +5,9 @@ use anyhow::{Context as _, bail};
 use rampart_chassis::postgres::SUPERUSER;
 use secrecy::ExposeSecret as _;
 
+use crate::contract::Tool;
 use crate::workspace::{cargo, has, root, run};
-use crate::{moto, postgres, prism};
+use crate::{contract, postgres};
 
 /// Options of `cargo xtask test`.
 #[derive(Debug, clap::Args)]
@@ -22,23 +23,19 @@ pub(crate) struct TestArgs {
     runner: Vec<String>,
 }
 
-/// Sets up Postgres, moto and prism, then hands over to the test runner, whose summary is the last thing printed.
+/// Sets up Postgres and the tools of the contract tests, then hands over to the test runner, whose summary is the last thing
+/// printed.
 pub(crate) async fn test(args: TestArgs) -> anyhow::Result<()> {
+    let mut run_tests = runner(&args.runner);
     let mut skipped = Vec::new();
-    let moto = match moto::ensure_installed() {
-        Ok(server) => Some(server),
-        Err(error) => {
-            skipped.push(format!("contract tests against moto: {error:#}"));
-            None
+    for Tool { tests, variable, installed } in contract::tools() {
+        match installed {
+            Ok(path) => {
+                run_tests.env(variable, path);
+            }
+            Err(error) => skipped.push(format!("{tests}: {error:#}")),
         }
-    };
-    let prism = match prism::ensure_installed() {
-        Ok(program) => Some(program),
-        Err(error) => {
-            skipped.push(format!("contract tests against prism: {error:#}"));
-            None
-        }
-    };
+    }
     let server = postgres::start_scratch("test-postgres").await?;
     for line in &skipped {
         println!("skipped: {line}");
@@ -50,14 +47,7 @@ pub(crate) async fn test(args: TestArgs) -> anyhow::Result<()> {
         println!("skipped: long tests (--full runs them)");
     }
 
-    let mut run_tests = runner(&args.runner);
     run_tests.env("RAMPART_TEST_DATABASE_URL", server.url(SUPERUSER, "postgres").expose_secret());
-    if let Some(moto) = moto {
-        run_tests.env("RAMPART_TEST_MOTO", moto);
-    }
-    if let Some(prism) = prism {
-        run_tests.env("RAMPART_TEST_PRISM", prism);
-    }
     if args.require_contract {
         run_tests.env("RAMPART_REQUIRE_CONTRACT", "1");
     }

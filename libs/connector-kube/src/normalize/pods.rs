@@ -318,7 +318,7 @@ fn inherit(resource: &mut Resource, pod: &Resource) {
 /// A workload's configuration around the template that a pod was made from, as far as the pod still shows it: what
 /// differs from pod to pod is left out.
 fn templated(api_version: &str, kind: &str, name: &str, pod: &Resource) -> Value {
-    let mut spec = pod.config.get("spec").cloned().unwrap_or_default();
+    let mut spec = pod.config.get("spec").cloned().unwrap_or_else(|| json!({}));
     if let Some(spec) = spec.as_object_mut() {
         untouched(spec);
     }

@@ -1,12 +1,13 @@
 //! Which units an exemption may hold for, and who may see it and decide about it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use rampart_domain::exemption::{Condition, Place, fits};
 use rampart_domain::{Cloud, ClusterId, TenantId, UnitId};
 use uuid::Uuid;
 
 use crate::assignment::{accounts_of_clusters, covers, touches};
+use crate::score::reach;
 use crate::{AccessScope, StoreError, TenantTx, Visible};
 
 /// The places of a condition; the whole tenant where they cannot be told.
@@ -134,6 +135,22 @@ pub async fn is_covered(tx: &mut TenantTx, visible: &Visible, condition: &Condit
             || place.resource.is_some_and(|resource| sees(visible, resources.get(&resource)))
     };
     Ok(places.iter().all(covered))
+}
+
+/// [`StoreError::NotFound`] when a condition names a cluster or a resource that is not there, or that the caller may not see.
+pub async fn must_be_there(tx: &mut TenantTx, visible: &Visible, condition: &Condition) -> Result<(), StoreError> {
+    let places = places(condition);
+    let resources = resources(tx, places.iter()).await?;
+    let clusters: BTreeSet<Uuid> = places.iter().filter_map(|place| place.cluster).collect();
+    for cluster in clusters {
+        reach(tx, visible, &AccessScope::Cluster(ClusterId(cluster))).await?;
+    }
+    let mut named = places.iter().filter_map(|place| place.resource);
+    if named.all(|resource| sees(visible, resources.get(&resource))) {
+        Ok(())
+    } else {
+        Err(StoreError::NotFound { what: "resource" })
+    }
 }
 
 fn sees(visible: &Visible, lies: Option<&Lies>) -> bool {

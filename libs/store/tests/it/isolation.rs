@@ -20,6 +20,9 @@ async fn tables(conn: &mut PgConnection) -> Vec<String> {
     sqlx::query_scalar(TABLES).fetch_all(conn).await.unwrap()
 }
 
+/// What a policy must ask, of rows that are read and of rows that are written.
+const OWN: &str = "(tenant_id = (NULLIF(current_setting('app.tenant'::text, true), ''::text))::uuid)";
+
 /// What is wrong with the protection of tables, as the catalogue states it.
 async fn unprotected(conn: &mut PgConnection) -> Vec<String> {
     sqlx::query_scalar(
@@ -28,18 +31,25 @@ async fn unprotected(conn: &mut PgConnection) -> Vec<String> {
              when not c.relforcerowsecurity then 'row-level security is not forced on the owner'
              when not c.relispartition and not exists (select from pg_policy p where p.polrelid = c.oid and p.polname = 'tenant')
                  then 'no tenant policy'
+             when exists (select from pg_policy p where p.polrelid = c.oid and p.polname = 'tenant'
+                            and (p.polcmd <> '*' or pg_get_expr(p.polqual, p.polrelid) is distinct from $1
+                              or coalesce(pg_get_expr(p.polwithcheck, p.polrelid), $1) <> $1))
+                 then 'the tenant policy asks something else'
              else 'tenant_id does not lead the key' end
          from pg_class c join pg_namespace n on n.oid = c.relnamespace
          where n.nspname = current_schema() and c.relkind in ('r', 'p') and c.relname <> '_sqlx_migrations'
            and (not c.relrowsecurity or not c.relforcerowsecurity
              or (not c.relispartition
-                 and not exists (select from pg_policy p where p.polrelid = c.oid and p.polname = 'tenant'))
+                 and not exists (select from pg_policy p where p.polrelid = c.oid and p.polname = 'tenant'
+                                   and p.polcmd = '*' and pg_get_expr(p.polqual, p.polrelid) = $1
+                                   and coalesce(pg_get_expr(p.polwithcheck, p.polrelid), $1) = $1))
              or not exists (select from pg_index i join pg_attribute a on a.attrelid = c.oid and a.attnum = i.indkey[0]
                             where i.indrelid = c.oid and a.attname = 'tenant_id')
              or exists (select from pg_index i join pg_attribute a on a.attrelid = c.oid and a.attnum = i.indkey[0]
                         where i.indrelid = c.oid and i.indisprimary and a.attname <> 'tenant_id'))
          order by 1",
     )
+    .bind(OWN)
     .fetch_all(conn)
     .await
     .unwrap()
@@ -149,11 +159,14 @@ async fn the_check_notices_every_policy_that_is_taken_away() {
         assert_eq!(unprotected(&mut conn).await, [format!("{table}: row-level security is off")]);
         db.run(&format!("alter table {table} enable row level security; drop policy tenant on {table}")).await;
         assert_eq!(unprotected(&mut conn).await, [format!("{table}: no tenant policy")]);
-        db.run(&format!(
-            "create policy tenant on {table}
-            using (tenant_id = nullif(current_setting('app.tenant', true), '')::uuid)"
-        ))
-        .await;
+        let own = "(tenant_id = nullif(current_setting('app.tenant', true), '')::uuid)";
+        db.run(&format!("create policy tenant on {table} using (true) with check {own}")).await;
+        assert_eq!(leaks(&db, two).await, std::slice::from_ref(&table), "everybody reads {table} and nobody noticed");
+        assert_eq!(unprotected(&mut conn).await, [format!("{table}: the tenant policy asks something else")]);
+        db.run(&format!("alter policy tenant on {table} using {own} with check (true)")).await;
+        assert_eq!(unprotected(&mut conn).await, [format!("{table}: the tenant policy asks something else")]);
+        db.run(&format!("alter policy tenant on {table} with check {own}")).await;
+        assert_eq!(unprotected(&mut conn).await, Vec::<String>::new());
     }
 }
 

@@ -1,6 +1,6 @@
 use std::marker::PhantomData;
 
-use axum::extract::FromRequestParts;
+use axum::extract::{FromRequestParts, MatchedPath};
 use axum::http::{HeaderMap, header, request::Parts};
 use rampart_domain::{ConnectorId, TokenId};
 use rampart_store::access::Permission;
@@ -17,12 +17,14 @@ pub(crate) trait Permit {
     const PERMISSION: Permission;
     /// Whether a grant over the whole tenant is needed, because what is touched belongs to no scope.
     const EVERYWHERE: bool;
+    /// Whether what is touched is seen by nobody who does not see the whole tenant.
+    const UNSEEN: bool = false;
     /// Whether a collector may too, on its own connector: the handler asks [`Caller::must_reach`].
     const COLLECTOR: bool = false;
 }
 
 macro_rules! permits {
-    ($($(#[$meta:meta])* $name:ident = $permission:ident, $everywhere:literal;)+) => {$(
+    ($($(#[$meta:meta])* $name:ident = $permission:ident, $everywhere:literal, $unseen:literal;)+) => {$(
         $(#[$meta])*
         #[derive(Debug, Clone, Copy)]
         pub(crate) struct $name;
@@ -30,27 +32,28 @@ macro_rules! permits {
         impl Permit for $name {
             const PERMISSION: Permission = Permission::$permission;
             const EVERYWHERE: bool = $everywhere;
+            const UNSEEN: bool = $unseen;
         }
     )+};
 }
 
 permits! {
     /// Inventory, coverage, scans.
-    ReadInventory = ReadInventory, false;
+    ReadInventory = ReadInventory, false, false;
     /// Findings, recommendations, score.
-    ReadFindings = ReadFindings, false;
+    ReadFindings = ReadFindings, false, false;
     /// Connectors and scans.
-    ManageConnectors = ManageConnectors, true;
+    ManageConnectors = ManageConnectors, true, true;
     /// Assignments, each within its scope.
-    ManagePolicy = ManagePolicy, false;
+    ManagePolicy = ManagePolicy, false, false;
     /// Initiatives, which belong to the whole tenant.
-    ManageInitiatives = ManagePolicy, true;
+    ManageInitiatives = ManagePolicy, true, false;
     /// Webhooks, which are told of the whole tenant.
-    ManageWebhooks = ManagePolicy, true;
+    ManageWebhooks = ManagePolicy, true, true;
     /// Tokens and identity providers.
-    ManageTenant = ManageTenant, true;
+    ManageTenant = ManageTenant, true, true;
     /// The audit log.
-    ReadAuditLog = ReadAuditLog, true;
+    ReadAuditLog = ReadAuditLog, true, true;
 }
 
 /// Pushing batches to a connector.
@@ -60,6 +63,7 @@ pub(crate) struct PushBatches;
 impl Permit for PushBatches {
     const PERMISSION: Permission = Permission::ManageConnectors;
     const EVERYWHERE: bool = true;
+    const UNSEEN: bool = true;
     const COLLECTOR: bool = true;
 }
 
@@ -131,6 +135,8 @@ impl<P: Permit> FromRequestParts<App> for Caller<P> {
         };
         if allowed || (P::COLLECTOR && access.collector.is_some()) {
             Ok(Self { access, context, permit: PhantomData })
+        } else if P::UNSEEN && access.allows_somewhere(P::PERMISSION) && names_something(parts) {
+            Err(ApiError::not_found("what the path names was"))
         } else {
             Err(ApiError::new(Code::Forbidden, "no role of the caller allows the operation where it would take effect"))
         }
@@ -197,6 +203,11 @@ impl FromRequestParts<App> for Bearer {
         let secret = bearer(parts).ok_or_else(|| ApiError::new(Code::Unauthenticated, "give a valid token"))?;
         Ok(Self { secret: SecretString::from(secret), headers: parts.headers.clone() })
     }
+}
+
+/// Whether the path names one thing.
+fn names_something(parts: &Parts) -> bool {
+    parts.extensions.get::<MatchedPath>().is_some_and(|path| path.as_str().contains('{'))
 }
 
 fn bearer(parts: &Parts) -> Option<&str> {

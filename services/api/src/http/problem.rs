@@ -316,19 +316,23 @@ impl From<StoreError> for ApiError {
 
 /// Collects what is wrong with a body, so that the caller learns everything at once.
 #[derive(Debug, Default)]
-pub(crate) struct FieldErrors(Vec<FieldError>);
+pub(crate) struct FieldErrors {
+    errors: Vec<FieldError>,
+    /// How many of them name what is not there.
+    absent: usize,
+}
 
 impl FieldErrors {
     /// Notes a field that does not fit.
     pub(crate) fn add(&mut self, field: &str, message: impl Into<String>) {
-        self.0.push(FieldError { field: field.to_owned(), message: message.into(), source: None });
+        self.errors.push(FieldError { field: field.to_owned(), message: message.into(), source: None });
     }
 
     /// Notes what does not fit in the text that a field holds.
     pub(crate) fn add_in_source(&mut self, field: &str, problem: &SourceProblem) {
         let SourceProblem { pointer, line, column, message } = problem.clone();
         let source = Some(SourcePlace { pointer, line, column });
-        self.0.push(FieldError { field: field.to_owned(), message, source });
+        self.errors.push(FieldError { field: field.to_owned(), message, source });
     }
 
     /// Notes a field unless `fits`.
@@ -338,14 +342,27 @@ impl FieldErrors {
         }
     }
 
-    /// The problem, if anything was noted.
+    /// Notes a field unless what its id names is there and the caller may see it.
+    pub(crate) fn must_be_there(&mut self, seen: bool, field: &str, message: &str) {
+        if !seen {
+            self.add(field, message);
+            self.absent += 1;
+        }
+    }
+
+    /// The problem, if anything was noted: that something is not there, once all else fits.
     pub(crate) fn finish(self) -> Result<(), ApiError> {
-        if self.0.is_empty() {
+        if self.errors.is_empty() {
             return Ok(());
         }
-        let mut fields: Vec<&str> = self.0.iter().map(|error| error.field.as_str()).collect();
+        let mut fields: Vec<&str> = self.errors.iter().map(|error| error.field.as_str()).collect();
         fields.dedup();
-        let error = ApiError::new(Code::InvalidBody, format!("these fields do not fit: {}", fields.join(", ")));
-        Err(ApiError { errors: self.0, ..error })
+        let fields = fields.join(", ");
+        let error = if self.absent == self.errors.len() {
+            ApiError::new(Code::NotFound, format!("what these fields name was not found: {fields}"))
+        } else {
+            ApiError::new(Code::InvalidBody, format!("these fields do not fit: {fields}"))
+        };
+        Err(ApiError { errors: self.errors, ..error })
     }
 }

@@ -8,7 +8,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::App;
-use crate::http::{ApiError, Caller, Code, Params, PathOf, ReadInventory};
+use crate::http::{ApiError, Caller, Code, Params, PathOf, Problem, ReadInventory};
 
 pub(super) fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(get_validating_admission_policy))
@@ -60,7 +60,9 @@ impl Wanted {
 /// refused with the reason.
 #[utoipa::path(get, path = "/v1/controls/{control_id}/validating-admission-policy", tag = "controls",
     params(("control_id" = String, Path), Wanted),
-    responses((status = 200, content_type = "application/yaml", body = String)))]
+    responses((status = 200, content_type = "application/yaml", body = String),
+        (status = 422, content_type = "application/problem+json", body = Problem,
+            description = "No admission policy can say what the control says.")))]
 async fn get_validating_admission_policy(
     State(app): State<App>,
     caller: Caller<ReadInventory>,

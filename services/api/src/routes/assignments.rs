@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use rampart_content::Catalogue;
 use rampart_domain::AssignmentId;
 use rampart_store::assignment::{self, Assignment, NewAssignment};
-use rampart_store::{AccessScope, TenantTx, initiative};
+use rampart_store::{AccessScope, TenantTx, initiative, score};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
@@ -164,6 +164,16 @@ pub(super) async fn must_cover(
     }
 }
 
+/// As [`must_cover`], for a scope that the caller names: one that it cannot see, or that is not there, is not found.
+pub(super) async fn must_decide(
+    tx: &mut TenantTx,
+    caller: &Caller<ManagePolicy>,
+    scope: &AccessScope,
+) -> Result<(), ApiError> {
+    score::reach(tx, &caller.visible(), scope).await?;
+    must_cover(tx, caller, scope).await
+}
+
 /// Assign an initiative to a scope.
 #[utoipa::path(post, path = "/v1/assignments", tag = "assignments", params(IdempotencyHeader),
     request_body = PutAssignment, responses((status = 201, body = AssignmentView)))]
@@ -178,7 +188,7 @@ async fn create_assignment(
         return Ok(earlier);
     }
     let new = body.parse(&app, &mut tx).await?;
-    must_cover(&mut tx, &caller, &new.scope).await?;
+    must_decide(&mut tx, &caller, &new.scope).await?;
     let row = assignment::create(&mut tx, &new).await?;
     let (place, version) = (format!("/v1/assignments/{}", row.id), row.version);
     let answer = Answer::created(place, AssignmentView::from(row)).version(version);
@@ -248,7 +258,7 @@ async fn update_assignment(
     let id = decidable(&mut tx, &caller, id).await?;
     let version = if_match(&headers)?;
     let new = body.parse(&app, &mut tx).await?;
-    must_cover(&mut tx, &caller, &new.scope).await?;
+    must_decide(&mut tx, &caller, &new.scope).await?;
     let row = assignment::update(&mut tx, id, version, &new).await?;
     answer(row).commit(tx).await
 }

@@ -13,7 +13,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use super::assignments::must_cover;
+use super::assignments::{must_cover, must_decide};
 use super::exemption_terms::refuse_unknown;
 use super::scope::Scope;
 use crate::App;
@@ -89,7 +89,7 @@ async fn disable_control(
         return Ok(earlier);
     }
     let scope: AccessScope = body.scope.into();
-    must_cover(&mut tx, &caller, &scope).await?;
+    must_decide(&mut tx, &caller, &scope).await?;
     let row = disabled_control::create(&mut tx, &body.control, &scope, &body.reason).await?;
     let answer = Answer::created(format!("/v1/disabled-controls/{}", row.id), DisabledControlView::from(row));
     submission.keep(&mut tx, &answer).await?;

@@ -12,7 +12,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use super::exemption_terms::{ExemptionCondition, controls_of, must_cover, read_selected, read_where, refuse_unknown};
+use super::exemption_terms::{ExemptionCondition, controls_of, must_decide, read_selected, read_where, refuse_unknown};
 use super::findings::severity_word;
 use crate::App;
 use crate::app::control_title;
@@ -139,7 +139,7 @@ async fn preview_exemption(
     let condition = read_where(&mut errors, &body.r#where);
     errors.finish()?;
     let selected = selected.ok_or_else(|| ApiError::new(Code::InvalidBody, "give `controls` or `initiative`"))?;
-    must_cover(&mut tx, &caller, &condition).await?;
+    must_decide(&mut tx, &caller, &condition).await?;
     let catalogue = app.catalogue_of(&mut tx).await?;
     let controls = controls_of(&catalogue, &mut tx, &selected).await?;
     let visible = caller.visible_findings();

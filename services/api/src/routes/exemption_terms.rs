@@ -186,6 +186,17 @@ pub(super) async fn must_cover(
     }
 }
 
+/// As [`must_cover`], for a condition that the caller gives: a cluster or resource that it cannot see, or that is not there,
+/// is not found.
+pub(super) async fn must_decide(
+    tx: &mut TenantTx,
+    caller: &Caller<ManagePolicy>,
+    condition: &Condition,
+) -> Result<(), ApiError> {
+    exemption::must_be_there(tx, &caller.visible(), condition).await?;
+    must_cover(tx, caller, condition).await
+}
+
 /// The controls of the catalogue that are meant.
 pub(super) async fn controls_of(
     catalogue: &Catalogue,

@@ -12,7 +12,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use super::exemption_terms::{ExemptionCategoryWord, ExemptionCondition, PutExemption, controls_of, must_cover};
+use super::exemption_terms::{
+    ExemptionCategoryWord, ExemptionCondition, PutExemption, controls_of, must_cover, must_decide,
+};
 use crate::App;
 use crate::document::{IdempotencyHeader, IfMatchHeader};
 use crate::http::{
@@ -135,7 +137,7 @@ async fn create_exemption(
         return Ok(earlier);
     }
     let terms = body.parse(&app, &mut tx).await?;
-    must_cover(&mut tx, &caller, &terms.condition).await?;
+    must_decide(&mut tx, &caller, &terms.condition).await?;
     let row = exemption::create(&mut tx, &terms).await?;
     let (place, version) = (format!("/v1/exemptions/{}", row.id), row.version);
     let answer = Answer::created(place, ExemptionView::of(row, Hidden::default())).version(version);
@@ -246,7 +248,7 @@ async fn update_exemption(
     let id = decidable(&mut tx, &caller, id).await?;
     let version = if_match(&headers)?;
     let terms = body.parse(&app, &mut tx).await?;
-    must_cover(&mut tx, &caller, &terms.condition).await?;
+    must_decide(&mut tx, &caller, &terms.condition).await?;
     let row = exemption::update(&mut tx, id, version, &terms).await?;
     let hidden = exemption::hidden_by(&mut tx, &caller.visible_findings(), id).await?;
     let version = row.version;

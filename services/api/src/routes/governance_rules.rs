@@ -13,7 +13,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use super::assignments::must_cover;
+use super::assignments::{must_cover, must_decide};
 use super::label_selector::LabelSelector;
 use super::scope::Scope;
 use super::{check_name, check_owner, check_patterns};
@@ -198,7 +198,7 @@ async fn create_governance_rule(
         return Ok(earlier);
     }
     let new = body.parse()?;
-    must_cover(&mut tx, &caller, &new.scope).await?;
+    must_decide(&mut tx, &caller, &new.scope).await?;
     let row = governance_rule::create(&mut tx, &new).await?;
     let (place, version) = (format!("/v1/governance-rules/{}", row.id), row.version);
     let answer = Answer::created(place, GovernanceRuleView::from(row)).version(version);
@@ -269,7 +269,7 @@ async fn update_governance_rule(
     let id = decidable(&mut tx, &caller, id).await?;
     let version = if_match(&headers)?;
     let new = body.parse()?;
-    must_cover(&mut tx, &caller, &new.scope).await?;
+    must_decide(&mut tx, &caller, &new.scope).await?;
     let row = governance_rule::update(&mut tx, id, version, &new).await?;
     answer(row).commit(tx).await
 }

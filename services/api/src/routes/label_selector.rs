@@ -25,6 +25,7 @@ pub(crate) struct LabelSelector {
 /// What a label selector asks of one label.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = LabelRequirement)]
 pub(crate) struct Requirement {
     /// The label.
     key: String,
@@ -36,6 +37,7 @@ pub(crate) struct Requirement {
 
 /// How a label is compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = LabelOperator)]
 pub(crate) enum Operator {
     In,
     NotIn,

@@ -3,7 +3,7 @@ use rampart_domain::ClusterId;
 use rampart_posture::custom::{Format, Source};
 use rampart_store::job::policy_trial::TrialRequest;
 use rampart_store::job::{Job, JobKind};
-use rampart_store::{AccessScope, assignment};
+use rampart_store::{AccessScope, assignment, score};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::ToSchema;
@@ -206,6 +206,7 @@ async fn start_policy_trial(
     if let Some(scope) = body.scope {
         let scope = AccessScope::from(scope);
         let mut tx = app.tx(&caller).await?;
+        score::reach(&mut tx, &caller.visible(), &scope).await?;
         if !assignment::is_covered(&mut tx, &caller.visible(), &scope).await? {
             return Err(ApiError::not_found("scope"));
         }

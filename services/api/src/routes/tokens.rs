@@ -4,7 +4,7 @@ use axum::http::StatusCode;
 use chrono::{DateTime, Duration, Utc};
 use rampart_domain::TokenId;
 use rampart_store::token::{self, Token};
-use rampart_store::{Grant, Role};
+use rampart_store::{Grant, Role, score};
 use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -162,6 +162,9 @@ async fn create_token(
     let mut tx = app.tx(&caller).await?;
     if let Some(earlier) = submission.replay(&mut tx, "create_token", caller.access.actor.id).await? {
         return Ok(earlier);
+    }
+    for grant in &grants {
+        score::reach(&mut tx, &caller.visible(), &grant.scope).await?;
     }
     let (row, secret) = token::create(&mut tx, &name, &grants, Utc::now() + life).await?;
     let place = format!("/v1/tokens/{}", row.token_id);

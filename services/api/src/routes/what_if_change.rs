@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use rampart_content::Catalogue;
 use rampart_domain::AssignmentId;
 use rampart_domain::patch::Operation;
-use rampart_store::{AccessScope, StoreError, TenantTx, Visible, assignment, initiative, resource};
+use rampart_store::{AccessScope, StoreError, TenantTx, Visible, assignment, initiative, resource, score};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -123,7 +123,7 @@ impl Checking<'_> {
         let ids: Vec<Uuid> = named.iter().map(|(_, id)| *id).collect();
         let known = resource::known(tx, self.visible, &ids).await?;
         for (field, id) in named {
-            errors.check(known.contains_key(&id), &field, "is no resource that the token sees");
+            errors.must_be_there(known.contains_key(&id), &field, "is no resource that the token sees");
         }
         Ok(read.into_iter().map(|(_, change)| change).collect())
     }
@@ -177,7 +177,7 @@ impl Checking<'_> {
             Err(StoreError::NotFound { .. }) => false,
             Err(error) => return Err(error.into()),
         };
-        errors.check(seen, &format!("{at}/assignment_id"), "is no assignment that the token sees");
+        errors.must_be_there(seen, &format!("{at}/assignment_id"), "is no assignment that the token sees");
         Ok(())
     }
 
@@ -194,8 +194,12 @@ impl Checking<'_> {
             || initiative::get(tx, initiative).await.is_ok();
         errors.check(known, &format!("{at}/initiative"), "is neither a built-in nor a custom initiative");
         let scope = AccessScope::from(scope.clone());
-        let seen = assignment::is_visible(tx, self.visible, &scope).await?;
-        errors.check(seen, &format!("{at}/scope"), "is no part of what the token sees");
+        let seen = match score::reach(tx, self.visible, &scope).await {
+            Ok(_) => true,
+            Err(StoreError::NotFound { .. }) => false,
+            Err(error) => return Err(error.into()),
+        };
+        errors.must_be_there(seen, &format!("{at}/scope"), "is no part of what the token sees");
         check_assigned(errors, at, self.catalogue, initiative, params, excluded);
         Ok(())
     }

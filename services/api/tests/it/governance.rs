@@ -192,8 +192,9 @@ async fn rules_are_checked_scoped_and_guarded_by_versions() {
             body["scope"] = scope.clone();
             body
         };
-        for scope in [&tenant, &beside, &json!({"type": "cluster", "cluster_id": world.cluster})] {
-            assert_eq!(api.post(path, &manager, body("own", scope)).await.code(), "forbidden", "{path} {scope}");
+        let around = json!({"type": "cluster", "cluster_id": world.cluster});
+        for (scope, code) in [(&tenant, "forbidden"), (&around, "forbidden"), (&beside, "not_found")] {
+            assert_eq!(api.post(path, &manager, body("own", scope)).await.code(), code, "{path} {scope}");
         }
         let made = api.post(path, &manager, body("own", &inside)).await.expect(StatusCode::CREATED);
         let place = made.headers["location"].to_str().unwrap().to_owned();

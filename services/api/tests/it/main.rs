@@ -18,6 +18,7 @@ mod history;
 mod hostile_bodies;
 mod hostile_queries;
 mod identity_providers;
+mod isolation;
 mod onboarding;
 mod paging;
 mod pod_security_readiness;

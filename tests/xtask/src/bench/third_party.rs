@@ -10,9 +10,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, Command};
 
 use super::measure::Meter;
+use crate::contract::moto;
 use crate::demo::client::{Client, NewConnector};
 use crate::demo::process::{Rampart, owner_token};
-use crate::moto;
 
 const REGIONS: [&str; 3] = ["eu-west-1", "us-east-1", "ap-southeast-2"];
 const CLUSTERS: usize = 500;
@@ -88,7 +88,7 @@ pub(super) async fn measure(binary: &Path) -> anyhow::Result<()> {
 }
 
 async fn start() -> anyhow::Result<(String, Child)> {
-    let program = moto::ensure_installed()?;
+    let program = moto()?;
     let port = TcpListener::bind("127.0.0.1:0").await?.local_addr()?.port();
     let server = Command::new(program)
         .args(["-H", "127.0.0.1", "-p", &port.to_string()])
