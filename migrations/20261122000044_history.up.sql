@@ -243,15 +243,15 @@ create trigger keep_changed after update on verdicts referencing old table as ol
 create trigger keep_removed after delete on verdicts referencing old table as old_rows
     for each statement execute function keep_removed_verdicts();
 
--- Every partitioned table is one of history, by month. These two know none by name but one: configurations are kept two days
--- longer than the rows that point at them, which a listing may close that much later.
+-- Every partitioned table is one of history, by month, but for the audit log, which has functions of its own. Configurations are
+-- kept two days longer than the rows that point at them, which a listing may close that much later.
 create or replace function ensure_partitions(until date) returns int language plpgsql security definer
     set search_path from current as $$
 declare parent text; month date; made int := 0; part text;
 begin
     if until > current_date + 400 then raise exception 'partitions are made at most 400 days ahead'; end if;
     for parent in select c.relname from pg_partitioned_table p join pg_class c on c.oid = p.partrelid
-        where c.relnamespace = current_schema()::regnamespace order by c.relname
+        where c.relnamespace = current_schema()::regnamespace and c.relname <> 'audit_log' order by c.relname
     loop
         month := date_trunc('month', current_date - 31)::date;
         while month <= until loop
@@ -276,7 +276,7 @@ begin
     for part in select c.relname, substring(c.relname from '(\d{4}_\d{2})$') as month,
             case when p.relname = 'resource_versions' then 2 else 0 end as longer
         from pg_inherits i join pg_class c on c.oid = i.inhrelid join pg_class p on p.oid = i.inhparent
-        where p.relkind = 'p' and p.relnamespace = current_schema()::regnamespace
+        where p.relkind = 'p' and p.relnamespace = current_schema()::regnamespace and p.relname <> 'audit_log'
     loop
         if (to_date(part.month, 'YYYY_MM') + interval '1 month')::date + part.longer <= before then
             execute format('drop table %I', part.relname);

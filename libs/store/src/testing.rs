@@ -222,11 +222,11 @@ impl TestDatabase {
         sqlx::raw_sql(AssertSqlSafe(set)).execute(&mut conn).await.map(drop).map_err(|error| error.to_string())
     }
 
-    /// Every row of a table as text.
+    /// Every row of one table as text.
     ///
     /// # Panics
     /// When there is no such table.
-    pub async fn dump(&self, table: &str) -> String {
+    pub async fn text_of(&self, table: &str) -> String {
         let mut conn = PgConnection::connect(&self.super_url).await.expect("the database is there");
         let query = format!("select coalesce(string_agg(t::text, chr(10)), '') from {table} t");
         sqlx::query_scalar(AssertSqlSafe(query)).fetch_one(&mut conn).await.expect("the table is there")
@@ -259,7 +259,7 @@ impl TestDatabase {
     ///
     /// # Panics
     /// When the database cannot be read.
-    pub async fn dump(&self) -> String {
+    pub async fn texts(&self) -> String {
         let mut conn = PgConnection::connect(&self.super_url).await.expect("the database is there");
         let tables: Vec<String> = sqlx::query_scalar(
             "select relname::text from pg_class where relnamespace = 'public'::regnamespace and relkind = 'r'",

@@ -107,8 +107,8 @@ async fn estate() -> Estate {
     let estate = Estate::new().await.judged_by(Arc::new(knowledge));
     let token = TokenId(Uuid::nil());
     let mut tx = estate.store.tenant(estate.tenant).await.unwrap();
-    custom::create(&mut tx, Format::Control, "custom.own", CONTROL, token).await.unwrap();
-    custom::create(&mut tx, Format::Policies, "mine", REGO, token).await.unwrap();
+    custom::create(&mut tx, Format::Control, "custom.own", CONTROL, token.into()).await.unwrap();
+    custom::create(&mut tx, Format::Policies, "mine", REGO, token.into()).await.unwrap();
     let choices = json!([{"id": "custom.*"}, {"id": "policy.*"}, {"id": "k8s.pod.privileged"}, {"id": ABSENCE}]);
     initiative::create(&mut tx, "own", "Own", &json!({"description": "", "controls": choices})).await.unwrap();
     let new = NewAssignment {

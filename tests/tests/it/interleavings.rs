@@ -76,13 +76,13 @@ impl Controls {
                 let asked = variant % QUESTIONS.len();
                 let text = control(asked);
                 match self.asked.replace(asked) {
-                    Some(_) => custom::update(&mut tx, Format::Control, OWN, None, (&text, &[]), TOKEN).await.map(drop),
-                    None => custom::create(&mut tx, Format::Control, OWN, &text, TOKEN).await.map(drop),
+                    Some(_) => custom::update(&mut tx, Format::Control, OWN, None, (&text, &[]), TOKEN.into()).await.map(drop),
+                    None => custom::create(&mut tx, Format::Control, OWN, &text, TOKEN.into()).await.map(drop),
                 }
                 .unwrap();
             }
             1 if self.asked.take().is_some() => {
-                custom::delete(&mut tx, Format::Control, OWN, None, &[], TOKEN).await.unwrap();
+                custom::delete(&mut tx, Format::Control, OWN, None, &[], TOKEN.into()).await.unwrap();
             }
             2 => {
                 let definition = choices(variant % 3);
@@ -119,7 +119,7 @@ impl Controls {
     /// Brings an estate that has none of this to this state.
     async fn set(&self, tx: &mut TenantTx, estate: &Estate) {
         if let Some(asked) = self.asked {
-            custom::create(tx, Format::Control, OWN, &control(asked), TOKEN).await.unwrap();
+            custom::create(tx, Format::Control, OWN, &control(asked), TOKEN.into()).await.unwrap();
         }
         if let Some(chosen) = self.chosen {
             initiative::create(tx, "own", "Own", &choices(chosen)).await.unwrap();

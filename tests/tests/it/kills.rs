@@ -10,7 +10,7 @@ use platform_tests::{Claim, Places, Platform, Member, Tap};
 use rampart_domain::{ConnectorId, TenantId, TokenId};
 use rampart_store::job::{self, JobKind};
 use rampart_store::testing::TestDatabase;
-use rampart_store::{Access, Visible, scan};
+use rampart_store::{Access, Actor, Visible, scan};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -127,7 +127,7 @@ impl Run {
     }
 
     async fn ask_for_a_job(&self, tenant: TenantId, cluster: &str) {
-        let access = Access { tenant, token: TokenId(Uuid::nil()), grants: Vec::new(), collector: None };
+        let access = Access { tenant, actor: Actor::token(TokenId(Uuid::nil()), "test"), grants: Vec::new(), collector: None };
         let visible = Visible { all: true, ..Visible::default() };
         let mut tx = self.database.store.tenant(tenant).await.unwrap();
         job::request(

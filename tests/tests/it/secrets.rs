@@ -306,7 +306,7 @@ async fn nothing_secret_leaves_or_rests_in_the_clear() {
     assert!(answers.iter().any(|(_, answer)| answer.contains("hmac:")), "no value stands hashed for what was read");
     let metrics = client.at(&process.operations).request_text("/metrics").await.1;
     assert!(metrics.contains("rampart_http_requests_total"));
-    let stored = database.dump().await;
+    let stored = database.texts().await;
     let said = process.stop().await;
     assert!(said.contains("TRACE") && said.contains("scan ended"), "the log is not whole");
 

@@ -227,7 +227,7 @@ async fn a_weakness_is_told_when_it_appears_and_when_it_is_mended() {
     assert!(message.is_signed_by(&last) && !message.is_signed_by(&renewed));
 
     // Nothing of it lies in the database as it is.
-    let prints = platform.database.dump().await;
+    let prints = platform.database.texts().await;
     for hidden in [&secret, &renewed, &last, &"T0K3N-of-the-url".to_owned()] {
         assert!(!prints.contains(hidden.as_str()), "{hidden} lies in the clear");
     }

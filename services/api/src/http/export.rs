@@ -58,7 +58,7 @@ impl<S: Send + Sync, F: DeserializeOwned> FromRequestParts<S> for Export<F> {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
-        let mut pairs = pairs(parts);
+        let mut pairs = pairs(parts)?;
         let manner = ["format", "after"].iter().filter_map(|key| pairs.remove_entry(*key)).collect();
         let Manner { format: form, after } = read(manner)?;
         if let Some(of_lists) = ["sort", "group_by", "limit", "cursor"].iter().find(|key| pairs.contains_key(**key)) {

@@ -17,7 +17,7 @@ use crate::App;
 use crate::document::{IdempotencyHeader, IfMatchHeader};
 use crate::http::{
     Answer, ApiError, Caller, FieldErrors, List, Listing, ManageWebhooks, NoBody, PageParams, PathOf, Payload,
-    ReadFindings, Submission, if_match,
+    ReadFindings, Submission, if_match, note_before,
 };
 
 /// Findings in one delivery.
@@ -292,7 +292,7 @@ async fn create_webhook(
 ) -> Result<Answer, ApiError> {
     let (submission, body) = submission.split();
     let mut tx = app.tx(&caller).await?;
-    if let Some(earlier) = submission.replay(&mut tx, "create_webhook", caller.access.token).await? {
+    if let Some(earlier) = submission.replay(&mut tx, "create_webhook", caller.access.actor.id).await? {
         return Ok(earlier);
     }
     let (new, url) = body.parse(app.webhook_allow_http(), None)?;
@@ -351,12 +351,13 @@ async fn update_webhook(
     Payload(body): Payload<PutWebhook>,
 ) -> Result<Answer, ApiError> {
     let mut tx = app.tx(&caller).await?;
-    let before = webhook::get(&mut tx, WebhookId(id)).await?.webhook.origin;
+    let row = webhook::get(&mut tx, WebhookId(id)).await?;
+    let before = row.webhook.origin.clone();
+    note_before(&mut tx, WebhookView::from(row));
     let version = if_match(&headers)?;
     let (new, url) = body.parse(app.webhook_allow_http(), Some(before))?;
     let row = webhook::update(&mut tx, app.keyring(), WebhookId(id), version, (&new, url.as_ref())).await?;
-    tx.commit().await?;
-    Ok(answer(row))
+    answer(row).commit(tx).await
 }
 
 /// Delete a webhook, with what waits for it and what it was told.
@@ -370,6 +371,8 @@ async fn delete_webhook(
 ) -> Result<StatusCode, ApiError> {
     let mut tx = app.tx(&caller).await?;
     let version = if headers.contains_key("if-match") { if_match(&headers)? } else { None };
+    let row = webhook::get(&mut tx, WebhookId(id)).await?;
+    note_before(&mut tx, WebhookView::from(row));
     webhook::delete(&mut tx, WebhookId(id), version).await?;
     tx.commit().await?;
     Ok(StatusCode::NO_CONTENT)
@@ -401,9 +404,10 @@ async fn resume_webhook(
 
 async fn set_enabled(app: &App, caller: &Caller<ManageWebhooks>, id: Uuid, enabled: bool) -> Result<Answer, ApiError> {
     let mut tx = app.tx(caller).await?;
+    let before = webhook::get(&mut tx, WebhookId(id)).await?;
+    note_before(&mut tx, WebhookView::from(before));
     let row = webhook::set_enabled(&mut tx, WebhookId(id), enabled).await?;
-    tx.commit().await?;
-    Ok(answer(row))
+    answer(row).commit(tx).await
 }
 
 /// How a secret is rotated.
@@ -440,8 +444,7 @@ async fn rotate_webhook_secret(
     let until = now + TimeDelta::hours(body.overlap_hours);
     let secret = webhook::rotate(&mut tx, app.keyring(), id, (until, now)).await?;
     let row = webhook::get(&mut tx, id).await?;
-    tx.commit().await?;
     let version = row.version;
     let view = WebhookView { secret: Some(secret.expose_secret().to_owned()), ..WebhookView::from(row) };
-    Ok(Answer::ok(view).version(version))
+    Answer::ok(view).version(version).commit(tx).await
 }

@@ -130,7 +130,7 @@ async fn no_secret_is_in_the_log() {
         api.call(Method::PATCH, "/v1/connectors/secret", &world.owner, &[("if-match", "*")], Some(patch)).await;
     patched.expect(StatusCode::OK);
     let secrets = [token["secret"].as_str().unwrap(), collector["token"].as_str().unwrap(), &world.owner, "planted-"];
-    let log = api.db.dump("audit_log").await;
+    let log = api.db.text_of("audit_log").await;
     assert!(log.contains("rotate_collector") && log.contains("update_connector"));
     for secret in secrets {
         assert!(!log.contains(secret), "{secret} is in the log");

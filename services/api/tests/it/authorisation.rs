@@ -233,7 +233,7 @@ async fn what_lies_outside_the_scope_is_not_there() {
 }
 
 /// Nouns whose reading takes the right to read findings.
-const FINDINGS: [&str; 12] = [
+const FINDINGS: [&str; 13] = [
     "bundle-keys",
     "finding-bundles",
     "findings",
