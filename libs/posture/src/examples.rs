@@ -79,10 +79,11 @@ impl<'a> ExampleNeighbours<'a> {
     }
 }
 
-/// The outline of an object of one of some kinds.
+/// The outline of an object of one of some kinds; a controller of another kind has its template where most have it.
 fn outlined(kinds: &[Kind], object: &Value) -> Option<Value> {
-    let word = format!("k8s.{}", object.get("kind")?.as_str()?.to_lowercase());
-    outline(*kinds.iter().find(|kind| kind.as_str() == word)?, object)
+    let word = object.get("kind").and_then(Value::as_str).unwrap_or_default().to_lowercase();
+    let known = kinds.iter().find(|kind| kind.as_str().strip_prefix("k8s.") == Some(&*word));
+    outline(known.copied().unwrap_or(Kind::K8sDeployment), object)
 }
 
 impl Neighbours for ExampleNeighbours<'_> {

@@ -56,8 +56,8 @@ pub mod scan_calls;
 pub mod scan_feed;
 pub mod scan_run;
 pub mod score;
-pub mod sealed;
 pub mod score_history;
+pub mod sealed;
 pub mod tenant;
 #[cfg(feature = "testing")]
 pub mod testing;

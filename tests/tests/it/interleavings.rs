@@ -76,7 +76,9 @@ impl Controls {
                 let asked = variant % QUESTIONS.len();
                 let text = control(asked);
                 match self.asked.replace(asked) {
-                    Some(_) => custom::update(&mut tx, Format::Control, OWN, None, (&text, &[]), TOKEN.into()).await.map(drop),
+                    Some(_) => {
+                        custom::update(&mut tx, Format::Control, OWN, None, (&text, &[]), TOKEN.into()).await.map(drop)
+                    }
                     None => custom::create(&mut tx, Format::Control, OWN, &text, TOKEN.into()).await.map(drop),
                 }
                 .unwrap();

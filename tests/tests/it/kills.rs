@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use cloudsim::world::{Subject, kinds};
-use platform_tests::{Claim, Places, Platform, Member, Tap};
+use platform_tests::{Claim, Member, Places, Platform, Tap};
 use rampart_domain::{ConnectorId, TenantId, TokenId};
 use rampart_store::job::{self, JobKind};
 use rampart_store::testing::TestDatabase;
@@ -127,7 +127,8 @@ impl Run {
     }
 
     async fn ask_for_a_job(&self, tenant: TenantId, cluster: &str) {
-        let access = Access { tenant, actor: Actor::token(TokenId(Uuid::nil()), "test"), grants: Vec::new(), collector: None };
+        let access =
+            Access { tenant, actor: Actor::token(TokenId(Uuid::nil()), "test"), grants: Vec::new(), collector: None };
         let visible = Visible { all: true, ..Visible::default() };
         let mut tx = self.database.store.tenant(tenant).await.unwrap();
         job::request(

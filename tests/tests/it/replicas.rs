@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use cloudsim::world::Preset;
-use platform_tests::{Client, Places, Platform, Member, Tap};
+use platform_tests::{Client, Member, Places, Platform, Tap};
 use rampart_domain::{ConnectorId, TenantId};
 use rampart_store::scan;
 use rampart_store::testing::TestDatabase;

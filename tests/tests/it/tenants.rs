@@ -72,6 +72,10 @@ async fn settled_tenant(platform: &Platform, name: &str) -> (Client, String) {
     let changes = json!([{ "type": "fix", "control": "k8s.pod.privileged" }]);
     client.post("/v1/what-if", &json!({ "changes": changes })).await;
     let written = std::fs::read(&file).expect("the collector wrote it");
+    let rule = json!({ "claims": [{ "path": "/groups", "value": name }], "role": "security_reader",
+        "scope": { "type": "tenant" } });
+    let provider = json!({ "name": format!("{name}-sso"), "issuer": "https://sso.invalid", "rules": [rule] });
+    client.post("/v1/identity-providers", &provider).await;
     let webhook =
         json!({ "name": format!("{name}-webhook"), "url": "https://hooks.invalid/in", "events": ["scan.finished"] });
     let webhook = text(&client.post("/v1/webhooks", &webhook).await, "id");
@@ -124,6 +128,8 @@ async fn own_values(client: &Client, name: &str) -> BTreeMap<&'static str, Strin
         ("trial_id", text(&client.post("/v1/policy-trials", &trial).await, "id")),
         ("delivery_id", first(&deliveries, "id")),
         ("webhook_id", webhook),
+        ("identity_provider_id", first(&client.list("/v1/identity-providers").await, "id")),
+        ("entry_id", first(&client.list("/v1/audit-log").await, "id")),
         ("what_if_id", first(&client.list("/v1/what-if").await, "id")),
     ])
 }

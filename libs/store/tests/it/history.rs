@@ -211,7 +211,7 @@ async fn a_moment_is_read_once_nobody_can_write_into_it_any_more() {
     let mut slow = PgConnection::connect(&db.app_url).await.unwrap();
     let mut running = slow.begin().await.unwrap();
     let change =
-        format!("set local app.tenant = '{tenant}'; update resources set name = 'slow' where native_id = 'native-1'");
+        format!("set local app.tenant = '{tenant}'; update resources set name = 'slow' where native_id = 'native-4'");
     sqlx::raw_sql(AssertSqlSafe(change)).execute(&mut *running).await.unwrap();
     tokio::time::sleep(Duration::from_millis(30)).await;
     write(&mut app, tenant, "update resources set name = 'quick' where native_id = 'native-2'").await;

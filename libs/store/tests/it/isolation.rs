@@ -92,7 +92,7 @@ async fn fill(conn: &mut PgConnection, tenant: TenantId) {
                 ("tenant_id", _) => format!("'{tenant}'"),
                 (_, "uuid" | "text") => format!("'{}'", Uuid::new_v4()),
                 (_, "bytea") => format!("'{}'", Uuid::new_v4().simple()),
-                (_, "json" | "jsonb" | "text[]") => "'{}'".to_owned(),
+                (_, "json" | "jsonb" | "text[]" | "uuid[]") => "'{}'".to_owned(),
                 (_, "boolean") => "false".to_owned(),
                 (_, kind) if kind.starts_with("timestamp") => "now()".to_owned(),
                 _ => "1".to_owned(),

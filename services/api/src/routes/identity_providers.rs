@@ -4,6 +4,7 @@ use axum::http::{HeaderMap, StatusCode};
 use chrono::{DateTime, Utc};
 use rampart_domain::{IdentityProviderId, TenantId};
 use rampart_store::identity_provider::{self, ClaimMatch, ClaimRule, IdentityProvider, NewIdentityProvider};
+use rampart_store::{TenantTx, score};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -177,6 +178,18 @@ impl RuleView {
     }
 }
 
+/// What the rules give rights over must be there.
+async fn must_reach(
+    tx: &mut TenantTx,
+    caller: &Caller<ManageTenant>,
+    new: &NewIdentityProvider,
+) -> Result<(), ApiError> {
+    for rule in &new.rules {
+        score::reach(tx, &caller.visible(), &rule.grant.scope).await?;
+    }
+    Ok(())
+}
+
 /// Take the tokens of an OIDC issuer.
 ///
 /// Tokens are JWTs with an asymmetric signature, `iss`, `aud`, `sub` and `exp`. Keys are read from the issuer's discovery
@@ -194,6 +207,7 @@ async fn create_identity_provider(
     if let Some(earlier) = submission.replay(&mut tx, "create_identity_provider", caller.access.actor.id).await? {
         return Ok(earlier);
     }
+    must_reach(&mut tx, &caller, &new).await?;
     let row = identity_provider::create(&mut tx, &new).await?;
     let (place, version) = (format!("/v1/identity-providers/{}", row.id), row.version);
     let answer = Answer::created(place, IdentityProviderView::from(row)).version(version);
@@ -247,6 +261,7 @@ async fn update_identity_provider(
     note_before(&mut tx, IdentityProviderView::from(before));
     let version = if_match(&headers)?;
     let new = body.parse(caller.access.tenant)?;
+    must_reach(&mut tx, &caller, &new).await?;
     let row = identity_provider::update(&mut tx, IdentityProviderId(id), version, &new).await?;
     answer(row).commit(tx).await
 }

@@ -113,7 +113,8 @@ async fn test_webhook(
 ) -> Result<Answer, ApiError> {
     let mut tx = app.tx(&caller).await?;
     let mut row = webhook::test(&mut tx, WebhookId(id)).await?;
-    tx.commit().await?;
+    let place = format!("/v1/webhooks/{id}/deliveries/{}", row.delivery_id);
+    let asked = Answer::accepted(place.clone(), DeliveryView::from(row.clone())).commit(tx).await?;
     let deadline = Instant::now() + patience;
     while row.finished_at.is_none() && Instant::now() < deadline {
         sleep(Duration::from_millis(250)).await;
@@ -121,9 +122,7 @@ async fn test_webhook(
         row = webhook::delivery(&mut tx, WebhookId(id), DeliveryId(row.delivery_id)).await?;
     }
     let over = row.finished_at.is_some();
-    let place = format!("/v1/webhooks/{id}/deliveries/{}", row.delivery_id);
-    let answer = Answer::accepted(place, DeliveryView::from(row));
-    Ok(if over { answer.over() } else { answer })
+    Ok(if over { Answer::accepted(place, DeliveryView::from(row)).over() } else { asked })
 }
 
 /// Which deliveries to list.
@@ -177,9 +176,8 @@ async fn replay_webhook_delivery(
 ) -> Result<Answer, ApiError> {
     let mut tx = app.tx(&caller).await?;
     let row = webhook::replay(&mut tx, WebhookId(webhook), DeliveryId(id)).await?;
-    tx.commit().await?;
     let place = format!("/v1/webhooks/{webhook}/deliveries/{id}");
-    Ok(Answer::accepted(place, DeliveryView::from(row)))
+    Answer::accepted(place, DeliveryView::from(row)).commit(tx).await
 }
 
 /// What to send again.
@@ -213,7 +211,6 @@ async fn replay_webhook_deliveries(
 ) -> Result<Answer, ApiError> {
     let mut tx = app.tx(&caller).await?;
     let (deliveries, more) = webhook::replay_since(&mut tx, WebhookId(id), body.since, body.delivered).await?;
-    tx.commit().await?;
     let place = format!("/v1/webhooks/{id}/deliveries");
-    Ok(Answer::accepted(place, WebhookReplay { deliveries, more }))
+    Answer::accepted(place, WebhookReplay { deliveries, more }).commit(tx).await
 }

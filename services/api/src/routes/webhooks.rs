@@ -4,6 +4,7 @@ use axum::http::{HeaderMap, StatusCode};
 use chrono::{DateTime, TimeDelta, Utc};
 use rampart_domain::{Kind, Severity, WebhookId};
 use rampart_store::webhook::{self, EventType, Format, KEEP_PREVIOUS, NewWebhook, Webhook};
+use rampart_store::{AccessScope, TenantTx, score};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use url::{Position, Url};
@@ -282,6 +283,14 @@ impl PutWebhook {
     }
 }
 
+/// The clusters of the filter must be there.
+async fn must_reach(tx: &mut TenantTx, caller: &Caller<ManageWebhooks>, new: &NewWebhook) -> Result<(), ApiError> {
+    for cluster in &new.clusters {
+        score::reach(tx, &caller.visible(), &AccessScope::Cluster((*cluster).into())).await?;
+    }
+    Ok(())
+}
+
 /// Make a webhook. It is told of what happens from now on. The secret is in this answer and nowhere else.
 #[utoipa::path(post, path = "/v1/webhooks", tag = "webhooks", params(IdempotencyHeader), request_body = PutWebhook,
     responses((status = 201, body = WebhookView)))]
@@ -297,6 +306,7 @@ async fn create_webhook(
     }
     let (new, url) = body.parse(app.webhook_allow_http(), None)?;
     let url = url.unwrap_or_default();
+    must_reach(&mut tx, &caller, &new).await?;
     let (row, secret) = webhook::create(&mut tx, app.keyring(), &new, &url).await?;
     let (place, version) = (format!("/v1/webhooks/{}", row.id), row.version);
     let view = WebhookView { secret: Some(secret.expose_secret().to_owned()), ..WebhookView::from(row) };
@@ -356,6 +366,7 @@ async fn update_webhook(
     note_before(&mut tx, WebhookView::from(row));
     let version = if_match(&headers)?;
     let (new, url) = body.parse(app.webhook_allow_http(), Some(before))?;
+    must_reach(&mut tx, &caller, &new).await?;
     let row = webhook::update(&mut tx, app.keyring(), WebhookId(id), version, (&new, url.as_ref())).await?;
     answer(row).commit(tx).await
 }

@@ -1,5 +1,7 @@
 //! Paths, queries, headers and cursors that no client makes. The lists and their filters are taken from the document.
 
+use std::collections::BTreeMap;
+
 use axum::body::Body;
 use axum::http::{HeaderValue, Method, Request, StatusCode};
 use rampart_store::page::Cursor;
@@ -187,12 +189,18 @@ fn hostile_keys(key: &Value) -> Vec<Value> {
     keys
 }
 
+/// Fingerprints of all that a read does not write: it may note who asks, and what was refused.
+async fn written(api: &TestApi) -> BTreeMap<String, String> {
+    let mut tables = api.db.fingerprints(&["tokens", "rate_windows"]).await;
+    tables.retain(|table, _| !table.starts_with("audit_log"));
+    tables
+}
+
 #[tokio::test]
 async fn no_filter_is_run_or_breaks_the_server() {
     let api = start().await;
     let (world, _other) = (api.world("alpha").await, api.world("beta").await);
-    let tables = ["tokens"];
-    let before = api.db.fingerprints(&tables).await;
+    let before = written(&api).await;
     let hostile = [
         "' or '1'='1' --",
         "'; drop table resources cascade; --",
@@ -240,7 +248,7 @@ async fn no_filter_is_run_or_breaks_the_server() {
         }
     }
     println!("{sent} hostile filters, no server error");
-    assert_eq!(api.db.fingerprints(&tables).await, before, "a filter wrote something");
+    assert_eq!(written(&api).await, before, "a filter wrote something");
 }
 
 #[tokio::test]

@@ -93,6 +93,17 @@ fn bodies(ids: Ids) -> Vec<Tried> {
             }
         }
     }
+    let provider = json!({"name": "new", "issuer": "https://new.example", "rules": [
+        {"claims": [{"path": "/groups", "value": "all"}], "role": "security_reader"}]});
+    let in_rule = |body: &mut Value, scope| body["rules"][0]["scope"] = scope;
+    let webhook = json!({"name": "new", "url": "https://hooks.example/new", "events": ["scan.finished"],
+        "filter": {"clusters": [ids.cluster]}});
+    for operation in ["create_identity_provider", "update_identity_provider"] {
+        tried.extend(scoped(operation, "/rules/-/scope", ids.cluster, &provider, in_rule));
+    }
+    for operation in ["create_webhook", "update_webhook"] {
+        tried.push((operation, "/filter/clusters/-".to_owned(), webhook.clone()));
+    }
     tried.extend(changes(ids));
     tried
 }
@@ -216,8 +227,9 @@ async fn an_id_outside_of_the_scope_in_a_body_is_not_found() {
     for (id, pointer, body) in bodies(Ids::of(&world)) {
         let operation = operations.iter().find(|operation| operation.id == id).unwrap();
         let answered = call(&api, operation, &world, &elsewhere, &body).await;
-        // Tokens belong to the whole tenant: an owner of a part makes none at all.
-        let expected = if id == "create_token" { StatusCode::FORBIDDEN } else { StatusCode::NOT_FOUND };
+        // These belong to the whole tenant: an owner of a part makes none at all.
+        let whole = ["create_token", "create_identity_provider", "create_webhook"];
+        let expected = if whole.contains(&id) { StatusCode::FORBIDDEN } else { StatusCode::NOT_FOUND };
         assert_eq!(answered.status, expected, "{id} {pointer} with {body}: {}", answered.text);
         assert!(!answered.text.contains("alpha-one"), "{id} {pointer}: {}", answered.text);
     }
@@ -239,6 +251,7 @@ async fn an_id_of_another_tenant_in_a_query_finds_nothing() {
                 "fix_unit" => foreign.fix_unit,
                 "exemption" => foreign.exemption,
                 "connector" => foreign.connector,
+                "actor" | "target" => foreign.token,
                 _ => {
                     assert_ne!(
                         parameter["schema"]["format"], "uuid",

@@ -159,8 +159,7 @@ async fn look(
     let coverage = verdict::coverage_of(tx, unit, place).await?;
     let children = verdict::children(tx, &ids).await?;
     let near = neighbours.whole.iter().chain(&neighbours.outlines);
-    let hidden: HashSet<String> =
-        near.filter(|it| !sees(desk, place, it)).map(|it| it.native_id.clone()).collect();
+    let hidden: HashSet<String> = near.filter(|it| !sees(desk, place, it)).map(|it| it.native_id.clone()).collect();
     let world = World::new(neighbours, coverage, place.clone());
     let knowledge = Arc::clone(desk.knowledge);
     let work = move || {

@@ -10,6 +10,8 @@ pub(crate) struct State {
     pub(crate) resources: BTreeSet<String>,
     /// What holds, by resource and control.
     pub(crate) healthy: BTreeSet<String>,
+    /// Why nothing is known, by resource and control.
+    unknown: BTreeMap<String, String>,
     /// Open findings.
     open: BTreeSet<String>,
     score: Option<f64>,
@@ -17,9 +19,17 @@ pub(crate) struct State {
     pub(crate) coverage: BTreeMap<(String, String), String>,
 }
 
-/// A verdict that is packed: one line for each bit of a bitmap would be long, and a changed one shows as well.
-const PACKED: &str = "select r.native_id || ' healthy ' || encode(v.healthy, 'hex') || ' not applicable '
-    || encode(v.not_applicable, 'hex') from verdicts v join resources r using (tenant_id, resource_id)";
+/// Verdicts that are packed; of those that are only unknown, why.
+const PACKED: &str = "with known as (
+        select r.native_id || ' ' || c.control_id as what,
+            case when c.ordinal < length(v.healthy) * 8 then get_bit(v.healthy, c.ordinal) end as healthy,
+            case when c.ordinal < length(v.not_applicable) * 8 then get_bit(v.not_applicable, c.ordinal) end as beside,
+            case when c.ordinal < length(v.unknown) * 8 then get_bit(v.unknown, c.ordinal) end as unknown,
+            v.reasons->>c.ordinal::text as reason
+        from verdicts v join resources r using (tenant_id, resource_id) join checks c using (tenant_id))
+    select what || E'\t' || case when healthy = 1 then 'healthy' when beside = 1 then 'not applicable'
+        else coalesce(reason, '?') end
+    from known where healthy = 1 or beside = 1 or unknown = 1";
 const OPEN: &str = "select r.native_id || ' ' || f.control_id || ' ' || f.status from findings f
     join resources r using (tenant_id, resource_id) where f.status in ('unhealthy', 'exempt')";
 
@@ -32,9 +42,18 @@ impl State {
             let mut word = || words.next().unwrap_or_default();
             ((word(), word()), word())
         });
+        let (mut healthy, mut unknown) = (BTreeSet::new(), BTreeMap::new());
+        for row in rows(PACKED).await {
+            match row.split_once('\t') {
+                Some((_, "healthy" | "not applicable")) => drop(healthy.insert(row.replace('\t', " "))),
+                Some((what, why)) => drop(unknown.insert(what.to_owned(), why.to_owned())),
+                None => {}
+            }
+        }
         Self {
             resources: rows("select native_id || ' ' || kind from resources").await.into_iter().collect(),
-            healthy: rows(PACKED).await.into_iter().collect(),
+            healthy,
+            unknown,
             open: rows(OPEN).await.into_iter().collect(),
             score: table.client.get("/v1/secure-score").await["percent"].as_f64(),
             coverage: coverage.collect(),
@@ -55,6 +74,11 @@ impl State {
         compare("resources", &self.resources, &now.resources);
         compare("packed verdicts", &self.healthy, &now.healthy);
         compare("open findings", &self.open, &now.open);
+        let whys = now.unknown.iter().filter(|(what, _)| !self.unknown.contains_key(*what)).take(3);
+        let whys: Vec<String> = whys.map(|(what, why)| format!("{what}: {why:.300}")).collect();
+        if !whys.is_empty() {
+            lost.push(format!("unknown: {whys:?}"));
+        }
         if now.score > self.score {
             lost.push(format!("the score rose from {:?} to {:?}", self.score, now.score));
         }
