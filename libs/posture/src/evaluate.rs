@@ -209,10 +209,14 @@ pub(crate) fn fetch<'a>(
 
 fn unknown(variant: &CompiledVariant, error: EvalError, program: &Program, sets: &[NeighbourSet<'_>]) -> Verdict {
     if let ErrorKind::Unread(index) = error.kind
-        && let Some(NeighbourSet { completeness: Completeness::Incomplete { kind, state, expired }, .. }) =
-            sets.get(usize::from(index))
+        && let Some(unread) = sets.get(usize::from(index))
     {
-        return Verdict::Unknown(UnknownReason::Unread { kind: *kind, state: *state, expired: *expired });
+        // Another list that the control needs may be why it cannot be decided any more.
+        let needed = sets.iter().zip(&variant.neighbours).filter(|(_, neighbour)| neighbour.complete);
+        let missing = needed.fold(unread.completeness, |missing, (set, _)| missing.and(set.completeness));
+        if let Completeness::Incomplete { kind, state, expired } = missing {
+            return Verdict::Unknown(UnknownReason::Unread { kind, state, expired });
+        }
     }
     let message = match error.in_let.checked_sub(1).map(usize::from) {
         Some(index) => format!("{}: {}", variant.let_names[index], error.render(&variant.lets[index].source)),

@@ -99,6 +99,25 @@ pub enum Completeness {
     },
 }
 
+impl Completeness {
+    /// Of two lists together. Of what is missing from both, the one that was read once is told: a verdict that stood may have
+    /// rested on it, and so stands until that is too old.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Complete, other) => other,
+            (missing, Self::Complete) => missing,
+            (missing, other) if !missing.is_lost() && other.is_lost() => other,
+            (missing, _) => missing,
+        }
+    }
+
+    /// Whether what is missing was attempted and is not too old.
+    const fn is_lost(self) -> bool {
+        matches!(self, Self::Incomplete { state: Some(_), expired: false, .. })
+    }
+}
+
 /// No neighbours are known: for judging an object alone, as admission does.
 pub struct NoNeighbours;
 

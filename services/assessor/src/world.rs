@@ -164,9 +164,7 @@ impl Neighbours for Around<'_> {
         let mut items = Vec::new();
         let mut completeness = Completeness::Complete;
         for kind in query.kinds {
-            if completeness == Completeness::Complete {
-                completeness = self.world.completeness(*kind, region);
-            }
+            completeness = completeness.and(self.world.completeness(*kind, region));
             // Whoever has everything whole reads no outlines besides.
             let outlines = query.outline.then(|| self.world.outlines.0.get(kind)).flatten();
             let Some(Named { all, by_name }) = outlines.or_else(|| self.world.whole.0.get(kind)) else { continue };

@@ -266,9 +266,16 @@ async fn an_id_of_another_tenant_in_a_query_finds_nothing() {
             let answered = api.get(&format!("{asked}{mark}{name}={value}"), &own.owner).await;
             let text = answered.text.to_lowercase();
             assert!(!text.contains("beta"), "{} ?{name}: {text}", operation.id);
-            if answered.status != StatusCode::NOT_FOUND {
+            // Exports are of a moment, of which not everything can be asked.
+            let of_the_past = operation.id.starts_with("export") && answered.status == StatusCode::BAD_REQUEST;
+            if answered.status != StatusCode::NOT_FOUND && !of_the_past {
                 assert_eq!(answered.status, StatusCode::OK, "{} ?{name}: {text}", operation.id);
-                assert_eq!(answered.json()["items"], json!([]), "{} ?{name}: {text}", operation.id);
+                let is_empty = if operation.id.starts_with("export") {
+                    text.starts_with(r#"{"summary":{"#) && text.contains(r#""rows":0"#)
+                } else {
+                    answered.json()["items"] == json!([])
+                };
+                assert!(is_empty, "{} ?{name}: {text}", operation.id);
             }
             tried += 1;
         }

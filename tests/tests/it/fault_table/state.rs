@@ -74,13 +74,14 @@ impl State {
         compare("resources", &self.resources, &now.resources);
         compare("packed verdicts", &self.healthy, &now.healthy);
         compare("open findings", &self.open, &now.open);
-        let whys = now.unknown.iter().filter(|(what, _)| !self.unknown.contains_key(*what)).take(3);
-        let whys: Vec<String> = whys.map(|(what, why)| format!("{what}: {why:.300}")).collect();
-        if !whys.is_empty() {
-            lost.push(format!("unknown: {whys:?}"));
-        }
         if now.score > self.score {
             lost.push(format!("the score rose from {:?} to {:?}", self.score, now.score));
+        }
+        if !lost.is_empty() {
+            let news =
+                now.unknown.iter().filter(|(what, why)| !self.unknown.contains_key(*what) && !why.contains("kept"));
+            let whys: Vec<String> = news.take(3).map(|(what, why)| format!("{what}: {why:.300}")).collect();
+            lost.push(format!("unknown: {whys:?}"));
         }
         lost
     }
