@@ -94,7 +94,7 @@ impl Receiver {
                 let state = shared.clone();
                 tokio::spawn(async move {
                     // A sender that went away is no failure of the receiver.
-                    drop(serve(stream, &state).await);
+                    drop(Box::pin(serve(stream, &state)).await);
                 });
             }
         });

@@ -9,14 +9,19 @@ use crate::normalize::{
 };
 use crate::partition::Partition;
 
+/// Reads one object.
+type Read = fn(&Place, Value) -> Option<Resource>;
+/// Reads one object of a cluster.
+type ReadOfCluster = fn(&Place, &str, Value) -> Option<Resource>;
+
 /// What every listing of this connector makes of one object, whatever it is: for tests that feed what no API returns.
 pub fn resources_of_anything(object: &Value) -> Vec<Resource> {
     let place = Place { partition: Partition::Aws, account: "123456789012".to_owned(), region: "eu-west-1".to_owned() };
     let text = || Some(object.to_string());
     let documents: HashMap<String, String> = default_document(object).into_iter().collect();
     let inside = NativeId::new("arn:aws:ecr:eu-west-1:123456789012:repository/web");
-    let listed: [fn(&Place, Value) -> Option<Resource>; 3] = [cluster, log_group, registry];
-    let of_cluster: [fn(&Place, &str, Value) -> Option<Resource>; 5] =
+    let listed: [Read; 3] = [cluster, log_group, registry];
+    let of_cluster: [ReadOfCluster; 5] =
         [nodegroup, fargate_profile, addon, identity_provider_config, pod_identity_association];
     let mut found: Vec<Option<Resource>> = Vec::new();
     found.extend(listed.iter().map(|read| read(&place, object.clone())));

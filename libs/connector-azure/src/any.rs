@@ -9,12 +9,16 @@ use crate::normalize::{
     token, trusted_access_role_binding, webhook, without,
 };
 
+/// Reads one object.
+type Read = fn(&Place, Value) -> Option<Resource>;
+/// Reads one object inside of another.
+type ReadInside = fn(&Place, &Resource, Value) -> Option<Resource>;
+
 /// What every listing of this connector makes of one object, whatever it is: for tests that feed what no API returns.
 pub fn resources_of_anything(object: &Value) -> Vec<Resource> {
     let place = Place::new("00000000-1111-2222-3333-444444444444");
-    let listed: [fn(&Place, Value) -> Option<Resource>; 6] =
-        [cluster, connected_cluster, registry, role_assignment, security_plan, subscription];
-    let inside: [fn(&Place, &Resource, Value) -> Option<Resource>; 9] = [
+    let listed: [Read; 6] = [cluster, connected_cluster, registry, role_assignment, security_plan, subscription];
+    let inside: [ReadInside; 9] = [
         agent_pool,
         diagnostic_setting,
         extension,

@@ -103,7 +103,7 @@ fn variant(lint: &mut Lint<'_>, variant: &Variant, field: impl Fn(&str) -> Strin
         let mut looked_at = neighbour.kinds.iter().flat_map(|selector| selector.kinds());
         if neighbour.outline {
             lint.require(
-                looked_at.all(|kind| kind.is_workload()),
+                looked_at.all(rampart_domain::Kind::is_workload),
                 field(&format!("neighbours.{name}.outline")),
                 || "only workloads have one".into(),
             );

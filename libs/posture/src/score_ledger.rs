@@ -102,7 +102,9 @@ impl Standing {
         let before = steps(self.score(groups).percent);
         let (mut parts, mut last) = (Vec::new(), before);
         for (cause, moves) in by_cause {
-            moves.into_iter().for_each(|it| self.lay(it, 1));
+            for it in moves {
+                self.lay(it, 1);
+            }
             let now = steps(self.score(groups).percent);
             parts.push((cause, now - last));
             last = now;

@@ -273,7 +273,7 @@ impl TestDatabase {
             let rows: Vec<String> =
                 sqlx::query_scalar(AssertSqlSafe(query)).fetch_all(&mut conn).await.expect("a table can be read");
             for row in rows {
-                text += &format!("{table}: {row}\n");
+                text.extend([&table, ": ", &row, "\n"]);
             }
         }
         conn.close().await.expect("an idle connection closes");

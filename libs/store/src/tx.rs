@@ -144,6 +144,7 @@ impl TenantTx {
     }
 
     /// Has `entry` written when this transaction is committed, and `written` set once that is done.
+    #[must_use]
     pub fn audited(mut self, entry: Entry, written: Arc<AtomicBool>) -> Self {
         self.note = Some(Box::new(Note { entry, written }));
         self

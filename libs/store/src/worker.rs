@@ -194,7 +194,7 @@ async fn settle(store: &Store, lease: &Lease, ended: &Ended) -> Result<(), Store
         Ended::Failed(error) => {
             tracing::warn!(tenant.id = %lease.tenant, work.kind = lease.kind.as_str(), work.subject = %lease.subject,
                 attempt = lease.attempts + 1, error, "work failed");
-            work::fail(&mut tx, lease, &error).await?;
+            work::fail(&mut tx, lease, error).await?;
         }
     }
     tx.commit().await

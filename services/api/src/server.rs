@@ -35,17 +35,17 @@ pub(crate) async fn serve(
         tokio::time::sleep(notice).await;
         stopping.graceful_shutdown(None);
     });
-    let server = axum_server::from_tcp(listener).context("could not listen")?.handle(handle);
+    let bound = axum_server::from_tcp(listener).context("could not listen")?.handle(handle);
     let served = if let Some(tls) = tls {
         let acceptor = RustlsAcceptor::new(tls.config()).handshake_timeout(HANDSHAKE);
         let hangup = signal(SignalKind::hangup()).context("could not listen for SIGHUP")?;
         tokio::spawn(tls.follow(hangup, cancel));
         let router = router.layer(SetResponseHeaderLayer::overriding(header::STRICT_TRANSPORT_SECURITY, STRICT));
         let service = router.into_make_service_with_connect_info::<SocketAddr>();
-        server.acceptor(acceptor.acceptor(NoDelayAcceptor::new())).serve(service).await
+        bound.acceptor(acceptor.acceptor(NoDelayAcceptor::new())).serve(service).await
     } else {
         let service = router.into_make_service_with_connect_info::<SocketAddr>();
-        server.acceptor(NoDelayAcceptor::new()).serve(service).await
+        bound.acceptor(NoDelayAcceptor::new()).serve(service).await
     };
     served.context("could not serve")
 }

@@ -118,7 +118,7 @@ fn stands<'g>(groups: &'g Groups, verdicts: &[Counted]) -> BTreeMap<&'g str, Sta
         let Some(group) = groups.get(ordinal) else { continue };
         match status {
             // Neither earns nor costs.
-            Status::NotApplicable => continue,
+            Status::NotApplicable => {}
             Status::Exempt => stands.entry(group).or_default().exempt += 1,
             _ => {
                 let stand = stands.entry(group).or_default();

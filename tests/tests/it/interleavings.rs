@@ -61,7 +61,7 @@ fn assigned(estate: &Estate, name: &'static str, variant: usize) -> NewAssignmen
         initiative: if name == "own" { name } else { ["pss-baseline", "pss-restricted"][variant % 2] }.into(),
         scope: scopes[variant % scopes.len()].clone(),
         params: json!({}),
-        excluded_namespaces: if variant % 3 == 0 { vec!["b".into()] } else { Vec::new() },
+        excluded_namespaces: if variant.is_multiple_of(3) { vec!["b".into()] } else { Vec::new() },
         enabled: variant % 5 != 4,
     }
 }

@@ -152,7 +152,7 @@ impl Balancer {
         let process = Member::start(BINARY, platform, &platform.database.app_url, "all");
         let begun = Instant::now();
         while !platform_tests::is_ready(process.operations).await || TcpStream::connect(process.api).await.is_err() {
-            assert!(begun.elapsed() < Duration::from_secs(60), "the process does not get ready");
+            assert!(begun.elapsed() < Duration::from_mins(1), "the process does not get ready");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         self.processes.lock().unwrap().push(process);

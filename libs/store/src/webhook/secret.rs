@@ -168,7 +168,7 @@ impl Secrets {
         let url = self.url.expose_secret();
         // The path is the secret part of an address that holds one.
         let path = url.splitn(4, '/').nth(3).filter(|path| path.len() > 8);
-        let hidden = self.signing.iter().map(|secret| secret.expose_secret()).chain([url]).chain(path);
+        let hidden = self.signing.iter().map(ExposeSecret::expose_secret).chain([url]).chain(path);
         hidden.fold(text.to_owned(), |text, secret| text.replace(secret, "[redacted]"))
     }
 }

@@ -74,7 +74,7 @@ async fn a_deadlock_is_tried_again_and_is_nobodys_failure() {
     let left =
         database.rows("select attempts::text || ' ' || coalesce(last_error, '-') from work where kind = 'scan'").await;
     assert_eq!(left, ["0 -", "0 -"], "nothing is remembered of it");
-    println!("deadlock: 1 victim, 3 runs of 2 subjects, 0 counted attempts, {:?}", begun.elapsed());
+    eprintln!("deadlock: 1 victim, 3 runs of 2 subjects, 0 counted attempts, {:?}", begun.elapsed());
 }
 
 /// How many subjects of a tenant of 500 were started before the one of another tenant that asked late; and how many in all.
@@ -131,7 +131,7 @@ async fn starts(replicas: usize, slots: usize, per_tenant: usize) -> (usize, usi
 async fn a_tenant_of_one_is_not_starved_by_a_tenant_of_five_hundred() {
     for (replicas, slots, per_tenant) in [(1, 4, 4), (2, 4, 4), (2, 4, 100), (4, 2, 100)] {
         let (waited, started) = starts(replicas, slots, per_tenant).await;
-        println!(
+        eprintln!(
             "{replicas} replicas × {slots} slots, {per_tenant} per tenant: {waited} of 500 went before ({started} started)"
         );
         assert!(

@@ -53,7 +53,7 @@ pub(super) fn state(method: &HttpMethod, path: &str, operation: &mut Operation) 
         if let RefOr::T(response) = response
             && response.description.is_empty()
         {
-            response.description = meaning(status).to_owned();
+            meaning(status).clone_into(&mut response.description);
         }
     }
     for (status, name, _) in ALL {

@@ -59,18 +59,16 @@ async fn envelope(State(app): State<App>, mut request: Request, next: Next) -> R
     let is_documentation = request.uri().path().starts_with(DOCUMENTATION);
     let began = Instant::now();
     // Until it is known whose a request is, it is its address's; before anything is looked up.
-    let mut response = match app.addresses().check(context.address(), began) {
-        Err(wait) => ApiError::rate_limited(wait).into_response(),
-        Ok(()) => {
-            let answered =
-                tokio::time::timeout(app.request_timeout(), next.run(request)).instrument(span.clone()).await;
-            let response =
-                answered.unwrap_or_else(|_| ApiError::new(Code::Timeout, "the request was given up").into_response());
-            if context.admission().is_none() && !response.status().is_server_error() {
-                app.addresses().count(context.address(), began);
-            }
-            response
+    let mut response = if let Err(wait) = app.addresses().check(context.address(), began) {
+        ApiError::rate_limited(wait).into_response()
+    } else {
+        let answered = tokio::time::timeout(app.request_timeout(), next.run(request)).instrument(span.clone()).await;
+        let response =
+            answered.unwrap_or_else(|_| ApiError::new(Code::Timeout, "the request was given up").into_response());
+        if context.admission().is_none() && !response.status().is_server_error() {
+            app.addresses().count(context.address(), began);
         }
+        response
     };
     let error = response.extensions_mut().remove::<ApiError>();
     let code = error.as_ref().map(ApiError::word);

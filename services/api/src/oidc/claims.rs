@@ -84,7 +84,7 @@ mod tests {
 
     use super::*;
 
-    fn claims(value: Value) -> Claims {
+    fn claims(value: &Value) -> Claims {
         value.as_object().unwrap().clone()
     }
 
@@ -95,7 +95,8 @@ mod tests {
 
     #[test]
     fn a_rule_holds_when_all_its_claims_do() {
-        let token = claims(json!({"groups": ["a", "sec"], "realm": {"roles": ["x"]}, "https://acme.example/role": "r",
+        let token =
+            claims(&json!({"groups": ["a", "sec"], "realm": {"roles": ["x"]}, "https://acme.example/role": "r",
             "verified": true, "n": 7, "odd": {"a": "sec"}}));
         let check = |matches: &[(&str, &str)]| !grants(&[rule(matches, Role::Owner)], &token).is_empty();
         assert!(check(&[("/groups", "sec")]));
@@ -113,7 +114,7 @@ mod tests {
     #[test]
     fn times_are_judged_with_a_minute_of_skew() {
         let now = DateTime::from_timestamp(1_000_000, 0).unwrap();
-        let check = |value: Value| check_times(&claims(value), now);
+        let check = |value: Value| check_times(&claims(&value), now);
         assert_eq!(check(json!({"exp": 1_000_001})), Ok(()));
         assert_eq!(check(json!({"exp": 999_941})), Ok(()), "within the skew");
         assert_eq!(check(json!({"exp": 999_940})), Err("the token is expired"));
@@ -131,9 +132,9 @@ mod tests {
         for bad in
             [json!({}), json!({"sub": ""}), json!({"sub": 7}), json!({"sub": "a\nb"}), json!({"sub": "x".repeat(256)})]
         {
-            assert_eq!(subject(&claims(bad.clone())), None, "{bad}");
+            assert_eq!(subject(&claims(&bad)), None, "{bad}");
         }
-        let token = claims(json!({"sub": "7", "email": "jo@acme.example", "name": "Jo"}));
+        let token = claims(&json!({"sub": "7", "email": "jo@acme.example", "name": "Jo"}));
         assert_eq!((subject(&token), name(&token)), (Some("7"), Some("jo@acme.example")));
     }
 }

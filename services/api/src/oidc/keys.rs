@@ -104,8 +104,8 @@ impl<R: ReadKeys> Issuers<R> {
         match known.find(wanted).filter(|_| usable) {
             Some(key) => Ok(key),
             None if known.failed => {
-                let waited = known.tried_at.map_or(FLOOR, |at| clock().saturating_duration_since(at));
-                Err(KeyError::Unreachable { retry_after: FLOOR.saturating_sub(waited) })
+                let passed = known.tried_at.map_or(FLOOR, |at| clock().saturating_duration_since(at));
+                Err(KeyError::Unreachable { retry_after: FLOOR.saturating_sub(passed) })
             }
             None => Err(KeyError::Unknown),
         }

@@ -45,8 +45,9 @@ struct BundleState {
 
 impl BundleState {
     fn of(row: Job) -> Result<Self, ApiError> {
-        let Request { resource_id, ordinal } = read(row.request.clone())?;
-        Ok(Self { state: JobState::from(&row), finding_id: format!("{resource_id}.{ordinal}") })
+        let state = JobState::from(&row);
+        let Request { resource_id, ordinal } = read(row.request)?;
+        Ok(Self { state, finding_id: format!("{resource_id}.{ordinal}") })
     }
 }
 
@@ -56,7 +57,7 @@ impl BundleState {
 struct BundleView {
     #[serde(flatten)]
     state: BundleState,
-    /// What `rampart verify-finding` takes: a JSON Web Signature in compact form (EdDSA), whose payload holds the resource as
+    /// What `rampart verify-finding` takes: a JSON Web Signature in compact form (`EdDSA`), whose payload holds the resource as
     /// it is judged, every resource that the control looked at beside it, whether these are all, the text of the control,
     /// parameters and verdict. Null until it is made.
     bundle: Option<String>,

@@ -136,17 +136,14 @@ async fn get_secure_score(
     let mut tx = app.snapshot(&caller).await?;
     let catalogue = app.catalogue_of(&mut tx).await?;
     let groups_of = catalogue.groups();
-    let (earned, as_of, listings) = match as_of {
-        Some(at) => {
-            let (standing, at) = standing_at(&mut tx, &visible, &scope, at).await?;
-            (standing.score(groups_of), Some(at), None)
-        }
-        None => {
-            let reach = counts::reach(&mut tx, &visible, &scope).await?;
-            let rows = counts::groups(&mut tx, &reach, &groups(&catalogue)).await?;
-            let wholeness = wholeness(&mut tx, &visible, &scope).await?;
-            (score(groups_of, &tallies(&rows)), None, Some(wholeness))
-        }
+    let (earned, as_of, listings) = if let Some(at) = as_of {
+        let (standing, at) = standing_at(&mut tx, &visible, &scope, at).await?;
+        (standing.score(groups_of), Some(at), None)
+    } else {
+        let reach = counts::reach(&mut tx, &visible, &scope).await?;
+        let rows = counts::groups(&mut tx, &reach, &groups(&catalogue)).await?;
+        let wholeness = wholeness(&mut tx, &visible, &scope).await?;
+        (score(groups_of, &tallies(&rows)), None, Some(wholeness))
     };
     let (whole, listings) = listings.map(|it| (it.whole, it.listings)).unzip();
     Ok(Answer::ok(SecureScore {

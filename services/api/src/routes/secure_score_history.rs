@@ -147,12 +147,12 @@ async fn get_secure_score_history(
     let groups = catalogue.groups();
     let mut standing = before(&now, &moves);
     let point = |at, standing: &Standing, ledger: Option<Ledger>| {
-        let score = standing.score(groups);
+        let total = standing.score(groups);
         let parts = ledger.iter().flat_map(|ledger| &ledger.parts);
         PointView {
             at,
-            percent: score.percent.map(|percent| points(steps(Some(percent)))),
-            coverage: score.coverage,
+            percent: total.percent.map(|percent| points(steps(Some(percent)))),
+            coverage: total.coverage,
             change: ledger.as_ref().map(|ledger| points(ledger.change)),
             parts: parts.map(|(cause, part)| PartView { cause: *cause, change: points(*part) }).collect(),
         }

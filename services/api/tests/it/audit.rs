@@ -125,9 +125,9 @@ async fn no_secret_is_in_the_log() {
     let token = api.post("/v1/tokens", &world.owner, token).await.expect(StatusCode::CREATED).json();
     let path = format!("/v1/connectors/{}/collector", world.pushed);
     let collector = api.post(&path, &world.owner, json!({})).await.expect(StatusCode::CREATED).json();
-    let patch = json!({"source": {"provider": "kubernetes", "server": "https://k.example", "token": "planted-later"}});
+    let later = json!({"source": {"provider": "kubernetes", "server": "https://k.example", "token": "planted-later"}});
     let patched =
-        api.call(Method::PATCH, "/v1/connectors/secret", &world.owner, &[("if-match", "*")], Some(patch)).await;
+        api.call(Method::PATCH, "/v1/connectors/secret", &world.owner, &[("if-match", "*")], Some(later)).await;
     patched.expect(StatusCode::OK);
     let secrets = [token["secret"].as_str().unwrap(), collector["token"].as_str().unwrap(), &world.owner, "planted-"];
     let log = api.db.text_of("audit_log").await;

@@ -102,9 +102,9 @@ fn no_two_shapes_share_a_name() {
     assert!(names.len() > 200, "{}", names.len());
     // Words of one parameter stand with it, and have no name there.
     let document = serde_json::to_value(rampart_api::openapi()).unwrap();
-    let named = |name: &&String| document["components"]["schemas"][name.as_str()].is_object();
+    let is_shape = |name: &&String| document["components"]["schemas"][name.as_str()].is_object();
     let twice: std::collections::BTreeSet<_> =
-        names.iter().filter(named).filter(|name| names.iter().filter(|other| other == name).count() > 1).collect();
+        names.iter().filter(is_shape).filter(|name| names.iter().filter(|other| other == name).count() > 1).collect();
     assert!(twice.is_empty(), "the later one takes the place of the other in the document: {twice:?}");
 }
 

@@ -127,7 +127,7 @@ async fn no_cursor_but_the_lists_own_is_taken() {
             assert!(!answered.text.contains("beta"), "{}: {}", operation.id, answered.text);
         }
     }
-    println!(
+    eprintln!(
         "{} lists, {paged} with a second page: {bent} bent cursors refused, {forgeries} forged ones harmless",
         lists.len()
     );
@@ -247,7 +247,7 @@ async fn no_filter_is_run_or_breaks_the_server() {
             }
         }
     }
-    println!("{sent} hostile filters, no server error");
+    eprintln!("{sent} hostile filters, no server error");
     assert_eq!(written(&api).await, before, "a filter wrote something");
 }
 

@@ -57,7 +57,7 @@ async fn the_limit_of_a_caller_holds_over_replicas() {
         }
         assert!(tries < 10, "60 requests never fit into a window");
     };
-    println!("limit 20 in 4 s, two replicas, 60 requests: {admitted} admitted");
+    eprintln!("limit 20 in 4 s, two replicas, 60 requests: {admitted} admitted");
     assert!((18..=22).contains(&admitted), "{admitted}");
     replicas[0].get("/v1/tenant", &other, &[]).await.expect(StatusCode::OK);
 }

@@ -32,7 +32,7 @@ async fn a_document_that_explodes_is_refused_in_time() {
     let mut documents = vec![
         ("deep lists", "[".repeat(100_000), false),
         ("deep maps", "a: {".repeat(50_000), false),
-        ("deep indentation", (0..2_000).map(|n| format!("{}a:\n", " ".repeat(n % 400))).collect(), false),
+        ("deep indentation", (0..2_000).flat_map(|n| [" ".repeat(n % 400), "a:\n".to_owned()]).collect(), false),
         ("aliases of aliases", alias_bomb(), false),
         ("an alias of itself", "a: &a [*a]\n".to_owned(), false),
         ("aliases below a control", control_source("custom.mine") + &alias_bomb(), false),
@@ -45,7 +45,11 @@ async fn a_document_that_explodes_is_refused_in_time() {
         ("loops in loops", violation(&nested), true),
         ("a regex that backtracks elsewhere", violation("resource.name.matches('^(a+)+$')"), true),
     ];
-    documents.push(("a megabyte of keys", (0..60_000).map(|n| format!("k{n}: 1\n")).collect(), false));
+    documents.push((
+        "a megabyte of keys",
+        (0..60_000).flat_map(|n| ["k".to_owned(), n.to_string(), ": 1\n".to_owned()]).collect(),
+        false,
+    ));
     for (what, source, may_fit) in &documents {
         for (path, body) in [
             ("/v1/custom-controls", json!({ "source": source })),
@@ -65,7 +69,7 @@ async fn a_document_that_explodes_is_refused_in_time() {
                 answered.text
             );
             if took > Duration::from_millis(500) {
-                println!("{path} with {what}: {took:?}");
+                eprintln!("{path} with {what}: {took:?}");
             }
         }
     }

@@ -161,6 +161,13 @@ async fn read(router: Router, request: Request<Body>) -> Answered {
     Answered { status: parts.status, headers: parts.headers, text: String::from_utf8(bytes.to_vec()).unwrap() }
 }
 
+/// The id of what was made.
+fn made(answered: Answered) -> Uuid {
+    let body = answered.json();
+    assert!(answered.status.is_success(), "{body}");
+    body["id"].as_str().map(|id| id.parse().unwrap()).unwrap_or_default()
+}
+
 /// Another process over the same database.
 #[derive(Clone)]
 pub(crate) struct Replica(Router);
@@ -241,11 +248,6 @@ impl TestApi {
     pub(crate) async fn world(&self, name: &str) -> World {
         let tenant = admin::create_tenant(&self.db.store, name).await.unwrap();
         let owner = self.token(tenant, Role::Owner, AccessScope::Tenant).await;
-        let made = |answered: Answered| {
-            let body = answered.json();
-            assert!(answered.status.is_success(), "{body}");
-            body["id"].as_str().map(|id| id.parse::<Uuid>().unwrap()).unwrap_or_default()
-        };
         let connector = self
             .post(
                 "/v1/connectors",
@@ -327,6 +329,17 @@ impl TestApi {
         world.governance_rule = made(self.post("/v1/governance-rules", &world.owner, rule).await);
         let rule = json!({"name": format!("{name}-criticality"), "level": "high", "scope": scope});
         world.criticality_rule = made(self.post("/v1/criticality-rules", &world.owner, rule).await);
+        self.callers(&mut world, name).await;
+        let changes = json!([{"type": "delete", "resource_id": world.resource}]);
+        let finding = json!({"finding_id": format!("{}.0", world.resource)});
+        world.finding_bundle = made(self.post("/v1/finding-bundles", &world.owner, finding).await);
+        world.what_if = made(self.post("/v1/what-if", &world.owner, json!({"changes": changes})).await);
+        world
+    }
+
+    /// Who calls, and who is told.
+    async fn callers(&self, world: &mut World, name: &str) {
+        let scope = json!({"type": "cluster", "cluster_id": world.cluster});
         let token = json!({"name": format!("{name}-token"),
             "grants": [{"role": "security_reader", "scope": {"type": "tenant"}}]});
         world.token = made(self.post("/v1/tokens", &world.owner, token).await);
@@ -341,11 +354,6 @@ impl TestApi {
         world.webhook = made(self.post("/v1/webhooks", &world.owner, webhook).await);
         let test = format!("/v1/webhooks/{}/test", world.webhook);
         world.delivery = made(self.post(&test, &world.owner, json!({})).await);
-        let changes = json!([{"type": "delete", "resource_id": world.resource}]);
-        let finding = json!({"finding_id": format!("{}.0", world.resource)});
-        world.finding_bundle = made(self.post("/v1/finding-bundles", &world.owner, finding).await);
-        world.what_if = made(self.post("/v1/what-if", &world.owner, json!({"changes": changes})).await);
-        world
     }
 
     /// A connector that is pushed to, with a session that began.

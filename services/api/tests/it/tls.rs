@@ -177,7 +177,7 @@ async fn the_api_speaks_tls_and_follows_its_certificate() {
         assert!(begun.elapsed() < Duration::from_secs(10), "the new certificate was not taken over");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    println!("a new certificate was shown {} ms after it was written", begun.elapsed().as_millis());
+    eprintln!("a new certificate was shown {} ms after it was written", begun.elapsed().as_millis());
     assert!(request(&mut open).await.starts_with("HTTP/1.1 401"), "a connection that was open goes on");
     drop(open);
     ctx.cancel.cancel();

@@ -14,15 +14,15 @@ async fn what_is_secret_is_told_once_and_never_again() {
     let api = start().await;
     let world = api.world("alpha").await;
     let body = webhook("https://hooks.example:8443/services/T0K3N");
-    let make = async || {
+    let ask = async || {
         let key = [("idempotency-key", "once")];
         api.call(Method::POST, "/v1/webhooks", &world.owner, &key, Some(body.clone())).await
     };
-    let made = make().await.expect(StatusCode::CREATED);
+    let made = ask().await.expect(StatusCode::CREATED);
     let secret = made.json()["secret"].as_str().unwrap().to_owned();
     assert!(secret.starts_with("whsec_"), "{secret}");
     assert_eq!(made.json()["origin"], "https://hooks.example:8443");
-    let again = make().await.expect(StatusCode::CREATED);
+    let again = ask().await.expect(StatusCode::CREATED);
     assert_eq!(again.json()["secret"], Value::Null);
     let place = made.headers["location"].to_str().unwrap().to_owned();
     let mut seen = vec![again.text, api.get(&place, &world.owner).await.expect(StatusCode::OK).text];

@@ -40,7 +40,7 @@ async fn run(filled: &Filled, label: &str, path: &str, encoding: Option<&str>) -
     while let Some(chunk) = chunks.next().await {
         let chunk = chunk.context("the export was cut")?;
         bytes += chunk.len() as u64;
-        lines += chunk.iter().filter(|byte| **byte == b'\n').count() as u64;
+        lines += chunk.split(|byte| *byte == b'\n').count() as u64 - 1;
         tail.extend_from_slice(&chunk);
         tail.drain(..tail.len().saturating_sub(200));
     }
