@@ -123,7 +123,7 @@ async fn no_spelling_of_an_inner_address_is_dialled() {
         let refused = ["are not allowed", "does not resolve", "proxy-url"].iter().any(|word| told.contains(word));
         assert!(refused, "a proxy at {host}: {told}");
     }
-    println!("{} spellings of inner addresses, as endpoint and as proxy: none dialled", hosts.len());
+    eprintln!("{} spellings of inner addresses, as endpoint and as proxy: none dialled", hosts.len());
     assert_eq!(seen.load(Ordering::Relaxed), 0, "somebody connected");
 }
 

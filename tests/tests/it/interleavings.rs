@@ -229,6 +229,6 @@ async fn after_any_changes_by_people_clouds_and_replicas_the_state_equals_an_ass
         assert!(!expected.is_empty());
         judged += expected.len();
     }
-    println!("{rounds} sequences, {judged} verdicts equal: {figures:?}");
+    eprintln!("{rounds} sequences, {judged} verdicts equal: {figures:?}");
     assert!(figures.lost_leases > 0 && figures.late_lists > 0, "{figures:?}");
 }

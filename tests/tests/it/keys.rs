@@ -83,7 +83,7 @@ async fn a_key_is_changed_under_load_and_nothing_is_lost() {
     scan(&beside).await;
     let (rotated, said) = installation.run(&before, &["admin", "rotate-key"]).await;
     assert!(rotated, "{said}");
-    println!("{} under way: {}", made.load(Ordering::Relaxed), said.lines().last().unwrap_or_default());
+    eprintln!("{} under way: {}", made.load(Ordering::Relaxed), said.lines().last().unwrap_or_default());
     scan(&client).await;
     stop.store(true, Ordering::Relaxed);
     writer.await.expect("every change was answered well");
@@ -112,7 +112,7 @@ async fn a_key_is_changed_under_load_and_nothing_is_lost() {
         let checked = checked.await;
         assert!(checked["status"] == "succeeded" && checked["error"].is_null(), "{checked}");
     }
-    println!("{made} connectors were made and changed meanwhile; all open with the new key alone");
+    eprintln!("{made} connectors were made and changed meanwhile; all open with the new key alone");
     third.stop().await;
 }
 

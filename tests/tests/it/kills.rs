@@ -188,7 +188,9 @@ pub(crate) fn differences(left: &BTreeMap<String, Vec<String>>, right: &BTreeMap
     for (table, rows) in left {
         let counted = |rows: &[String]| {
             let mut counts = BTreeMap::<String, i64>::new();
-            rows.iter().for_each(|row| *counts.entry(row.clone()).or_default() += 1);
+            for row in rows {
+                *counts.entry(row.clone()).or_default() += 1;
+            }
             counts
         };
         let (a, b) = (counted(rows), counted(&right[table]));
@@ -249,7 +251,7 @@ async fn workers_killed_at_every_boundary_leave_what_undisturbed_ones_leave() {
     let struck = killed.places.struck();
     let left: BTreeSet<String> = quiet.places.seen().into_keys().filter(|place| !struck.contains(place)).collect();
     let sorts = ["before", "after", "inside"].map(|sort| struck.iter().filter(|it| it.starts_with(sort)).count());
-    println!(
+    eprintln!(
         "{} kills with SIGKILL, {WORKERS} workers: {} before a commit, {} after one, {} inside a transaction; {} rounds; \
          {} s undisturbed, {} s with kills; not come by again: {left:?}",
         killed.kills.load(Ordering::SeqCst),
@@ -260,7 +262,9 @@ async fn workers_killed_at_every_boundary_leave_what_undisturbed_ones_leave() {
         quiet.took.as_secs(),
         killed.took.as_secs(),
     );
-    struck.iter().for_each(|place| println!("  {place}"));
+    for place in &struck {
+        eprintln!("  {place}");
+    }
     assert_eq!(killed.kills.load(Ordering::SeqCst), struck.len());
     assert!(struck.len() >= ENOUGH, "{} kills", struck.len());
     assert!(left.len() * 5 <= struck.len(), "too many places were not come by: {left:?}");
@@ -268,5 +272,5 @@ async fn workers_killed_at_every_boundary_leave_what_undisturbed_ones_leave() {
     let rows: usize = expected.values().map(Vec::len).sum();
     let different = differences(&expected, &found);
     assert!(different.is_empty(), "{} of {rows} rows differ:\n{}", different.len(), different.join("\n"));
-    println!("{rows} rows of {} tables are equal ({} and {})", expected.len(), quiet.name, killed.name);
+    eprintln!("{rows} rows of {} tables are equal ({} and {})", expected.len(), quiet.name, killed.name);
 }

@@ -224,7 +224,7 @@ async fn postgres_restarts_under_load_and_in_the_middle_of_a_scan() {
         let counts = by_status(&answers);
         let recovery = trouble_after(&answers, up);
         let slowest = answers.iter().map(|answer| answer.took).max().unwrap();
-        println!(
+        eprintln!(
             "{mode} restart, {} ms away: answers {counts:?}, slowest {} ms; readers well {} ms and a worker {} ms after \
              Postgres was back (asked 4 s after)",
             (up - down).as_millis(),
@@ -242,7 +242,7 @@ async fn postgres_restarts_under_load_and_in_the_middle_of_a_scan() {
     assert_eq!(ended["status"], "succeeded", "{ended}");
     let scanned = begun.elapsed();
     platform.settle().await;
-    println!(
+    eprintln!(
         "the scan went on and ended {} ms after the last restart's check, all was assessed after {} ms",
         scanned.as_millis(),
         begun.elapsed().as_millis()
@@ -279,7 +279,7 @@ async fn a_pool_without_connections_answers_503_and_comes_back() {
     let counts = by_status(&answers);
     let recovery = trouble_after(&answers, locked + held);
     let refused = answers.iter().filter(|answer| answer.status == 503).map(|answer| answer.took).max();
-    println!(
+    eprintln!(
         "a pool of 16 held for {held:?} under {} readers: answers {counts:?}, 503 after at most {refused:?}, all well \
          {recovery:?} after",
         6 * READERS

@@ -87,7 +87,7 @@ async fn two_and_four_replicas_do_what_one_does_and_share_it() {
         let database = platform.database.copy().await;
         let begun = Instant::now();
         let (dump, shares) = worked_by(replicas, &mut platform, &database, tenant, &connectors).await;
-        println!("{replicas} replicas, {:?}: claims of each {shares:?}", begun.elapsed());
+        eprintln!("{replicas} replicas, {:?}: claims of each {shares:?}", begun.elapsed());
         let scans = &shares["scan"];
         assert_eq!(scans.iter().sum::<usize>(), ROUNDS * connectors.len(), "every scan that was asked for ran once");
         for (kind, shares) in shares.iter().filter(|(_, shares)| shares.iter().sum::<usize>() >= 4 * replicas) {
@@ -101,7 +101,7 @@ async fn two_and_four_replicas_do_what_one_does_and_share_it() {
         let expected = expected.get_or_insert_with(|| dump.clone());
         let different = differences(expected, &dump);
         assert!(different.is_empty(), "{replicas} replicas:\n{}", different.join("\n"));
-        println!("  {} rows equal those of one", dump.values().map(Vec::len).sum::<usize>());
+        eprintln!("  {} rows equal those of one", dump.values().map(Vec::len).sum::<usize>());
     }
 }
 
@@ -214,7 +214,7 @@ async fn a_rolling_restart_loses_no_request_and_no_work() {
         let (before, told) = (done.load(Ordering::SeqCst), Instant::now());
         assert!(leaving.terminate().await, "a process that is told to stop ends well");
         let meanwhile = done.load(Ordering::SeqCst) - before;
-        println!("process {restarted} left in {:?}; {meanwhile} requests were answered meanwhile", told.elapsed());
+        eprintln!("process {restarted} left in {:?}; {meanwhile} requests were answered meanwhile", told.elapsed());
         assert!(meanwhile > 0, "the others go on");
         balancer.add(&platform).await;
     }
@@ -225,7 +225,7 @@ async fn a_rolling_restart_loses_no_request_and_no_work() {
     for caller in callers {
         failed.extend(caller.await.unwrap());
     }
-    println!("{} requests in {:?}, {} failed", done.load(Ordering::SeqCst), begun.elapsed(), failed.len());
+    eprintln!("{} requests in {:?}, {} failed", done.load(Ordering::SeqCst), begun.elapsed(), failed.len());
     assert!(failed.is_empty(), "{}", failed.join("\n"));
     assert_eq!(client.list("/v1/scans").await.len(), 2, "the scan went on, no other took its place");
     let left = std::mem::take(&mut *balancer.processes.lock().unwrap());

@@ -317,7 +317,7 @@ async fn nothing_secret_leaves_or_rests_in_the_clear() {
     for (place, text) in [("the metrics", &metrics), ("the database", &stored), ("the log", &said)] {
         leaks.extend(planted.leaks(place, text));
     }
-    println!(
+    eprintln!(
         "{} secrets planted; looked for in {readings} answers, {} KiB of log, {} KiB of database and {} KiB of metrics",
         planted.0.len(),
         said.len() >> 10,

@@ -68,7 +68,7 @@ async fn a_cluster_that_comes_back_with_its_name_is_another_one() {
         let foreign = resources.iter().filter(|it| !text(it, "native_id").contains(&new_uid)).count();
         assert!(!resources.is_empty() && foreign == 0, "{foreign} of {} are of the old one", resources.len());
         assert!(!client.list(&format!("/v1/findings?cluster={new}")).await.is_empty(), "it is judged anew");
-        println!(
+        eprintln!(
             "{name}: {} findings of the old one ended, {} deployments of the new one",
             inside.len(),
             resources.len()
@@ -103,7 +103,7 @@ async fn a_cluster_that_answers_no_more_stays_until_its_cloud_lists_it_no_more()
     let left = client.list("/v1/clusters").await;
     assert_eq!(left, Vec::<Value>::new(), "the cloud lists it no more");
     check_nothing_is_left_of(&client, &text(&id, "id")).await;
-    println!("{stale} findings stale while it did not answer, none left when it was gone");
+    eprintln!("{stale} findings stale while it did not answer, none left when it was gone");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -133,7 +133,7 @@ async fn sessions_that_end_in_the_middle_of_a_scan_lose_nothing() {
     assert!(expired > 0, "the scan was too quick");
     platform.simulator.faults().clear();
     estate.check(&client, "sessions ended").await;
-    println!(
+    eprintln!(
         "sessions ended {expired} times in a scan: {}, roles assumed {} times",
         ended["status"],
         assumed(&platform) - before
@@ -162,7 +162,7 @@ async fn a_provider_whose_clock_differs_loses_nothing() {
         let before = platform.simulator.calls().of("sts:AssumeRole");
         let scan = platform.scan(&client, &["partner"]).await.remove(0);
         let assumed = platform.simulator.calls().of("sts:AssumeRole") - before;
-        println!("clock {minutes} min ahead: {} ({}), {assumed} sessions", scan["status"], text(&scan, "error"));
+        eprintln!("clock {minutes} min ahead: {} ({}), {assumed} sessions", scan["status"], text(&scan, "error"));
         assert_eq!(scan["status"] == "succeeded", is_tolerated, "{minutes} min: {scan}");
         assert!(assumed < 20, "{assumed} sessions with a clock {minutes} min ahead");
         estate.check(&client, &format!("a clock {minutes} min ahead")).await;

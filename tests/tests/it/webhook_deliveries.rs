@@ -92,16 +92,16 @@ async fn many_findings_come_in_few_messages_each_once_and_in_order() {
     note(&estate, id, "finding.opened", 0..250).await;
     note(&estate, id, "finding.resolved", 0..1).await;
     turn(&estate).await;
-    let received = receiver.received();
-    assert_eq!(received.len(), 4, "a hundred in each");
-    let ids: Vec<String> = received
+    let messages = receiver.received();
+    assert_eq!(messages.len(), 4, "a hundred in each");
+    let ids: Vec<String> = messages
         .iter()
         .flat_map(|message| message.json()["data"]["findings"].as_array().cloned().unwrap())
         .map(|finding| finding["id"].as_str().unwrap().to_owned())
         .collect();
     let expected: Vec<String> = (0..250).chain([0]).map(|n| n.to_string()).collect();
     assert_eq!(ids, expected);
-    assert_eq!(received[3].json()["type"], "finding.resolved");
+    assert_eq!(messages[3].json()["type"], "finding.resolved");
     let (found, deliveries) = state(&estate, id).await;
     assert_eq!((found.waiting, found.dead, found.failures), (0, 0, 0));
     assert!(deliveries.iter().all(|it| it.status == "delivered" && it.attempts == 1), "{deliveries:?}");
@@ -134,10 +134,10 @@ async fn an_endpoint_that_fails_is_tried_again_under_the_same_id_and_stops_the_q
     assert_eq!(receiver.received().len(), 1);
     hurry(&estate, found.id).await;
     turn(&estate).await;
-    let received = receiver.received();
-    assert_eq!(received.len(), 3);
-    assert_eq!((&received[1].id, &received[1].body), (&received[0].id, &received[0].body), "the same message");
-    assert_ne!(received[2].id, received[0].id);
+    let messages = receiver.received();
+    assert_eq!(messages.len(), 3);
+    assert_eq!((&messages[1].id, &messages[1].body), (&messages[0].id, &messages[0].body), "the same message");
+    assert_ne!(messages[2].id, messages[0].id);
     let (found, deliveries) = state(&estate, found.id).await;
     assert_eq!((found.failures, found.failing_since, found.waiting), (0, None, 0));
     assert_eq!(deliveries[1].log.as_array().map(Vec::len), Some(2));
@@ -203,8 +203,8 @@ async fn what_is_given_up_is_seen_and_replayed() {
     assert_eq!(webhook::replay_since(&mut tx, id, since, false).await.unwrap(), (1, false));
     tx.commit().await.unwrap();
     turn(&estate).await;
-    let received = receiver.received();
-    assert_eq!((received.len(), &received[12].id), (13, &message.id));
+    let messages = receiver.received();
+    assert_eq!((messages.len(), &messages[12].id), (13, &message.id));
     let (found, deliveries) = state(&estate, id).await;
     assert_eq!((found.dead, found.failures, deliveries[0].status.as_str()), (0, 0, "delivered"));
     let mut tx = estate.store.tenant(estate.tenant).await.unwrap();
@@ -287,9 +287,9 @@ async fn a_process_that_dies_between_sending_and_noting_sends_again_under_the_sa
     );
     estate.database.run("update work set lease_until = now() - interval '1 s' where kind = 'notify'").await;
     turn(&estate).await;
-    let received = receiver.received();
-    assert_eq!(received.len(), 2);
-    assert_eq!((&received[0].id, &received[0].body), (&received[1].id, &received[1].body));
+    let messages = receiver.received();
+    assert_eq!(messages.len(), 2);
+    assert_eq!((&messages[0].id, &messages[0].body), (&messages[1].id, &messages[1].body));
     assert_eq!(state(&estate, id).await.1[0].status, "delivered");
 }
 

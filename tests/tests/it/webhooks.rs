@@ -150,8 +150,8 @@ async fn a_webhook_is_told_what_its_filters_say_and_nobody_elses() {
 }
 
 /// The messages of a type that tell of the one control on a resource.
-fn about(received: &[Received], kind: &str, resource: &str) -> usize {
-    let bodies = received.iter().map(Received::json).filter(|body| body["type"] == kind);
+fn about(messages: &[Received], kind: &str, resource: &str) -> usize {
+    let bodies = messages.iter().map(Received::json).filter(|body| body["type"] == kind);
     let findings = bodies.flat_map(|body| body["data"]["findings"].as_array().cloned().unwrap_or_default());
     findings.filter(|finding| finding["control_id"] == CONTROL && finding["resource_id"] == resource).count()
 }
@@ -198,16 +198,16 @@ async fn a_weakness_is_told_when_it_appears_and_when_it_is_mended() {
 
     set_privileged(&platform, &object, true);
     let scans = platform.scan(&client, &[CLUSTER]).await;
-    let received = receiver.wait_for(2).await;
-    assert_eq!(about(&received, "finding.opened", &resource), 1, "{received:?}");
+    let messages = receiver.wait_for(2).await;
+    assert_eq!(about(&messages, "finding.opened", &resource), 1, "{messages:?}");
     let told =
-        received.iter().map(Received::json).find(|body| body["type"] == "scan.finished").expect("the scan is told");
+        messages.iter().map(Received::json).find(|body| body["type"] == "scan.finished").expect("the scan is told");
     assert_eq!(told["data"]["scan"]["id"], scans[0]["id"]);
     set_privileged(&platform, &object, false);
     platform.scan(&client, &[CLUSTER]).await;
-    let received = receiver.wait_for(4).await;
-    assert_eq!(about(&received, "finding.resolved", &resource), 1, "{received:?}");
-    for message in &received {
+    let messages = receiver.wait_for(4).await;
+    assert_eq!(about(&messages, "finding.resolved", &resource), 1, "{messages:?}");
+    for message in &messages {
         assert!(message.is_signed_by(&secret), "{message:?}");
         assert!(!message.is_signed_by("whsec_AAAA"));
     }
@@ -215,8 +215,8 @@ async fn a_weakness_is_told_when_it_appears_and_when_it_is_mended() {
     let try_it = async || {
         let tested = client.post(&format!("/v1/webhooks/{id}/test"), &json!({})).await;
         platform.settle().await;
-        let received = receiver.received();
-        received.into_iter().find(|message| message.id == text(&tested, "id")).expect("the test came")
+        let messages = receiver.received();
+        messages.into_iter().find(|message| message.id == text(&tested, "id")).expect("the test came")
     };
     let renewed = text(&client.post(&format!("/v1/webhooks/{id}/secret"), &json!({})).await, "secret");
     let message = try_it().await;

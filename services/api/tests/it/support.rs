@@ -162,7 +162,7 @@ async fn read(router: Router, request: Request<Body>) -> Answered {
 }
 
 /// The id of what was made.
-fn made(answered: Answered) -> Uuid {
+fn made(answered: &Answered) -> Uuid {
     let body = answered.json();
     assert!(answered.status.is_success(), "{body}");
     body["id"].as_str().map(|id| id.parse().unwrap()).unwrap_or_default()
@@ -256,18 +256,18 @@ impl TestApi {
                 "role_arn": "arn:aws:iam::111111111111:role/rampart"}}),
             )
             .await;
-        let connector = made(connector);
+        let connector = made(&connector);
         let organization = json!({"name": format!("{name}-organization"), "source": {"provider": "aws",
             "role_arn": "arn:aws:iam::111111111111:role/rampart", "organization": {"auto_add": false}}});
-        let organization = made(self.post("/v1/connectors", &owner, organization).await);
+        let organization = made(&self.post("/v1/connectors", &owner, organization).await);
         let preview = self.post(&format!("/v1/connectors/{organization}/previews"), &owner, json!({})).await;
-        let preview = made(preview);
-        let scan = made(self.post(&format!("/v1/connectors/{connector}/scans"), &owner, json!({})).await);
-        let preflight = made(self.post(&format!("/v1/connectors/{connector}/test"), &owner, json!({})).await);
+        let preview = made(&preview);
+        let scan = made(&self.post(&format!("/v1/connectors/{connector}/scans"), &owner, json!({})).await);
+        let preflight = made(&self.post(&format!("/v1/connectors/{connector}/test"), &owner, json!({})).await);
         let (pushed, session, batch) = self.pushed(name, &owner).await;
         let initiative = format!("{name}-initiative");
         let custom = json!({"name": initiative, "title": "Own", "controls": [{"id": "*"}]});
-        made(self.post("/v1/initiatives", &owner, custom).await);
+        made(&self.post("/v1/initiatives", &owner, custom).await);
         let custom_control = format!("custom.{}", name.replace('-', "_"));
         let bundle = format!("{name}-policies");
         let source = control_source(&custom_control);
@@ -275,7 +275,7 @@ impl TestApi {
         let policies = json!({"name": bundle, "source": POLICY});
         self.post("/v1/policies", &owner, policies).await.expect(StatusCode::CREATED);
         let trial = json!({"format": "control", "source": source});
-        let trial = made(self.post("/v1/policy-trials", &owner, trial).await);
+        let trial = made(&self.post("/v1/policy-trials", &owner, trial).await);
         let mut world = World {
             tenant,
             owner,
@@ -315,25 +315,25 @@ impl TestApi {
         self.seed(&world, name).await;
         let assignment = json!({"name": format!("{name}-assignment"), "initiative": "rampart-default",
             "scope": {"type": "cluster", "cluster_id": world.cluster}});
-        world.assignment = made(self.post("/v1/assignments", &world.owner, assignment).await);
+        world.assignment = made(&self.post("/v1/assignments", &world.owner, assignment).await);
         let readiness = json!({"cluster_id": world.cluster});
-        world.readiness = made(self.post("/v1/pod-security-readiness", &world.owner, readiness).await);
+        world.readiness = made(&self.post("/v1/pod-security-readiness", &world.owner, readiness).await);
         let exemption = json!({"name": format!("{name}-exemption"), "category": "waiver", "reason": "accepted",
             "controls": ["k8s.pod.host_path"], "where": {"cluster": world.cluster}});
-        world.exemption = made(self.post("/v1/exemptions", &world.owner, exemption).await);
+        world.exemption = made(&self.post("/v1/exemptions", &world.owner, exemption).await);
         let disabled = json!({"control": "k8s.pod.host_port", "reason": format!("{name}-one needs them"),
             "scope": {"type": "cluster", "cluster_id": world.cluster}});
-        world.disabled_control = made(self.post("/v1/disabled-controls", &world.owner, disabled).await);
+        world.disabled_control = made(&self.post("/v1/disabled-controls", &world.owner, disabled).await);
         let scope = json!({"type": "cluster", "cluster_id": world.cluster});
         let rule = json!({"name": format!("{name}-governance"), "priority": 100, "owner": "team", "scope": scope});
-        world.governance_rule = made(self.post("/v1/governance-rules", &world.owner, rule).await);
+        world.governance_rule = made(&self.post("/v1/governance-rules", &world.owner, rule).await);
         let rule = json!({"name": format!("{name}-criticality"), "level": "high", "scope": scope});
-        world.criticality_rule = made(self.post("/v1/criticality-rules", &world.owner, rule).await);
+        world.criticality_rule = made(&self.post("/v1/criticality-rules", &world.owner, rule).await);
         self.callers(&mut world, name).await;
         let changes = json!([{"type": "delete", "resource_id": world.resource}]);
         let finding = json!({"finding_id": format!("{}.0", world.resource)});
-        world.finding_bundle = made(self.post("/v1/finding-bundles", &world.owner, finding).await);
-        world.what_if = made(self.post("/v1/what-if", &world.owner, json!({"changes": changes})).await);
+        world.finding_bundle = made(&self.post("/v1/finding-bundles", &world.owner, finding).await);
+        world.what_if = made(&self.post("/v1/what-if", &world.owner, json!({"changes": changes})).await);
         world
     }
 
@@ -342,18 +342,18 @@ impl TestApi {
         let scope = json!({"type": "cluster", "cluster_id": world.cluster});
         let token = json!({"name": format!("{name}-token"),
             "grants": [{"role": "security_reader", "scope": {"type": "tenant"}}]});
-        world.token = made(self.post("/v1/tokens", &world.owner, token).await);
+        world.token = made(&self.post("/v1/tokens", &world.owner, token).await);
         let rule =
             json!({"claims": [{"path": "/groups", "value": format!("{name}-one")}], "role": "owner", "scope": scope});
         let provider = json!({"name": format!("{name}-sso"), "issuer": "https://sso.example", "rules": [rule]});
-        world.identity_provider = made(self.post("/v1/identity-providers", &world.owner, provider).await);
+        world.identity_provider = made(&self.post("/v1/identity-providers", &world.owner, provider).await);
         let entry = self.get("/v1/audit-log?limit=1", &world.owner).await.json();
         world.audit_entry = entry["items"][0]["id"].as_str().unwrap().parse().unwrap();
         let webhook = json!({"name": format!("{name}-webhook"), "url": "https://hooks.example/in",
             "events": ["finding.opened"]});
-        world.webhook = made(self.post("/v1/webhooks", &world.owner, webhook).await);
+        world.webhook = made(&self.post("/v1/webhooks", &world.owner, webhook).await);
         let test = format!("/v1/webhooks/{}/test", world.webhook);
-        world.delivery = made(self.post(&test, &world.owner, json!({})).await);
+        world.delivery = made(&self.post(&test, &world.owner, json!({})).await);
     }
 
     /// A connector that is pushed to, with a session that began.

@@ -70,7 +70,7 @@ async fn known(served: &Served) -> String {
 async fn run(served: &Served, program: &Path, name: &str, settings: &str, token: Option<&str>, args: &[&str]) {
     let hooks = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/contracts/schemathesis_hooks.py");
     let file = served.dir.path().join(format!("{name}.toml"));
-    std::fs::write(&file, format!("hooks = {hooks:?}{SETTINGS}{settings}")).expect("a file");
+    std::fs::write(&file, format!("hooks = \"{}\"{SETTINGS}{settings}", hooks.display())).expect("a file");
     let mut command = Command::new(program);
     command.arg("--config-file").arg(&file).args(["--no-color", "run", &format!("{}/openapi.json", served.url)]);
     if let Some(token) = token {

@@ -135,7 +135,7 @@ impl Table {
         self.scan().await;
         base.check_recovered(&State::of(self).await);
         let counted: usize = figures.cells.values().map(|(cells, _)| cells).sum();
-        println!(
+        eprintln!(
             "{}: {} calls × {} faults = {total} cells in {} scans: {counted} happened, {} cannot; {:?}",
             self.connector,
             self.rows.len(),
@@ -145,7 +145,7 @@ impl Table {
             begun.elapsed()
         );
         for (fault, (cells, told)) in &figures.cells {
-            println!("  {fault}: {cells} cells, {told} told by coverage");
+            eprintln!("  {fault}: {cells} cells, {told} told by coverage");
         }
         let violations = &figures.violations;
         assert!(violations.is_empty(), "{} of {total} cells:\n{}", violations.len(), violations.join("\n"));
