@@ -88,7 +88,7 @@ fn may_answer(status: StatusCode, method: &HttpMethod, path: &str, operation: &O
     let writes = *method != HttpMethod::Get;
     let asks = takes(&ParameterIn::Query, None) || takes(&ParameterIn::Header, None);
     match status {
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS => !is_public,
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => !is_public,
         StatusCode::BAD_REQUEST => writes || asks,
         StatusCode::NOT_FOUND => is_public || writes || asks || path.contains('{'),
         StatusCode::PRECONDITION_FAILED => {

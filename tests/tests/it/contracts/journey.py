@@ -17,11 +17,11 @@ from rampart_client.api.preflights import get_preflight
 from rampart_client.api.recommendations import list_recommendations
 from rampart_client.api.scans import get_scan, start_scan
 from rampart_client.models import (
+    AtListFinding,
     CreateConnector,
     Finding,
     KubernetesSource,
     KubernetesSourceProvider,
-    ListFinding,
     Problem,
 )
 
@@ -69,7 +69,7 @@ assert any(cluster.id for cluster in clusters), clusters
 findings: list[Finding] = []
 for _ in range(600):
     page = list_findings.sync(client=client, limit=10)
-    assert isinstance(page, ListFinding), page
+    assert isinstance(page, AtListFinding), page
     findings = page.items
     if findings:
         break

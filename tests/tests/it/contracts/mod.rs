@@ -60,7 +60,10 @@ impl Served {
         command.env_clear().args(["serve", "--roles", "api", "--listen", &listen, "--ops-listen", &operations]);
         command.arg("--data-dir").arg(dir.path().join("rampart"));
         command.env("DATABASE_URL", &platform.database.app_url).env("RAMPART_KEY", format!("test:{}=", "A".repeat(43)));
-        command.env("RAMPART_RATE_LIMIT", "100000").env("RAMPART_ISSUER_URL", "https://rampart.example");
+        command
+            .env("RAMPART_RATE_LIMIT", "100000")
+            .env("RAMPART_ADDRESS_RATE_LIMIT", "100000")
+            .env("RAMPART_ISSUER_URL", "https://rampart.example");
         command.env("RUST_LOG", "warn").kill_on_drop(true).stdin(Stdio::null());
         let process = command.stdout(Stdio::null()).stderr(Stdio::inherit()).spawn().expect("the binary starts");
         let url = format!("http://{listen}");
