@@ -11,16 +11,21 @@ use crate::http::Problem;
 /// A status, the name of its response in the document, and when it is given.
 type Stated = (StatusCode, &'static str, &'static str);
 
-const ALL: [Stated; 13] = [
+const ALL: [Stated; 14] = [
     (StatusCode::BAD_REQUEST, "BadRequest", "Query, header or body cannot be read."),
     (StatusCode::UNAUTHORIZED, "Unauthenticated", "No valid token."),
     (StatusCode::FORBIDDEN, "Forbidden", "The token's roles do not allow it."),
     (StatusCode::NOT_FOUND, "NotFound", "What is named is not there, or the token may not see it."),
     (StatusCode::CONFLICT, "Conflict", "What is there stands against it; `code` says why."),
+    (StatusCode::GONE, "Gone", "The moment lies before what is kept."),
     (StatusCode::PRECONDITION_FAILED, "Changed", "It was changed since the version in `If-Match`."),
     (StatusCode::PAYLOAD_TOO_LARGE, "TooLarge", "The body is larger than the limit."),
     (StatusCode::UNSUPPORTED_MEDIA_TYPE, "UnsupportedMediaType", "The body is of another type."),
-    (StatusCode::UNPROCESSABLE_ENTITY, "Invalid", "The body does not fit; `errors` names the fields."),
+    (
+        StatusCode::UNPROCESSABLE_ENTITY,
+        "Invalid",
+        "The body does not fit (`errors` names the fields), or the moment cannot be read yet.",
+    ),
     (StatusCode::PRECONDITION_REQUIRED, "PreconditionRequired", "`If-Match` is missing."),
     (StatusCode::TOO_MANY_REQUESTS, "RateLimited", "Too many requests, or too much that waits to be taken up."),
     (StatusCode::INTERNAL_SERVER_ERROR, "Internal", "A fault of the server; its log has more under the request id."),
@@ -87,7 +92,9 @@ fn may_answer(status: StatusCode, method: &HttpMethod, path: &str, operation: &O
     });
     let writes = *method != HttpMethod::Get;
     let asks = takes(&ParameterIn::Query, None) || takes(&ParameterIn::Header, None);
+    let of_a_moment = ["as_of", "from"].iter().any(|name| takes(&ParameterIn::Query, Some(name)));
     match status {
+        StatusCode::GONE => of_a_moment,
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => !is_public,
         StatusCode::BAD_REQUEST => writes || asks,
         StatusCode::NOT_FOUND => is_public || writes || asks || path.contains('{'),
@@ -98,7 +105,8 @@ fn may_answer(status: StatusCode, method: &HttpMethod, path: &str, operation: &O
         // What only an organisation has, or only a connector that is pushed to, is asked of others in vain.
         StatusCode::CONFLICT => writes || path.contains("{connector}/"),
         StatusCode::PAYLOAD_TOO_LARGE | StatusCode::UNSUPPORTED_MEDIA_TYPE | StatusCode::UNPROCESSABLE_ENTITY => {
-            writes && *method != HttpMethod::Delete
+            let reads_a_moment = of_a_moment && status == StatusCode::UNPROCESSABLE_ENTITY;
+            reads_a_moment || (writes && *method != HttpMethod::Delete)
         }
         _ => true,
     }

@@ -48,7 +48,7 @@ struct LastEventIdHeader {
 /// when its token does and when the server stops: read on with `Last-Event-ID`.
 #[utoipa::path(get, path = "/v1/scans/{scan_id}/events", tag = "scans",
     params(("scan_id" = Uuid, Path), LastEventIdHeader),
-    responses((status = 200, body = String, content_type = "text/event-stream"), (status = 204)))]
+    responses((status = 200, body = serde_json::Value, content_type = "text/event-stream"), (status = 204)))]
 async fn stream_scan_events(
     State(app): State<App>,
     caller: Caller<ReadInventory>,

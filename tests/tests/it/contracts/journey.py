@@ -18,8 +18,8 @@ from rampart_client.api.recommendations import list_recommendations
 from rampart_client.api.scans import get_scan, start_scan
 from rampart_client.models import (
     AtListFinding,
+    AtListFindingItemsItem,
     CreateConnector,
-    Finding,
     KubernetesSource,
     KubernetesSourceProvider,
     Problem,
@@ -66,7 +66,7 @@ assert scan.status == "succeeded", scan
 clusters = good(list_clusters.sync(client=client, limit=100)).items
 assert any(cluster.id for cluster in clusters), clusters
 
-findings: list[Finding] = []
+findings: list[AtListFindingItemsItem] = []
 for _ in range(600):
     page = list_findings.sync(client=client, limit=10)
     assert isinstance(page, AtListFinding), page
