@@ -25,7 +25,7 @@ pub(super) fn router() -> OpenApiRouter<App> {
 #[derive(Debug, Serialize, ToSchema)]
 struct SecureScore {
     scope: Scope,
-    /// The whole minute that the score is of; null for now.
+    /// The whole minute that the score is of; null for the present score.
     as_of: Option<DateTime<Utc>>,
     /// 0 to 100; null when nothing is known that could earn a point.
     #[schema(minimum = 0, maximum = 100, example = 71.5)]
