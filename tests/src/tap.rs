@@ -7,8 +7,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use rampart_store::testing::socket_file;
 use reqwest::Url;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
@@ -80,7 +82,7 @@ struct Shared {
 #[derive(Debug)]
 enum Server {
     Tcp(String),
-    Unix(String),
+    Unix(PathBuf),
 }
 
 impl Tap {
@@ -124,12 +126,9 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// Where the server listens, and the URL of a tap at an address.
 fn ends(database_url: &str) -> (Server, impl Fn(SocketAddr) -> String) {
     let parsed = Url::parse(database_url).expect("the test database has a URL");
-    let port = parsed.port().unwrap_or(5432);
-    let directory = parsed.query_pairs().find(|(name, _)| name == "host").map(|(_, value)| value.into_owned());
-    let host = parsed.host_str().unwrap_or_default().replace("%2F", "/").replace("%2f", "/");
-    let server = match directory.unwrap_or(host) {
-        directory if directory.starts_with('/') => Server::Unix(format!("{directory}/.s.PGSQL.{port}")),
-        host => Server::Tcp(format!("{host}:{port}")),
+    let server = match socket_file(database_url) {
+        Some(file) => Server::Unix(file),
+        None => Server::Tcp(format!("{}:{}", parsed.host_str().unwrap_or_default(), parsed.port().unwrap_or(5432))),
     };
     let login = parsed.username().to_owned();
     let password = parsed.password().unwrap_or_default().to_owned();
@@ -143,13 +142,13 @@ async fn pass(client: TcpStream, server: Arc<Server>, shared: Arc<Shared>) {
     let (from, to) = client.into_split();
     match &*server {
         Server::Tcp(address) => {
-            let Ok(stream) = TcpStream::connect(address).await else { return };
+            let stream = TcpStream::connect(address).await.expect("Postgres accepts");
             stream.set_nodelay(true).ok();
             let (back, forth) = stream.into_split();
             both((from, to), (back, forth), &talk, &shared).await;
         }
         Server::Unix(path) => {
-            let Ok(stream) = UnixStream::connect(path).await else { return };
+            let stream = UnixStream::connect(path).await.expect("Postgres accepts");
             let (back, forth) = stream.into_split();
             both((from, to), (back, forth), &talk, &shared).await;
         }

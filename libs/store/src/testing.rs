@@ -1,6 +1,7 @@
 //! Databases for tests: each a clone of a migrated template, dropped at the end. Not part of the product.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::str::FromStr as _;
 
 use rampart_domain::TenantId;
@@ -125,6 +126,15 @@ fn url(server_url: &str, database: &str, role: &str) -> String {
 fn with_database(server_url: &str, database: &str) -> String {
     let options = PgConnectOptions::from_str(server_url).expect("the server URL parses");
     options.database(database).to_url_lossy().to_string()
+}
+
+/// The socket file of the server that a URL names; none where it is reached through TCP.
+///
+/// # Panics
+/// When it is not the URL of a Postgres.
+pub fn socket_file(database_url: &str) -> Option<PathBuf> {
+    let options = PgConnectOptions::from_str(database_url).expect("the URL of a database");
+    options.get_socket().map(|directory| directory.join(format!(".s.PGSQL.{}", options.get_port())))
 }
 
 impl TestDatabase {
