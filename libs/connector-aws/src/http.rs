@@ -12,7 +12,7 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::byte_stream::ByteStream;
 use futures::stream;
-use rampart_connector::{Authorities, ConnectorError, USER_AGENT, read_capped};
+use rampart_connector::{Authorities, ConnectorError, ErrorKind, USER_AGENT, read_capped};
 
 use crate::errors::TRANSPORT;
 
@@ -74,6 +74,18 @@ async fn read(mut response: HttpResponse, max: usize) -> Result<HttpResponse, Ht
     let body = ByteStream::new(std::mem::replace(response.body_mut(), SdkBody::taken()));
     let chunks = stream::unfold(body, |mut body| async move { body.next().await.map(|chunk| (chunk, body)) });
     let refused = |error: ConnectorError| HttpError::other(error.into(), None);
-    *response.body_mut() = SdkBody::from(read_capped(TRANSPORT, chunks, max).await.map_err(refused)?);
+    let body = read_capped(TRANSPORT, chunks, max).await.map_err(refused)?;
+    let is_xml = response.headers().get("content-type").is_some_and(|of| of.contains("xml"));
+    if is_xml && response.status().is_success() && !is_whole(&body) {
+        let cut = ConnectorError::new(ErrorKind::Transient, TRANSPORT, "the answer ends in the middle of its XML");
+        return Err(refused(cut));
+    }
+    *response.body_mut() = SdkBody::from(body);
     Ok(response)
+}
+
+/// Whether an answer of the query protocol ends with the root that it began with. The SDK takes what there is of one that does
+/// not, and half a list would look like a short one.
+fn is_whole(xml: &[u8]) -> bool {
+    xml.trim_ascii_end().ends_with(b"Response>")
 }

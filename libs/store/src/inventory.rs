@@ -20,7 +20,9 @@ pub use expiry::expire;
 pub use listing::{Ending, ListingEnd, fail_scope, finish_listing};
 pub use order::{Ended, end};
 pub use prepare::{Placed, Prepared, prepare};
-pub use removal::{cluster_of_scope, cluster_scopes, fail_untouched, remove_connector, retire_other_clusters};
+pub use removal::{
+    cluster_of_scope, cluster_scopes, fail_untouched, forget_empty_places, remove_connector, retire_other_clusters,
+};
 
 use rampart_domain::ConnectorId;
 

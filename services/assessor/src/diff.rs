@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use rampart_domain::{Cause, ExemptionId, Severity, Status, UnknownReason, Verdict};
 use rampart_store::governance::Standing;
@@ -105,13 +105,6 @@ impl Before {
     fn is_unverified(&self, ordinal: i32) -> bool {
         self.findings.get(&ordinal).is_some_and(|row| row.unverified)
     }
-
-    /// Whether other verdicts than these are unverified.
-    fn verified_otherwise(&self, counted: &[Counted]) -> bool {
-        let now: BTreeSet<i32> = counted.iter().filter(|it| it.unverified).map(|it| it.ordinal).collect();
-        let before = self.findings.iter().filter(|(_, row)| row.unverified).map(|(ordinal, _)| *ordinal);
-        !before.eq(now)
-    }
 }
 
 /// What one resource's new verdicts change.
@@ -135,9 +128,7 @@ pub(crate) fn after(
     policy: &Policy,
 ) -> After {
     let mut after = settled(resource, judged, before, cause, policy);
-    let otherwise = before.verified_otherwise(&after.counted);
-    after.pack =
-        after.pack.filter(|pack| (pack.scored && otherwise) || differs(before.pack.as_ref(), pack, policy.judging()));
+    after.pack = after.pack.filter(|pack| differs(before.pack.as_ref(), pack, policy.judging()));
     after
 }
 
@@ -305,6 +296,8 @@ fn differs(stored: Option<&StoredPack>, pack: &PackWrite, inputs: &[u8]) -> bool
             || stored.scored != pack.scored
             || stored.revision != pack.revision
             || stored.inputs != inputs
+            // What counts may hang on why nothing is known.
+            || (!stored.unknown.is_empty() && stored.reasons != pack.reasons)
     })
 }
 

@@ -265,8 +265,9 @@ async fn workers_killed_at_every_boundary_leave_what_undisturbed_ones_leave() {
     for place in &struck {
         eprintln!("  {place}");
     }
-    assert_eq!(killed.kills.load(Ordering::SeqCst), struck.len());
-    assert!(struck.len() >= ENOUGH, "{} kills", struck.len());
+    // A worker may come by a place in the moment in which all work is done: it is ended then, but not at that place.
+    let kills = killed.kills.load(Ordering::SeqCst);
+    assert!((ENOUGH..=struck.len()).contains(&kills), "{kills} kills at {} places", struck.len());
     assert!(left.len() * 5 <= struck.len(), "too many places were not come by: {left:?}");
     let (expected, found) = (quiet.dump().await, killed.dump().await);
     let rows: usize = expected.values().map(Vec::len).sum();

@@ -161,6 +161,13 @@ pub async fn retire_other_clusters(
     Ok(())
 }
 
+/// A coverage row that does not say any more what it said.
+struct Moved {
+    kind: String,
+    cluster_id: Option<Uuid>,
+    account: Option<String>,
+}
+
 /// Nothing of a connector could be read, or parts of it were not tried any more: every coverage row that no attempt
 /// since `since` touched gets the state, so that nothing looks fresh. The units in question are assessed again.
 pub async fn fail_untouched(
@@ -172,17 +179,57 @@ pub async fn fail_untouched(
 ) -> Result<u64, StoreError> {
     let tenant = tx.tenant_uuid();
     let untouched = sqlx::query!(
-        "select scope, kind, cluster_id, account, region, state from coverage
-         where tenant_id = $1 and connector_id = $2 and attempted_at < $3 order by scope, kind",
+        r#"update coverage c set state = $4, message = $5, remedy = $6, attempted_at = $7
+           from (select scope, kind, state from coverage
+                 where tenant_id = $1 and connector_id = $2 and attempted_at < $3 order by scope, kind for update) o
+           where c.tenant_id = $1 and c.connector_id = $2 and c.scope = o.scope and c.kind = o.kind
+           returning c.kind, c.cluster_id, c.account, o.state as "before!""#,
+        tenant,
+        connector.0,
+        since,
+        gap.state.as_str(),
+        gap.message,
+        gap.remedy,
+        now
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    let count = untouched.len() as u64;
+    let changed = untouched.into_iter().filter(|row| row.before != gap.state.as_str());
+    let moved = changed.map(|row| Moved { kind: row.kind, cluster_id: row.cluster_id, account: row.account });
+    judge_again(tx, connector, &moved.collect::<Vec<_>>()).await?;
+    Ok(count)
+}
+
+/// After a scan that read everything there is to read: places that it did not come to, and of which nothing is stored, are not
+/// the connector's any more, as a region that was only guessed to be enabled. The units in question are assessed again.
+pub async fn forget_empty_places(
+    tx: &mut TenantTx,
+    connector: ConnectorId,
+    since: DateTime<Utc>,
+) -> Result<u64, StoreError> {
+    let tenant = tx.tenant_uuid();
+    let gone = sqlx::query_as!(
+        Moved,
+        "delete from coverage where tenant_id = $1 and connector_id = $2 and scope in (
+             select scope from coverage where tenant_id = $1 and connector_id = $2
+             group by scope having max(attempted_at) < $3 and max(resources) = 0)
+         returning kind, cluster_id, account",
         tenant,
         connector.0,
         since
     )
     .fetch_all(tx.conn())
     .await?;
-    let changed: Vec<_> = untouched.iter().filter(|row| row.state != gap.state.as_str()).collect();
-    let mut units: BTreeSet<Uuid> = changed.iter().filter_map(|row| row.cluster_id).collect();
-    let accounts: BTreeSet<&str> = changed.iter().filter_map(|row| row.account.as_deref()).collect();
+    judge_again(tx, connector, &gone).await?;
+    Ok(gone.len() as u64)
+}
+
+/// Has the units assessed whose verdicts may rest on what coverage said.
+async fn judge_again(tx: &mut TenantTx, connector: ConnectorId, moved: &[Moved]) -> Result<(), StoreError> {
+    let tenant = tx.tenant_uuid();
+    let mut units: BTreeSet<Uuid> = moved.iter().filter_map(|row| row.cluster_id).collect();
+    let accounts: BTreeSet<&str> = moved.iter().filter_map(|row| row.account.as_deref()).collect();
     let accounts: Vec<&str> = accounts.into_iter().collect();
     let lying = sqlx::query_scalar!(
         "select distinct unit_id from resources where tenant_id = $1 and account = any($2) and connector_id = $3",
@@ -193,25 +240,10 @@ pub async fn fail_untouched(
     .fetch_all(tx.conn())
     .await?;
     units.extend(lying);
-    for unit in &units {
-        work::request_after(tx, WorkKind::Assess, *unit, Duration::from_secs(5)).await?;
-    }
-    sqlx::query!(
-        "update coverage set state = $4, message = $5, remedy = $6, attempted_at = $7
-         where tenant_id = $1 and connector_id = $2 and attempted_at < $3",
-        tenant,
-        connector.0,
-        since,
-        gap.state.as_str(),
-        gap.message,
-        gap.remedy,
-        now
-    )
-    .execute(tx.conn())
-    .await?;
-    let kinds: BTreeSet<&str> = changed.iter().map(|row| row.kind.as_str()).collect();
+    let kinds: BTreeSet<&str> = moved.iter().map(|row| row.kind.as_str()).collect();
     let kinds: Vec<&str> = kinds.into_iter().collect();
     for unit in &units {
+        work::request_after(tx, WorkKind::Assess, *unit, Duration::from_secs(5)).await?;
         sqlx::query!(
             "insert into dirty (tenant_id, unit_id, resource_id, kind)
              select $1, $2, $3, kind from unnest($4::text[]) as k(kind)
@@ -224,5 +256,5 @@ pub async fn fail_untouched(
         .execute(tx.conn())
         .await?;
     }
-    Ok(untouched.len() as u64)
+    Ok(())
 }

@@ -1,6 +1,7 @@
 //! Verdicts, findings and counters as they stand.
 
 use rampart_domain::UnitId;
+use serde_json::Value;
 use uuid::Uuid;
 
 use crate::{StoreError, TenantTx};
@@ -22,6 +23,8 @@ pub struct StoredPack {
     pub inputs: Vec<u8>,
     /// Revision of the resource that it was evaluated on.
     pub revision: i64,
+    /// Why checks could not be judged or have no meaning, by ordinal; read only where one could not.
+    pub reasons: Option<Value>,
 }
 
 /// Packed verdicts of some resources.
@@ -29,7 +32,8 @@ pub async fn packs_of(tx: &mut TenantTx, ids: &[Uuid]) -> Result<Vec<StoredPack>
     let tenant = tx.tenant_uuid();
     Ok(sqlx::query_as!(
         StoredPack,
-        "select resource_id, healthy, not_applicable, unknown, scored, inputs, revision
+        "select resource_id, healthy, not_applicable, unknown, scored, inputs, revision,
+             case when unknown <> '' then reasons end as reasons
          from verdicts where tenant_id = $1 and resource_id in (select unnest($2::uuid[]))",
         tenant,
         ids
@@ -43,7 +47,8 @@ pub async fn packs_of_unit(tx: &mut TenantTx, unit: UnitId) -> Result<Vec<Stored
     let tenant = tx.tenant_uuid();
     Ok(sqlx::query_as!(
         StoredPack,
-        "select resource_id, healthy, not_applicable, unknown, scored, inputs, revision
+        "select resource_id, healthy, not_applicable, unknown, scored, inputs, revision,
+             case when unknown <> '' then reasons end as reasons
          from verdicts where tenant_id = $1 and unit_id = $2",
         tenant,
         unit.0

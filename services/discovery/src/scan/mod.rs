@@ -143,6 +143,9 @@ async fn conclude(
         (Ok(()), _) => ScanEnd::Succeeded,
     };
     let mut tx = discovery.store.fenced(lease).await?;
+    if how == ScanEnd::Succeeded {
+        inventory::forget_empty_places(&mut tx, lease.subject.into(), since).await?;
+    }
     if !asked_to_stop {
         let gap = outcome.as_ref().map_or_else(failure_gap, |()| no_longer_read());
         inventory::fail_untouched(&mut tx, lease.subject.into(), &gap, since, lease.now()).await?;

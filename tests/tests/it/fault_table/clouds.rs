@@ -58,7 +58,6 @@ fn family(family: Family) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "the score does not come back after roles were away for one scan"]
 async fn every_call_of_aws_with_every_fault() {
     let platform = Platform::asking(Preset::Demo, impatient()).await;
     let client = platform.tenant("demo").await;

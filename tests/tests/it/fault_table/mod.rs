@@ -174,6 +174,9 @@ impl Table {
         let lost = base.losses(&now);
         if !lost.is_empty() {
             figures.violate(format!("[{}]: {}", words.join(", "), lost.join("; ")));
+        }
+        // Places that were read in doubt are forgotten by the next whole scan.
+        if !lost.is_empty() || now.coverage.len() > base.coverage.len() {
             self.scan().await;
         }
         for (cell, hits) in cells.iter().zip(hits) {
@@ -216,10 +219,11 @@ fn next_round(waiting: &mut Vec<Cell>) -> Vec<Cell> {
 /// Whether coverage says of a kind of the cell what went wrong. An error where it had to.
 fn told(cell: &Cell, round: &[Cell], base: &State, now: &State, is_alone: bool) -> Result<bool, String> {
     let of = |kind: &str| cell.row.kinds.is_empty() || cell.row.kinds.contains(kind);
+    // Places that are read in doubt because of another fault say nothing of this one.
     let moved: BTreeSet<&str> = now
         .coverage
         .iter()
-        .filter(|(key, state)| of(&key.1) && base.coverage.get(*key) != Some(*state))
+        .filter(|(key, state)| of(&key.1) && base.coverage.get(*key).is_some_and(|before| before != *state))
         .map(|(_, state)| state.as_str())
         .collect();
     let is_told = moved.iter().any(|state| cell.states.contains(state));

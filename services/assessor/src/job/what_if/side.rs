@@ -30,8 +30,6 @@ pub(super) struct State {
     pub(super) verdicts: Before,
     /// Severity and evidence of what is unhealthy.
     pub(super) findings: BTreeMap<i32, (i16, Option<Value>)>,
-    /// Why verdicts are unknown, by ordinal.
-    pub(super) reasons: Option<Value>,
 }
 
 impl Side {
@@ -70,7 +68,6 @@ impl State {
     fn of(after: After, before: &Before, inputs: Vec<u8>) -> Self {
         let mut state = Self { verdicts: Before { pack: None, ..before.clone() }, ..Self::default() };
         if let Some(pack) = after.pack {
-            state.reasons = pack.reasons;
             state.verdicts.pack = Some(StoredPack {
                 resource_id: pack.resource_id,
                 healthy: pack.healthy.as_bytes().to_vec(),
@@ -79,6 +76,7 @@ impl State {
                 scored: pack.scored,
                 inputs,
                 revision: pack.revision,
+                reasons: pack.reasons,
             });
         }
         for finding in after.findings {
@@ -94,7 +92,7 @@ impl State {
 
     /// Why a verdict is unknown.
     pub(super) fn reason(&self, ordinal: i32) -> Option<Value> {
-        self.reasons.as_ref()?.get(ordinal.to_string()).cloned()
+        self.verdicts.pack.as_ref()?.reasons.as_ref()?.get(ordinal.to_string()).cloned()
     }
 
     /// Whether the verdicts count.
