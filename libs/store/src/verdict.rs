@@ -22,7 +22,7 @@ pub use input::{
 pub use inventory::{
     StoredResource, children, existing, extent, neighbours, outlines, resource_page, resources_by_id, users_of_accounts,
 };
-pub use stored::{StoredFinding, StoredPack, counters, findings_of, packs_of, packs_of_unit};
+pub use stored::{StoredFinding, StoredPack, counters, findings_of, has_verdicts, packs_of, packs_of_unit};
 pub use subject::{Subject, binders, subjects};
 pub use write::{
     CountDelta, FindingPlace, FindingWrite, PackWrite, ScoreDelta, VerdictWrite, clear_dirty, rebuild_counters,

@@ -9,8 +9,8 @@ mod secret;
 mod send;
 
 pub use delivery::{Delivery, DeliveryStatus, deliveries, delivery, replay, replay_since, sweep, test};
-pub(crate) use outbox::note_scan;
 pub use outbox::{Event, NewDelivery, WINDOW, cut, wake, window};
+pub(crate) use outbox::{note_opened, note_scan};
 pub use secret::{KEEP_PREVIOUS, Secrets, reseal, rotate, secrets};
 pub use send::{Attempt, Ending, Pending, Queue, Turn, bound, head, record, set_body, turn};
 

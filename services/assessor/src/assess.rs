@@ -116,13 +116,15 @@ impl<'a> Run<'a> {
         let judged = policy.judged_kinds();
         let bindings = rights::bindings_of(&mut tx, unit, &dirty, |_| {}).await?;
         let at = (unit, &place);
-        let mut targets = targets::of_dirty(&mut tx, &knowledge.engine, at, &policy, &dirty, &bindings).await?;
+        // Of a unit that was never assessed everything is judged: nobody need be found.
+        let bindings = stored.is_some().then_some(&bindings);
+        let mut targets = targets::of_dirty(&mut tx, &knowledge.engine, at, &policy, &dirty, bindings).await?;
         targets.changed.extend(outdated);
         targets.changed.sort_unstable();
         targets.changed.dedup();
         let catalogue_moved = stored.as_ref().is_some_and(|stored| stored.get(..16) != policy.inputs.get(..16));
-        // Deltas need counters that they continue; without an assessment before, or after a join of two units, set anew.
-        let recount = full && (stored.is_none() || catalogue_moved);
+        // Deltas need counters that they continue; after a join of two units, or half an assessment, they are set anew.
+        let recount = full && (catalogue_moved || stored.is_none() && verdict::has_verdicts(&mut tx, unit).await?);
         if full {
             let cause = match &stored {
                 None => Cause::Discovered,

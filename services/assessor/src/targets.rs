@@ -28,14 +28,15 @@ struct Area {
     region: Option<String>,
 }
 
-/// Follows what changed to everything whose verdicts may differ; `bindings` are those among what changed.
+/// Follows what changed to everything whose verdicts may differ; `bindings` are those among what changed. Without them, only
+/// what changed itself is found.
 pub(crate) async fn of_dirty(
     tx: &mut TenantTx,
     engine: &Engine,
     (unit, place): (UnitId, &UnitPlace),
     policy: &Policy,
     dirty: &[DirtyRow],
-    bindings: &Bindings,
+    bindings: Option<&Bindings>,
 ) -> Result<Targets, StoreError> {
     let (judged, controls) = (policy.judged_kinds(), policy.controls());
     let mut targets = Targets::default();
@@ -61,6 +62,7 @@ pub(crate) async fn of_dirty(
             }
             News::Coverage | News::Account => {}
         }
+        let Some(bindings) = bindings else { continue };
         for dependent in engine.dependents(row.kind).filter(|dependent| controls.contains(dependent.control_id)) {
             if itself && (dependent.outline && !row.outline_changed || rights.take(row, &dependent, bindings)) {
                 continue;
@@ -73,6 +75,7 @@ pub(crate) async fn of_dirty(
             areas.entry(Area { judged: dependent.judged.to_vec(), namespace, region }).or_insert(cause);
         }
     }
+    let Some(bindings) = bindings else { return Ok(targets) };
     for (area, cause) in areas {
         let (namespace, region) = (area.namespace.as_deref(), area.region.as_deref());
         let ids = verdict::resource_page(tx, unit, &area.judged, namespace, region).await?;

@@ -5,6 +5,7 @@
 //! | in the answer | means |
 //! |---|---|
 //! | no boolean (`legacyAbac: {}`, `shieldedNodes: {}`) | false |
+//! | no optional boolean (all of `ipEndpointsConfig`, `dnsEndpointConfig` and `rbacBindingConfig`; `gcpPublicCidrsAccessEnabled`, `privateEndpointEnforcementEnabled`) | never set: the service's default holds |
 //! | no number (`initialNodeCount`) | 0 |
 //! | no enumeration (`databaseEncryption: {}`) | the unspecified value: the service's default holds |
 //! | no list or map (`cidrBlocks`, `nodePools`, `resourceLabels`) | empty |

@@ -184,17 +184,19 @@ pub async fn users_of_accounts(
     let tenant = tx.tenant_uuid();
     let kinds: Vec<&str> = kinds.iter().map(|kind| kind.as_str()).collect();
     Ok(sqlx::query_scalar!(
-        r#"select resource_id as "id!" from resources r
+        r#"with untold as materialized (
+             select resource_id, kind, owner_id from resources r
+             where tenant_id = $1 and unit_id = $2 and kind = any($3) and namespace = any($5)
+               and not exists (select from edges e where e.tenant_id = $1 and e.unit_id = $2 and e.from_id = r.resource_id
+                               and e.kind = 'uses_service_account'))
+           select resource_id as "id!" from resources r
            where tenant_id = $1 and unit_id = $2 and kind = any($3)
              and resource_id in (select from_id from edges where tenant_id = $1 and to_id = any($4)
                                  and kind = 'uses_service_account')
            union
-           select resource_id from resources r
-           where tenant_id = $1 and unit_id = $2 and kind = any($3) and namespace = any($5)
-             and (owner_id is null or kind <> all($6)
-                  or not exists (select from resources o where o.tenant_id = $1 and o.resource_id = r.owner_id))
-             and not exists (select from edges e where e.tenant_id = $1 and e.from_id = r.resource_id
-                             and e.kind = 'uses_service_account')"#,
+           select resource_id from untold u
+           where owner_id is null or kind <> all($6)
+              or not exists (select from resources o where o.tenant_id = $1 and o.resource_id = u.owner_id)"#,
         tenant,
         unit.0,
         &kinds as _,

@@ -57,6 +57,19 @@ pub async fn packs_of_unit(tx: &mut TenantTx, unit: UnitId) -> Result<Vec<Stored
     .await?)
 }
 
+/// Whether anything of a unit has verdicts, or is counted.
+pub async fn has_verdicts(tx: &mut TenantTx, unit: UnitId) -> Result<bool, StoreError> {
+    let tenant = tx.tenant_uuid();
+    let any = sqlx::query_scalar!(
+        r#"select exists (select from verdicts where tenant_id = $1 and unit_id = $2)
+               or exists (select from verdict_counts where tenant_id = $1 and unit_id = $2)
+               or exists (select from score_counts where tenant_id = $1 and unit_id = $2) as "any!""#,
+        tenant,
+        unit.0
+    );
+    Ok(any.fetch_one(tx.conn()).await?)
+}
+
 /// A finding row, without its evidence.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredFinding {

@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::exempt::note_uses;
 use super::{Bitmap, DirtyRow, StoredResource};
 use crate::governance::Standing;
-use crate::{StoreError, TenantTx, score_history};
+use crate::{StoreError, TenantTx, score_history, webhook};
 
 /// The packed verdicts of one resource.
 #[derive(Debug)]
@@ -202,9 +202,8 @@ async fn insert_findings(
         return Ok(Vec::new());
     }
     let tenant = tx.tenant_uuid();
-    Ok(sqlx::query_scalar!(
-        r#"with new as (
-         insert into findings (tenant_id, unit_id, first_seen, since, changed_at, resource_id, ordinal, control_id,
+    sqlx::query!(
+        "insert into findings (tenant_id, unit_id, first_seen, since, changed_at, resource_id, ordinal, control_id,
              severity, status, cause, cluster_id, account, namespace, kind, evidence, scored, open_since, risk,
              exemption_id, governance_rule_id, rule_owner, due_days, grace_period_days, set_owner, set_due_at)
          select $1, $2, $3::timestamptz, $3, $3, i.id, i.ordinal, i.control, i.severity, i.status, i.cause, i.cluster,
@@ -217,19 +216,7 @@ async fn insert_findings(
            as i(id, ordinal, control, severity, status, cause, cluster, account, namespace, kind, evidence, scored,
                 exemption, risk, rule, owner, days, grace)
          left join finding_assignments a
-           on a.tenant_id = $1 and a.resource_id = i.id and a.control_id = i.control
-         returning resource_id, ordinal, control_id, severity, status, cause, cluster_id, account, namespace, kind, scored,
-             evidence ->> 'message' as message
-         ), noted as (
-         insert into webhook_events (tenant_id, webhook_id, at, type, subject, data)
-         select $1, w.webhook_id, $3, 'finding.opened', n.resource_id || '.' || n.ordinal,
-             webhook_finding(n.resource_id, n.ordinal, n.control_id, n.severity, n.status, null, n.cause, n.cluster_id,
-                 n.account, n.namespace, n.kind, n.scored, n.message, $3)
-         from webhooks w cross join new n
-         where w.tenant_id = $1 and n.status = 'unhealthy' and webhook_wants(w, 'finding.opened', n.severity, n.control_id,
-             n.cluster_id, n.account, n.namespace, n.kind, n.scored)
-         returning webhook_id
-         ) select distinct webhook_id as "webhook_id!" from noted"#,
+           on a.tenant_id = $1 and a.resource_id = i.id and a.control_id = i.control",
         tenant,
         unit.0,
         now,
@@ -253,8 +240,10 @@ async fn insert_findings(
         &new.iter().map(|f| f.standing.due_days).collect::<Vec<_>>() as _,
         &new.iter().map(|f| f.standing.grace_period_days).collect::<Vec<_>>(),
     )
-    .fetch_all(tx.conn())
-    .await?)
+    .execute(tx.conn())
+    .await?;
+    let opened = new.iter().filter(|f| f.status == Status::Unhealthy).map(|f| (f.resource_id, f.ordinal)).unzip();
+    webhook::note_opened(tx, now, opened).await
 }
 
 /// Rewrites only rows that differ; a change of status leaves an event. A finding is open from when it is unhealthy until it

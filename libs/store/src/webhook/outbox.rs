@@ -54,6 +54,42 @@ pub async fn wake(tx: &mut TenantTx, webhooks: &[Uuid]) -> Result<(), StoreError
     Ok(())
 }
 
+/// Notes findings that were just stored as unhealthy, given by resource and check, for the webhooks that want to know. Returns
+/// those, for [`wake`].
+pub(crate) async fn note_opened(
+    tx: &mut TenantTx,
+    at: DateTime<Utc>,
+    (resources, ordinals): (Vec<Uuid>, Vec<i32>),
+) -> Result<Vec<Uuid>, StoreError> {
+    let tenant = tx.tenant_uuid();
+    let is_wanted = sqlx::query_scalar!(
+        r#"select exists (select from webhooks where tenant_id = $1 and enabled and 'finding.opened' = any(events)) as "is!""#,
+        tenant
+    );
+    if !is_wanted.fetch_one(tx.conn()).await? {
+        return Ok(Vec::new());
+    }
+    Ok(sqlx::query_scalar!(
+        r#"with noted as (
+         insert into webhook_events (tenant_id, webhook_id, at, type, subject, data)
+         select $1, w.webhook_id, $2, 'finding.opened', n.resource_id || '.' || n.ordinal,
+             webhook_finding(n.resource_id, n.ordinal, n.control_id, n.severity, n.status, null, n.cause, n.cluster_id,
+                 n.account, n.namespace, n.kind, n.scored, n.evidence ->> 'message', $2)
+         from unnest($3::uuid[], $4::int4[]) as i(id, ordinal)
+         join findings n on n.tenant_id = $1 and n.resource_id = i.id and n.ordinal = i.ordinal
+         join webhooks w on w.tenant_id = $1 and webhook_wants(w, 'finding.opened', n.severity, n.control_id, n.cluster_id,
+             n.account, n.namespace, n.kind, n.scored)
+         returning webhook_id
+         ) select distinct webhook_id as "webhook_id!" from noted"#,
+        tenant,
+        at,
+        &resources,
+        &ordinals
+    )
+    .fetch_all(tx.conn())
+    .await?)
+}
+
 /// Notes that a scan ended, for the webhooks that want to know.
 pub(crate) async fn note_scan(tx: &mut TenantTx, scan: ScanId) -> Result<(), StoreError> {
     let tenant = tx.tenant_uuid();

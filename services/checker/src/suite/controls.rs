@@ -11,7 +11,8 @@ use super::{Line, Outcome};
 
 /// Whether a document is a control.
 pub(super) fn is_control(document: &Value) -> bool {
-    ["id", "kinds", "violation", "examples"].iter().all(|field| document.get(field).is_some())
+    let has = |field: &str| document.get(field).is_some();
+    has("id") && has("examples") && (has("violation") || has("variants"))
 }
 
 /// Runs the examples of one control.

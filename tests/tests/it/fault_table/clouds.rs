@@ -132,7 +132,6 @@ async fn every_call_of_google_cloud_with_every_fault() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "a verdict on a service may be lost while the coverage of jobs is not there yet"]
 async fn every_call_of_kubernetes_with_every_fault() {
     let platform = Platform::asking(Preset::Demo, impatient()).await;
     let client = platform.tenant("demo").await;

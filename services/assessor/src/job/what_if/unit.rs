@@ -88,7 +88,7 @@ impl Look {
         }
         let engine = &question.desk.knowledge.engine;
         let bindings = rights::bindings_of(tx, unit, news, |found| hypothesis.impose(found)).await?;
-        let found = targets::of_dirty(tx, engine, (unit, &place), &after, news, &bindings).await?;
+        let found = targets::of_dirty(tx, engine, (unit, &place), &after, news, Some(&bindings)).await?;
         let mut ids: BTreeSet<Uuid> = found.judge.into_keys().collect();
         if !same_policy {
             let judged: Vec<Kind> = Vec::from_iter(kinds(&before, &after));

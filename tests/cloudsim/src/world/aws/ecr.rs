@@ -21,7 +21,9 @@ pub(crate) fn repository(world: Seed, account: &str, region: &str, name: &str, c
     };
     let arn = format!("arn:aws:ecr:{region}:{account}:repository/{name}");
     let encryption = if good("key") {
-        json!({ "encryptionType": "KMS", "kmsKey": format!("arn:aws:kms:{region}:{account}:key/{}", seed.child("key").uuid()) })
+        // Only customers have multi-region keys.
+        let key = seed.child("key").hex(32);
+        json!({ "encryptionType": "KMS", "kmsKey": format!("arn:aws:kms:{region}:{account}:key/mrk-{key}") })
     } else {
         json!({ "encryptionType": "AES256" })
     };

@@ -15,11 +15,9 @@ pub(crate) fn cluster(cluster: &Cluster, care: Care) -> Option<Value> {
     let private = cluster.access == Access::Unreachable;
     let version = cluster.git_version().trim_start_matches('v').to_owned();
     let cidrs = if good("cidrs") { "198.51.100.0/24" } else { "0.0.0.0/0" };
-    let networks = json!({ "enabled": true, "cidrBlocks": [{ "displayName": "office", "cidrBlock": cidrs }] });
-    let mut ip = json!({ "enabled": true, "authorizedNetworksConfig": networks });
-    if !private {
-        ip["enablePublicEndpoint"] = true.into();
-    }
+    let blocks = json!([{ "displayName": "office", "cidrBlock": cidrs }]);
+    let networks = json!({ "enabled": true, "cidrBlocks": blocks, "gcpPublicCidrsAccessEnabled": false });
+    let ip = json!({ "enabled": true, "enablePublicEndpoint": !private, "authorizedNetworksConfig": networks });
     let mut described = json!({
         "name": cluster.name, "id": seed.child("id").hex(64), "location": location, "locations": [format!("{location}-b")],
         "selfLink": format!("https://container.googleapis.com/v1/projects/{project}/locations/{location}/clusters/{}", cluster.name),
@@ -28,7 +26,8 @@ pub(crate) fn cluster(cluster: &Cluster, care: Care) -> Option<Value> {
         "initialClusterVersion": version, "network": "default", "subnetwork": "default",
         "masterAuthorizedNetworksConfig": networks,
         "controlPlaneEndpointsConfig": { "ipEndpointsConfig": ip,
-            "dnsEndpointConfig": { "endpoint": format!("gke-{}.{location}.gke.goog", seed.child("dns").hex(12)) } },
+            "dnsEndpointConfig": { "endpoint": format!("gke-{}.{location}.gke.goog", seed.child("dns").hex(12)),
+                "allowExternalTraffic": false } },
         "releaseChannel": if good("channel") { json!({ "channel": "REGULAR" }) } else { json!({}) },
         "legacyAbac": if good("abac") { json!({}) } else { json!({ "enabled": true }) },
         "networkPolicy": if good("policy") { json!({ "enabled": true, "provider": "CALICO" }) } else { json!({}) },
