@@ -27,7 +27,7 @@ impl Redactor {
         format!("hmac:{}", &blake3::keyed_hash(self.0.as_bytes(), text.as_bytes()).to_hex()[..16])
     }
 
-    /// Redacts a pod spec in place: every literal environment value, and what looks secret in commands, arguments,
+    /// Redacts a pod spec in place: every literal environment value that could be secret, and what looks secret in commands, arguments,
     /// probes, hooks and volume attributes.
     pub(crate) fn pod_spec(&self, spec: &mut Value) {
         for list in CONTAINERS {
@@ -42,7 +42,7 @@ impl Redactor {
 
     fn container(&self, container: &mut Value) {
         for variable in container.get_mut("env").and_then(Value::as_array_mut).into_iter().flatten() {
-            if let Some(value) = variable.get_mut("value") {
+            if let Some(value) = variable.get_mut("value").filter(|value| !is_harmless(value)) {
                 self.replace(value);
             }
         }
@@ -95,5 +95,44 @@ impl Redactor {
                 *text = clean;
             }
         }
+    }
+}
+
+/// Whether an environment value holds nothing of its own: a switch, references to other variables, or where a mounted secret
+/// lies.
+fn is_harmless(value: &Value) -> bool {
+    let Some(text) = value.as_str() else { return false };
+    let is_name =
+        |name: &str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b));
+    let is_mounted = |path: &str| path.split('/').all(is_name);
+    let mut rest = text;
+    while let Some((name, after)) = rest.strip_prefix("$(").and_then(|rest| rest.split_once(')'))
+        && is_name(name)
+    {
+        rest = after;
+    }
+    matches!(text, "true" | "false")
+        || rest.is_empty()
+        || ["/run/secrets/", "/var/run/secrets/"].iter().any(|root| text.strip_prefix(root).is_some_and(is_mounted))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::is_harmless;
+
+    #[test]
+    fn what_says_nothing_by_itself_stays() {
+        for harmless in ["", "true", "false", "$(HOST)", "$(A)$(B.c)", "/run/secrets/db/password", "/var/run/secrets/x"]
+        {
+            assert!(is_harmless(&json!(harmless)), "{harmless}");
+        }
+        for secret in
+            ["True!", "hunter2", "$(HOST)hunter2", "$()", "$(a b)", "/run/secrets/", "/run/secrets/a//b", "/etc/x", "1"]
+        {
+            assert!(!is_harmless(&json!(secret)), "{secret}");
+        }
+        assert!(!is_harmless(&json!(true)));
     }
 }

@@ -58,7 +58,7 @@ impl<'a> Rule<'a> {
     }
 
     fn enters_pods(&self) -> bool {
-        self.allows("", &["pods/exec", "pods/attach", "pods/*"], &["create", "get"])
+        self.allows("", &["pods/exec", "*/exec", "pods/attach", "*/attach"], &["create", "get"])
     }
 }
 
@@ -85,6 +85,8 @@ mod tests {
         check(rule("rbac.authorization.k8s.io", "clusterroles", "escalate"), Some("may raise its own rights"));
         check(rule("", "serviceaccounts", "impersonate"), Some("may raise its own rights"));
         check(rule("", "pods/exec", "create"), Some("may run commands in every pod"));
+        check(rule("", "*/attach", "get"), Some("may run commands in every pod"));
+        check(rule("", "pods/*", "create"), None);
         check(rule("", "pods", "get"), None);
         check(json!({"nonResourceURLs": ["*"], "verbs": ["*"]}), None);
         check(Value::Null, None);
