@@ -54,6 +54,10 @@ impl Schema {
     }
 }
 
+/// Booleans that the API tells apart from unset ones, so that its JSON writes them out whatever they are. The discovery
+/// documents do not say it of a field.
+const OPTIONAL: [&str; 3] = [".gcpPublicCidrsAccessEnabled", ".allowExternalTraffic", ".enablePublicEndpoint"];
+
 /// Compares a value with a schema. No field is required: Google's JSON leaves defaults out.
 fn walk(of: (&Value, Schema), schema: &Value, value: &Value, at: &str, problems: &mut Vec<String>) {
     if let Some(name) = schema["$ref"].as_str() {
@@ -75,7 +79,8 @@ fn walk(of: (&Value, Schema), schema: &Value, value: &Value, at: &str, problems:
         return;
     }
     // Compute Engine is older than the JSON of the others and writes them out.
-    if of.1 != Schema::Compute && is_default(value) && !at.ends_with(']') {
+    let is_written = at.ends_with(']') || OPTIONAL.iter().any(|field| at.ends_with(field));
+    if of.1 != Schema::Compute && is_default(value) && !is_written {
         problems.push(format!("{at}: Google's JSON leaves the default {value} out"));
     }
     if schema["enum"].as_array().is_some_and(|allowed| !allowed.contains(value)) {
