@@ -49,7 +49,7 @@ pub(crate) fn load(files: Vec<Contents>) -> Policies {
     policies.compared = compared(&documents);
     for family in [Family::Gatekeeper, Family::Admission] {
         let (found, errors) = engines::load(family, &documents);
-        policies.loaded.extend(found.into_iter().map(|policy| loaded(family, policy, &documents)));
+        policies.loaded.extend(found.into_iter().map(|found| loaded(family, found, &documents)));
         policies.problems.extend(errors.into_iter().map(|error| Problem {
             file: folder.clone(),
             line: None,
@@ -123,8 +123,15 @@ pub(crate) fn family(document: &Value) -> Option<Family> {
     }
 }
 
+/// A policy that is in force, with whether a violation refuses the object, and is not only warned of or recorded.
+struct Found {
+    policy: Box<dyn Policy>,
+    denies: bool,
+}
+
 /// A policy with what its documents say of it. Its id is `<kind>/<name>`: of the constraint, or of policy and binding.
-fn loaded(family: Family, policy: Box<dyn Policy>, documents: &[Value]) -> Loaded {
+fn loaded(family: Family, found: Found, documents: &[Value]) -> Loaded {
+    let Found { policy, denies } = found;
     let id = policy.id().to_owned();
     let (first, second) = id.split_once('/').unwrap_or((&id, ""));
     let text = |document: &Value, pointer: &str| document.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
@@ -148,10 +155,10 @@ fn loaded(family: Family, policy: Box<dyn Policy>, documents: &[Value]) -> Loade
         annotations.filter_map(|annotations| annotations.get(key)).find_map(Value::as_str).map(str::to_owned)
     };
     let annotated = annotation(SEVERITY).and_then(|word| word.parse().ok());
-    let severity = if stated.is_some_and(|document| !denies(document)) {
-        Severity::Informational
-    } else {
+    let severity = if denies && stated.is_none_or(refuses) {
         annotated.unwrap_or(Severity::Medium)
+    } else {
+        Severity::Informational
     };
     let control = format!("{prefix}/{id}");
     let rule = Rule {
@@ -165,13 +172,10 @@ fn loaded(family: Family, policy: Box<dyn Policy>, documents: &[Value]) -> Loade
     Loaded { control, severity, rule, policy }
 }
 
-/// Whether a violation refuses the object, and is not only warned of or recorded.
-fn denies(document: &Value) -> bool {
-    let spec = document.get("spec");
-    let action = spec.and_then(|spec| spec.get("enforcementAction")).and_then(Value::as_str);
-    let actions = spec.and_then(|spec| spec.get("validationActions")).and_then(Value::as_array);
-    !matches!(action, Some("dryrun" | "warn"))
-        && actions.is_none_or(|actions| actions.is_empty() || actions.iter().any(|action| action == "Deny"))
+/// Whether a binding refuses what violates its policy.
+fn refuses(document: &Value) -> bool {
+    let actions = document.pointer("/spec/validationActions").and_then(Value::as_array);
+    actions.is_none_or(|actions| actions.is_empty() || actions.iter().any(|action| action == "Deny"))
 }
 
 /// A policy as one engine runs it.
@@ -179,6 +183,8 @@ pub(crate) struct Engined {
     /// `rego` or `cel`.
     pub(crate) engine: &'static str,
     pub(crate) policy: Box<dyn Policy>,
+    /// Whether violations are told where suites are run.
+    pub(crate) enforced: bool,
 }
 
 /// A template with a constraint (or an admission policy with a binding), once for each engine that is asked for and that
@@ -193,7 +199,10 @@ pub(crate) fn engines_of(
             let (found, errors) = engines::load(Family::Admission, &[template.clone(), constraint.clone()]);
             match errors.into_iter().next() {
                 Some(error) => Err(error),
-                None => Ok(found.into_iter().map(|policy| Engined { engine: "cel", policy }).collect()),
+                None => {
+                    let engined = |found: Found| Engined { engine: "cel", policy: found.policy, enforced: true };
+                    Ok(found.into_iter().map(engined).collect())
+                }
             }
         }
         _ => engines::each(template, constraint, choice),
@@ -227,19 +236,39 @@ pub(crate) fn review(policy: &dyn Policy, object: &Value, inventory: &Inventory)
 /// The loaders of the policy engine.
 mod engines {
     use rampart_posture::policy::admission::{self, Unbound};
-    use rampart_posture::policy::gatekeeper::{self, Engine, Template};
+    use rampart_posture::policy::gatekeeper::{self, Action, Constraint, Engine, Template};
     use rampart_posture::policy::{LoadError, Policy};
     use serde_json::Value;
 
-    use super::{Engined, Family};
+    use super::{Engined, Family, Found};
     use crate::EngineChoice;
 
-    pub(super) fn load(family: Family, documents: &[Value]) -> (Vec<Box<dyn Policy>>, Vec<LoadError>) {
+    /// Where suites are run.
+    const SUITES: &str = "gator.gatekeeper.sh";
+    /// Where else objects are judged: on their way into a cluster, and in it.
+    const CLUSTER: [&str; 3] = ["validation.gatekeeper.sh", "vap.k8s.io", "audit.gatekeeper.sh"];
+
+    /// The policies that are in force anywhere.
+    pub(super) fn load(family: Family, documents: &[Value]) -> (Vec<Found>, Vec<LoadError>) {
         match family {
-            Family::Gatekeeper => gatekeeper::load(documents),
+            Family::Gatekeeper => {
+                let (constraints, errors) = gatekeeper::constraints(documents);
+                (constraints.into_iter().filter_map(in_force).collect(), errors)
+            }
             // A policy that is checked without its bindings is meant to be judged.
-            Family::Admission => admission::load(documents, Unbound::Judged),
+            Family::Admission => {
+                let (found, errors) = admission::load(documents, Unbound::Judged);
+                (found.into_iter().map(|policy| Found { policy, denies: true }).collect(), errors)
+            }
         }
+    }
+
+    fn in_force(constraint: Constraint) -> Option<Found> {
+        let actions: Vec<&Action> =
+            CLUSTER.iter().chain([&SUITES]).flat_map(|point| constraint.enforcement().at(point)).collect();
+        let denies = actions.iter().any(|action| !matches!(action, Action::Warn | Action::Dryrun));
+        let in_force = !actions.is_empty();
+        in_force.then(|| Found { denies, policy: Box::new(constraint) })
     }
 
     pub(super) fn each(template: &Value, constraint: &Value, choice: EngineChoice) -> Result<Vec<Engined>, LoadError> {
@@ -253,7 +282,8 @@ mod engines {
         };
         let found = engines.iter().filter_map(|(engine, name)| {
             let policy = template.constraint_with(constraint, *engine).ok()?;
-            Some(Engined { engine: name, policy: Box::new(policy) as Box<dyn Policy> })
+            let enforced = !policy.enforcement().at(SUITES).is_empty();
+            Some(Engined { engine: name, policy: Box::new(policy) as Box<dyn Policy>, enforced })
         });
         Ok(found.collect())
     }

@@ -91,7 +91,7 @@ impl Argument {
         match self {
             Self::Integer(integer) => integer.to_string(),
             Self::Big(digits) => digits.clone(),
-            Self::Float(float) => number::general(*float, None, 21, false),
+            Self::Float(float) => number::general(*float, None, false),
             Self::Text(text) => text.clone(),
         }
     }

@@ -144,7 +144,7 @@ fn is_empty(found: &Value) -> bool {
 /// What an error of the reference engine means.
 fn failure(error: &str) -> Failure {
     let message = problem(error).message;
-    if message.contains("multiple outputs") {
+    if message.contains("multiple outputs") || message.contains("generated multiple times") {
         return Failure::Conflict(format!("eval_conflict_error: {message}"));
     }
     if message.contains("time limit") {

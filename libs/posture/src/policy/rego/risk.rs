@@ -47,19 +47,31 @@ fn of_rule(unit: &Unit<'_>, rule: &Rule) -> Option<&'static str> {
         if tokens.is_name(index) && matches!(tokens.text(index), "with" | "every" | "walk") {
             return Some("uses `with`, `every` or `walk`");
         }
-        if tokens.is_name(index) && tokens.is(index + 1, "(") && builtins::is_added(tokens.text(index)) {
-            if !tokens.is(index, "sprintf") {
-                return Some("calls a function that only the reference engine has");
-            }
-            if !plain_format(tokens, index) {
-                return Some("formats in ways that the engines do differently");
-            }
+        match added(tokens, index).as_deref() {
+            // Patterns are looked at by themselves.
+            None | Some("regex.match") => {}
+            Some("sprintf") if plain_format(tokens, index) => {}
+            Some("sprintf") => return Some("formats in ways that the engines do differently"),
+            Some(_) => return Some("calls a function that only the reference engine has"),
         }
         if tokens.is(index, "{") && expression::is_comprehension(tokens, index) && !plain_object(tokens, index) {
             return Some("makes an object of values that may be undefined");
         }
     }
     None
+}
+
+/// The function that is called at a token, where only the reference engine has it.
+fn added(tokens: &Tokens<'_>, index: usize) -> Option<String> {
+    if !tokens.is_name(index) {
+        return None;
+    }
+    let mut end = index + 1;
+    while tokens.is(end, ".") && tokens.list.get(end + 1).is_some_and(|next| next.class == Class::Word) {
+        end += 2;
+    }
+    let name = tokens.is(end, "(").then(|| tokens.inline(index..end))?;
+    builtins::is_added(&name).then_some(name)
 }
 
 /// Whether a call of `sprintf` has a literal pattern of plain verbs, and as many arguments.
@@ -69,7 +81,7 @@ fn plain_format(tokens: &Tokens<'_>, index: usize) -> bool {
     let [pattern, given] = arguments.as_slice() else { return false };
     let (Some(text), Shape::Collection) = (tokens.string(pattern.range.start), &given.shape) else { return false };
     let verbs: Vec<char> = text.split('%').skip(1).map(|rest| rest.chars().next().unwrap_or(' ')).collect();
-    let plain = pattern.range.len() == 1 && verbs.iter().all(|verb| matches!(verb, 'v' | 's' | 'd'));
+    let plain = pattern.range.len() == 1 && verbs.iter().all(|verb| matches!(verb, 'v' | 's'));
     let items = expression::list(tokens, given.range.start + 1, given.range.end - 1);
     plain && tokens.is(given.range.start, "[") && items.is_some_and(|items| items.len() == verbs.len())
 }
