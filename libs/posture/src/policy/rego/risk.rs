@@ -1,7 +1,8 @@
 //! Why a template cannot be left to the fast engine, which may lose violations where the reference engine does not.
 //!
 //! The fast engine knows no conflict between definitions, takes undefined arguments that a function never looks at for
-//! defined ones, has only the functions that it was built with, and reads some patterns otherwise.
+//! defined ones, has only the functions that it was built with, reads some patterns otherwise, and leaves a body at an
+//! operator between values that do not go together.
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
@@ -9,6 +10,7 @@ use std::ops::Range;
 use super::builtins;
 use super::checks::Unit;
 use super::expression::{self, Shape};
+use super::kinds;
 use super::lexer::{Class, Tokens};
 use super::module::{Output, Rule};
 use super::patterns;
@@ -18,6 +20,9 @@ use super::rewrite::unused;
 pub(super) fn of(unit: &Unit<'_>) -> Option<String> {
     if patterns::need_reference(&unit.tokens) {
         return Some("a pattern is read differently".to_owned());
+    }
+    if !kinds::go_together(unit) {
+        return Some("it computes with values that may not go together".to_owned());
     }
     let mut by_name: HashMap<&str, Vec<&Rule>> = HashMap::new();
     for rule in &unit.module.rules {

@@ -68,10 +68,22 @@ fn operators_between_values_that_do_not_go_together_are_undefined() {
         "input.review.object.kind % 2",
         "2 * (input.review.object.kind - 1) + 3",
     ] {
-        beside(&format!("violation[{{\"msg\": \"m\"}}] {{ {wrong} }}"), &["y"]);
+        beside(&format!("violation[{{\"msg\": \"m\"}}] {{ ({wrong}) != 7 }}"), &["y"]);
         beside(&format!("found {{ x := {wrong}; x }}\nviolation[{{\"msg\": \"m\"}}] {{ not found }}"), &["m", "y"]);
         holds(&format!("count([x | x := {wrong}]) == 0"), true);
     }
+}
+
+#[test]
+fn what_is_undefined_for_one_is_found_for_the_next() {
+    holds("x := [\"a\", {1}, 2][_]; x - 1 == 1", true);
+    holds("x := [\"a\", 2][_]; count([y | y := x * 2]) == 1", true);
+    holds("some y; x := [null, 3, [1]][_]; x[y] == 1", true);
+    beside(
+        "import future.keywords\nviolation[{\"msg\": \"m\"}] { some x in [null, 3, [1]]; some y in x; y == 1 }",
+        &["m", "y"],
+    );
+    beside("less(x) = y { y := x - 1 }\nviolation[{\"msg\": \"m\"}] { less([\"a\", 2][_]) == 1 }", &["m", "y"]);
 }
 
 #[test]
