@@ -132,7 +132,7 @@ pub(super) type Added = (&'static str, u8, fn(&[Value]) -> Option<Value>);
 
 /// Functions added to the engine, with the number of their arguments: older names that Gatekeeper's engine still knows,
 /// and those in which the engine differs.
-const ADDED: [Added; 14] = [
+const ADDED: [Added; 15] = [
     ("all", 1, |arguments| {
         Some(Value::from(members(&arguments[0])?.iter().all(|member| *member == Value::Bool(true))))
     }),
@@ -146,6 +146,12 @@ const ADDED: [Added; 14] = [
     }),
     ("cast_string", 1, |arguments| arguments[0].as_string().is_ok().then(|| arguments[0].clone())),
     ("glob.match", 3, |arguments| glob::matches(&arguments[0], &arguments[1], &arguments[2])),
+    ("json.marshal", 1, |arguments| {
+        // Only strings can hold these characters.
+        let escape = |text: String, one: char| text.replace(one, &format!("\\u{:04x}", u32::from(one)));
+        let text = serde_json::to_string(&arguments[0]).ok()?;
+        Some(Value::from(['<', '>', '&', '\u{2028}', '\u{2029}'].into_iter().fold(text, escape)))
+    }),
     ("net.cidr_intersects", 2, |arguments| intersects(&arguments[0], &arguments[1])),
     ("net.cidr_overlap", 2, |arguments| intersects(&arguments[0], &arguments[1])),
     ("regex.match", 2, |arguments| {

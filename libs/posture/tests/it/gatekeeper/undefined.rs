@@ -132,6 +132,14 @@ fn numbers_print_as_in_go() {
 }
 
 #[test]
+fn documents_are_written_as_in_go() {
+    check(
+        "violation[{\"msg\": m}] { m := json.marshal({\"a\": [\"<x>&\", 1, null]}) }",
+        &[r#"{"a":["\u003cx\u003e\u0026",1,null]}"#],
+    );
+}
+
+#[test]
 fn a_key_with_two_values_is_a_contradiction() {
     let rego = "violation[{\"msg\": m}] { o := {\"k\": v | v := input.parameters.list[_]}; m := sprintf(\"%v\", [o]) }";
     for mode in [Mode::Fast, Mode::Reference] {
