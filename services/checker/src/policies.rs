@@ -197,12 +197,10 @@ pub(crate) fn engines_of(
     match family(template) {
         Some(Family::Admission) => {
             let (found, errors) = engines::load(Family::Admission, &[template.clone(), constraint.clone()]);
+            let engined = |found: Found| Engined { engine: "cel", policy: found.policy, enforced: true };
             match errors.into_iter().next() {
                 Some(error) => Err(error),
-                None => {
-                    let engined = |found: Found| Engined { engine: "cel", policy: found.policy, enforced: true };
-                    Ok(found.into_iter().map(engined).collect())
-                }
+                None => Ok(found.into_iter().map(engined).collect()),
             }
         }
         _ => engines::each(template, constraint, choice),

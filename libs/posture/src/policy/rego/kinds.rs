@@ -141,7 +141,7 @@ impl<'r> Reader<'r, '_> {
         let kinds: Vec<Option<Kind>> = signs
             .iter()
             .map(|sign| {
-                let unsure = tokens.is(*sign, "=") && self.names.indices.contains(name);
+                let unsure = tokens.is(*sign, "=") && self.names.loose.contains(name);
                 self.kind(&expression::read(tokens, sign + 1).filter(|_| !unsure)?.range, depth)
             })
             .collect();
@@ -156,8 +156,9 @@ impl<'r> Reader<'r, '_> {
 struct Names<'a> {
     /// Signs after which their values stand.
     assigned: HashMap<&'a str, Vec<usize>>,
-    /// Those that stand alone in brackets after a path.
-    indices: HashSet<&'a str>,
+    /// Those that stand alone in brackets after a path, or on the right of an equation: where their values are not
+    /// assigned but found, they may be found there.
+    loose: HashSet<&'a str>,
     /// Those of patterns, `some` and `every`.
     other: HashSet<&'a str>,
 }
@@ -178,8 +179,11 @@ impl<'a> Names<'a> {
                 names.other.extend((index + 1..tokens.len()).take_while(declared).map(|at| tokens.text(at)));
             } else if tokens.is_name(index) && assigns(index + 1) {
                 names.assigned.entry(text).or_default().push(index + 1);
-            } else if tokens.is_name(index) && tokens.is(index + 1, "]") && is_index(tokens, index.saturating_sub(1)) {
-                names.indices.insert(text);
+            } else if tokens.is_name(index) && index > 0 {
+                let alone = tokens.is(index + 1, "]") && is_index(tokens, index - 1);
+                if alone || tokens.is(index - 1, "=") {
+                    names.loose.insert(text);
+                }
             }
         }
         names
@@ -218,6 +222,7 @@ mod tests {
         check("v { x := {1}; [x, y] := input.a; x - {1} }", false);
         check("v { x := {1}; y := [z | x := input.a; z := x - {1}] }", false);
         check("v { x = {1}; input.a[x]; x - {1} }", false);
+        check("v { input.a[_] = x; x = {1}; x - {1} }", false);
         check("v { to_number(input.a) % 2 == 0 }", false);
         check("count(x) = x { true }\nv { count(input.a) - 1 > 0 }", false);
         check("v { {1} - 1 }", false);
