@@ -1,5 +1,7 @@
 //! Policies that others wrote, from the files that hold them.
 
+mod engines;
+
 use std::collections::HashSet;
 
 use rampart_domain::Severity;
@@ -49,7 +51,7 @@ pub(crate) fn load(files: Vec<Contents>) -> Policies {
     policies.compared = compared(&documents);
     for family in [Family::Gatekeeper, Family::Admission] {
         let (found, errors) = engines::load(family, &documents);
-        policies.loaded.extend(found.into_iter().map(|policy| loaded(family, policy, &documents)));
+        policies.loaded.extend(found.into_iter().map(|found| loaded(family, found, &documents)));
         policies.problems.extend(errors.into_iter().map(|error| Problem {
             file: folder.clone(),
             line: None,
@@ -123,8 +125,15 @@ pub(crate) fn family(document: &Value) -> Option<Family> {
     }
 }
 
+/// A policy that is in force, with whether a violation refuses the object, and is not only warned of or recorded.
+struct Found {
+    policy: Box<dyn Policy>,
+    denies: bool,
+}
+
 /// A policy with what its documents say of it. Its id is `<kind>/<name>`: of the constraint, or of policy and binding.
-fn loaded(family: Family, policy: Box<dyn Policy>, documents: &[Value]) -> Loaded {
+fn loaded(family: Family, found: Found, documents: &[Value]) -> Loaded {
+    let Found { policy, denies } = found;
     let id = policy.id().to_owned();
     let (first, second) = id.split_once('/').unwrap_or((&id, ""));
     let text = |document: &Value, pointer: &str| document.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
@@ -148,10 +157,10 @@ fn loaded(family: Family, policy: Box<dyn Policy>, documents: &[Value]) -> Loade
         annotations.filter_map(|annotations| annotations.get(key)).find_map(Value::as_str).map(str::to_owned)
     };
     let annotated = annotation(SEVERITY).and_then(|word| word.parse().ok());
-    let severity = if stated.is_some_and(|document| !denies(document)) {
-        Severity::Informational
-    } else {
+    let severity = if denies && stated.is_none_or(refuses) {
         annotated.unwrap_or(Severity::Medium)
+    } else {
+        Severity::Informational
     };
     let control = format!("{prefix}/{id}");
     let rule = Rule {
@@ -165,13 +174,10 @@ fn loaded(family: Family, policy: Box<dyn Policy>, documents: &[Value]) -> Loade
     Loaded { control, severity, rule, policy }
 }
 
-/// Whether a violation refuses the object, and is not only warned of or recorded.
-fn denies(document: &Value) -> bool {
-    let spec = document.get("spec");
-    let action = spec.and_then(|spec| spec.get("enforcementAction")).and_then(Value::as_str);
-    let actions = spec.and_then(|spec| spec.get("validationActions")).and_then(Value::as_array);
-    !matches!(action, Some("dryrun" | "warn"))
-        && actions.is_none_or(|actions| actions.is_empty() || actions.iter().any(|action| action == "Deny"))
+/// Whether a binding refuses what violates its policy.
+fn refuses(document: &Value) -> bool {
+    let actions = document.pointer("/spec/validationActions").and_then(Value::as_array);
+    actions.is_none_or(|actions| actions.is_empty() || actions.iter().any(|action| action == "Deny"))
 }
 
 /// A policy as one engine runs it.
@@ -179,6 +185,8 @@ pub(crate) struct Engined {
     /// `rego` or `cel`.
     pub(crate) engine: &'static str,
     pub(crate) policy: Box<dyn Policy>,
+    /// Whether violations are told where suites are run.
+    pub(crate) enforced: bool,
 }
 
 /// A template with a constraint (or an admission policy with a binding), once for each engine that is asked for and that
@@ -191,9 +199,10 @@ pub(crate) fn engines_of(
     match family(template) {
         Some(Family::Admission) => {
             let (found, errors) = engines::load(Family::Admission, &[template.clone(), constraint.clone()]);
+            let engined = |found: Found| Engined { engine: "cel", policy: found.policy, enforced: true };
             match errors.into_iter().next() {
                 Some(error) => Err(error),
-                None => Ok(found.into_iter().map(|policy| Engined { engine: "cel", policy }).collect()),
+                None => Ok(found.into_iter().map(engined).collect()),
             }
         }
         _ => engines::each(template, constraint, choice),
@@ -222,41 +231,6 @@ pub(crate) fn review(policy: &dyn Policy, object: &Value, inventory: &Inventory)
         user: None,
         inventory,
     }))
-}
-
-/// The loaders of the policy engine.
-mod engines {
-    use rampart_posture::policy::admission::{self, Unbound};
-    use rampart_posture::policy::gatekeeper::{self, Engine, Template};
-    use rampart_posture::policy::{LoadError, Policy};
-    use serde_json::Value;
-
-    use super::{Engined, Family};
-    use crate::EngineChoice;
-
-    pub(super) fn load(family: Family, documents: &[Value]) -> (Vec<Box<dyn Policy>>, Vec<LoadError>) {
-        match family {
-            Family::Gatekeeper => gatekeeper::load(documents),
-            // A policy that is checked without its bindings is meant to be judged.
-            Family::Admission => admission::load(documents, Unbound::Judged),
-        }
-    }
-
-    pub(super) fn each(template: &Value, constraint: &Value, choice: EngineChoice) -> Result<Vec<Engined>, LoadError> {
-        let template = Template::parse(template)?;
-        // What no engine takes is no constraint; what one does not take is left to the others.
-        template.constraint(constraint)?;
-        let engines: &[(Engine, &'static str)] = match choice {
-            EngineChoice::Rego => &[(Engine::Rego, "rego")],
-            EngineChoice::Cel => &[(Engine::Cel, "cel")],
-            EngineChoice::Both => &[(Engine::Rego, "rego"), (Engine::Cel, "cel")],
-        };
-        let found = engines.iter().filter_map(|(engine, name)| {
-            let policy = template.constraint_with(constraint, *engine).ok()?;
-            Some(Engined { engine: name, policy: Box::new(policy) as Box<dyn Policy> })
-        });
-        Ok(found.collect())
-    }
 }
 
 #[cfg(test)]

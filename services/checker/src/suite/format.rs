@@ -21,6 +21,9 @@ pub(super) struct Test {
     pub(super) template: String,
     #[serde(default)]
     pub(super) constraint: String,
+    /// File with expansion templates, which are not applied.
+    #[serde(default)]
+    pub(super) expansion: String,
     #[serde(default)]
     pub(super) cases: Vec<Case>,
     /// Whether the constraint is to be refused.

@@ -115,3 +115,45 @@ fn what_cannot_be_run_fails_or_is_told() {
     let ran = files(invalid).policy_test(&["suite"]);
     assert_eq!((ran.code, ran.stdout.lines().last()), (1, Some("1 passed, 1 failed")), "{}", ran.stdout);
 }
+
+/// The constraint, acting only as these scoped actions say.
+fn scoped(actions: &str) -> String {
+    let spec = format!("spec:\n  enforcementAction: scoped\n  scopedEnforcementActions: [{actions}]\n");
+    CONSTRAINT.replace("spec:\n", &spec)
+}
+
+fn at(action: &str, point: &str) -> String {
+    format!("{{action: {action}, enforcementPoints: [{{name: {point}}}]}}")
+}
+
+#[test]
+fn scoped_actions_count_where_they_are_taken() {
+    let bare = "apiVersion: test.gatekeeper.sh/v1alpha1\nkind: Suite\ntests:\n- name: owner\n  template: template.yaml\n  \
+                constraint: constraint.yaml\n  cases: [{name: bare, object: bare.yaml, assertions: [{violations: no}]}]\n";
+    let suite = |actions: &str| {
+        let constraint = scoped(actions);
+        let files =
+            [("template.yaml", TEMPLATE), ("constraint.yaml", &constraint), ("bare.yaml", BARE), ("s.yaml", bare)];
+        Files::of(&files).policy_test(&["."]).code
+    };
+    assert_eq!(suite(&at("warn", "validation.gatekeeper.sh")), 0);
+    assert_eq!(suite(&at("deny", "gator.gatekeeper.sh")), 1);
+    assert_eq!(suite(&at("deny", "'*'")), 1);
+    let severity = |actions: &str| {
+        let constraint = scoped(actions);
+        let files = Files::of(&[("p/template.yaml", TEMPLATE), ("p/c.yaml", &constraint), ("ns.yaml", BARE)]);
+        let ran = check(&files, &["ns.yaml", "--policy", "p", "-o", "json"]);
+        ran.json()["findings"][0]["severity"].as_str().map(str::to_owned)
+    };
+    assert_eq!(severity(&at("deny", "audit.gatekeeper.sh")).as_deref(), Some("medium"));
+    assert_eq!(severity(&at("warn", "validation.gatekeeper.sh")).as_deref(), Some("informational"));
+    assert_eq!(severity(&at("deny", "elsewhere.example.com")), None);
+}
+
+#[test]
+fn expansion_is_told_not_to_be_supported() {
+    let expanding = SUITE.replace("  cases:", "  expansion: expansion.yaml\n  cases:");
+    let ran = files(&expanding).policy_test(&["suite"]);
+    assert_eq!((ran.code, ran.stdout.lines().last()), (1, Some("0 passed, 3 failed")), "{}", ran.stdout);
+    assert!(ran.stdout.contains("`expansion: expansion.yaml` is not supported"), "{}", ran.stdout);
+}

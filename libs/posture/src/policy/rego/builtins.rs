@@ -2,7 +2,7 @@
 
 use regorus::{Engine, Value};
 
-use super::format;
+use super::{format, glob, operators};
 use crate::cel::{Syntax, with_pattern};
 
 /// Functions that the engine knows, in order.
@@ -128,11 +128,11 @@ const KNOWN: [&str; 118] = [
 ];
 
 /// Name, number of arguments, and what it does; nothing where the result is undefined.
-type Added = (&'static str, u8, fn(&[Value]) -> Option<Value>);
+pub(super) type Added = (&'static str, u8, fn(&[Value]) -> Option<Value>);
 
 /// Functions added to the engine, with the number of their arguments: older names that Gatekeeper's engine still knows,
 /// and those in which the engine differs.
-const ADDED: [Added; 13] = [
+const ADDED: [Added; 15] = [
     ("all", 1, |arguments| {
         Some(Value::from(members(&arguments[0])?.iter().all(|member| *member == Value::Bool(true))))
     }),
@@ -145,6 +145,13 @@ const ADDED: [Added; 13] = [
         Some(Value::from(members(&arguments[0])?.into_iter().collect::<std::collections::BTreeSet<Value>>()))
     }),
     ("cast_string", 1, |arguments| arguments[0].as_string().is_ok().then(|| arguments[0].clone())),
+    ("glob.match", 3, |arguments| glob::matches(&arguments[0], &arguments[1], &arguments[2])),
+    ("json.marshal", 1, |arguments| {
+        // Only strings can hold these characters.
+        let escape = |text: String, one: char| text.replace(one, &format!("\\u{:04x}", u32::from(one)));
+        let text = serde_json::to_string(&arguments[0]).ok()?;
+        Some(Value::from(['<', '>', '&', '\u{2028}', '\u{2029}'].into_iter().fold(text, escape)))
+    }),
     ("net.cidr_intersects", 2, |arguments| intersects(&arguments[0], &arguments[1])),
     ("net.cidr_overlap", 2, |arguments| intersects(&arguments[0], &arguments[1])),
     ("regex.match", 2, |arguments| {
@@ -166,7 +173,7 @@ const ADDED: [Added; 13] = [
 
 /// Adds what the engine lacks.
 pub(super) fn add(engine: &mut Engine) -> Result<(), String> {
-    for (name, count, function) in ADDED {
+    for (name, count, function) in ADDED.into_iter().chain(operators::FUNCTIONS) {
         let call = move |arguments: Vec<Value>| Ok(function(&arguments).unwrap_or(Value::Undefined));
         engine.add_extension(name.to_owned(), count, Box::new(call)).map_err(|error| error.to_string())?;
     }

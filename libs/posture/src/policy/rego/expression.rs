@@ -34,12 +34,26 @@ pub(super) enum Shape {
 const MAX_OPERATORS: usize = 64;
 
 /// Binding strength of the operators, weakest first.
-const LEVELS: [&[&str]; 6] =
-    [&["=", ":="], &["in"], &["==", "!=", "<", "<=", ">", ">="], &["|"], &["&"], &["+", "-", "*", "/", "%"]];
+const LEVELS: [&[&str]; 7] =
+    [&["=", ":="], &["in"], &["==", "!=", "<", "<=", ">", ">="], &["|"], &["&"], &["+", "-"], &["*", "/", "%"]];
+
+/// The level of any expression.
+pub(super) const ANY: usize = 0;
+/// The level of comparisons.
+pub(super) const COMPARED: usize = 2;
+/// The level of what binds more strongly than a bar.
+pub(super) const TIGHT: usize = 4;
+/// The level of what has no operator outside brackets.
+pub(super) const TERM: usize = LEVELS.len();
 
 /// Reads the expression that starts at token `at`; `None` where there is none.
 pub(super) fn read(tokens: &Tokens<'_>, at: usize) -> Option<Expression> {
-    infix(tokens, at, 0)
+    infix(tokens, at, ANY)
+}
+
+/// As [`read`], with operators that bind at least as strongly as those of a level.
+pub(super) fn read_from(tokens: &Tokens<'_>, at: usize, level: usize) -> Option<Expression> {
+    infix(tokens, at, level)
 }
 
 fn infix(tokens: &Tokens<'_>, at: usize, level: usize) -> Option<Expression> {

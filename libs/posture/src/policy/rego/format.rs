@@ -62,8 +62,10 @@ impl Argument {
     fn of(value: &Value) -> Self {
         match value {
             Value::String(text) => Self::Text(text.to_string()),
-            Value::Number(_) => {
-                let written = value.to_string();
+            Value::Number(number) => {
+                // A big integer is written out, where the engine shortens it.
+                let big = number.as_big().map(|big| big.to_string()).filter(|digits| digits.len() > 17);
+                let written = big.unwrap_or_else(|| value.to_string());
                 if let Ok(integer) = written.parse() {
                     Self::Integer(integer)
                 } else if written.bytes().skip(usize::from(written.starts_with('-'))).all(|byte| byte.is_ascii_digit())
@@ -91,7 +93,7 @@ impl Argument {
         match self {
             Self::Integer(integer) => integer.to_string(),
             Self::Big(digits) => digits.clone(),
-            Self::Float(float) => number::general(*float, None, 21, false),
+            Self::Float(float) => number::general(*float, None, false),
             Self::Text(text) => text.clone(),
         }
     }

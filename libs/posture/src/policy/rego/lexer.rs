@@ -130,8 +130,12 @@ fn token(rest: &str) -> (Class, usize) {
         return (Class::Text, rest[1..].find('`').map_or(rest.len(), |end| end + 2));
     }
     if first.is_ascii_digit() {
-        let number = |byte: u8| word(byte) || byte == b'.';
-        return (Class::Number, rest.bytes().take_while(|byte| number(*byte)).count());
+        let bytes = rest.as_bytes();
+        let number = |at: &usize| {
+            let signed = matches!(bytes[*at], b'+' | b'-') && matches!(bytes[*at - 1], b'e' | b'E');
+            word(bytes[*at]) || bytes[*at] == b'.' || signed
+        };
+        return (Class::Number, 1 + (1..bytes.len()).take_while(number).count());
     }
     if word(first) {
         return (Class::Word, rest.bytes().take_while(|byte| word(*byte)).count());

@@ -144,6 +144,9 @@ fn is_empty(found: &Value) -> bool {
 /// What an error of the reference engine means.
 fn failure(error: &str) -> Failure {
     let message = problem(error).message;
+    if message.contains("generated multiple times") {
+        return Failure::Conflict("eval_conflict_error: object keys must be unique".to_owned());
+    }
     if message.contains("multiple outputs") {
         return Failure::Conflict(format!("eval_conflict_error: {message}"));
     }

@@ -13,11 +13,16 @@ mod checks;
 mod edits;
 mod expression;
 mod format;
+mod glob;
+mod kinds;
+mod lenient;
 mod lexer;
 mod machine;
 mod module;
 mod names;
 mod negation;
+mod operations;
+mod operators;
 mod patterns;
 mod rewrite;
 mod risk;
@@ -130,6 +135,12 @@ impl Program {
         let lost = unapplied.iter().any(|edits| edits.lost).then(|| "a change lies within another".to_owned());
         let slow = slow.or(lost);
         let mut blueprint = Machine::new(parsed).map_err(|problem| restore(&units, &edits, problem))?;
+        let lenient: Vec<String> = texts.iter().map(|text| lenient::rewrite(text)).collect();
+        if lenient != texts
+            && let Ok(machine) = machine::parse(&lenient, sources.declared_v1).and_then(Machine::new)
+        {
+            blueprint = machine;
+        }
         let slow = match slow {
             Some(reason) => Some(reason),
             None => blueprint.add_fast(&guarded, sources.declared_v1).err(),

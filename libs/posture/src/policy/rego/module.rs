@@ -57,7 +57,7 @@ impl Module {
         for (index, start) in starts.iter().enumerate() {
             let end = starts.get(index + 1).copied().unwrap_or(tokens.len());
             match tokens.text(*start) {
-                "package" => module.package = *start + 1..end,
+                "package" => module.package = package(tokens, *start + 1..end),
                 "import" => module.imports.extend(import(tokens, *start + 1..end)),
                 _ => module.rules.extend(rule(tokens, *start..end).or_else(|| unread(tokens, *start..end))),
             }
@@ -84,7 +84,13 @@ fn starts(tokens: &Tokens<'_>) -> Vec<usize> {
 
 fn begins(tokens: &Tokens<'_>, at: usize) -> bool {
     let token = &tokens.list[at];
-    if token.class != Class::Word || matches!(tokens.text(at), "else" | "if" | "contains" | "in" | "with" | "as") {
+    let called = token.first_on_line && tokens.is(at + 1, "(") && tokens.list[at + 1].adjacent;
+    let continues = match tokens.text(at) {
+        // A function may have the keyword's name.
+        "contains" => !called,
+        word => matches!(word, "else" | "if" | "in" | "with" | "as"),
+    };
+    if token.class != Class::Word || continues {
         return false;
     }
     let Some(before) = at.checked_sub(1) else { return true };
@@ -94,6 +100,12 @@ fn begins(tokens: &Tokens<'_>, at: usize) -> bool {
     let unfinished = tokens.is_name(before)
         && matches!(tokens.text(before), "else" | "if" | "contains" | "in" | "with" | "as" | "default" | "not");
     (token.first_on_line || closed) && !open && !unfinished
+}
+
+/// The path after `package`, which the first token that does not continue it ends.
+fn package(tokens: &Tokens<'_>, range: Range<usize>) -> Range<usize> {
+    let path = expression::read_from(tokens, range.start, expression::TERM);
+    range.start..path.map_or(range.end, |path| path.range.end.min(range.end))
 }
 
 fn import(tokens: &Tokens<'_>, range: Range<usize>) -> Option<Import> {

@@ -1,7 +1,8 @@
 //! Why a template cannot be left to the fast engine, which may lose violations where the reference engine does not.
 //!
 //! The fast engine knows no conflict between definitions, takes undefined arguments that a function never looks at for
-//! defined ones, has only the functions that it was built with, and reads some patterns otherwise.
+//! defined ones, has only the functions that it was built with, reads some patterns otherwise, and leaves a body at an
+//! operator between values that do not go together.
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
@@ -9,6 +10,7 @@ use std::ops::Range;
 use super::builtins;
 use super::checks::Unit;
 use super::expression::{self, Shape};
+use super::kinds;
 use super::lexer::{Class, Tokens};
 use super::module::{Output, Rule};
 use super::patterns;
@@ -18,6 +20,9 @@ use super::rewrite::unused;
 pub(super) fn of(unit: &Unit<'_>) -> Option<String> {
     if patterns::need_reference(&unit.tokens) {
         return Some("a pattern is read differently".to_owned());
+    }
+    if !kinds::go_together(unit) {
+        return Some("it computes with values that may not go together".to_owned());
     }
     let mut by_name: HashMap<&str, Vec<&Rule>> = HashMap::new();
     for rule in &unit.module.rules {
@@ -47,19 +52,31 @@ fn of_rule(unit: &Unit<'_>, rule: &Rule) -> Option<&'static str> {
         if tokens.is_name(index) && matches!(tokens.text(index), "with" | "every" | "walk") {
             return Some("uses `with`, `every` or `walk`");
         }
-        if tokens.is_name(index) && tokens.is(index + 1, "(") && builtins::is_added(tokens.text(index)) {
-            if !tokens.is(index, "sprintf") {
-                return Some("calls a function that only the reference engine has");
-            }
-            if !plain_format(tokens, index) {
-                return Some("formats in ways that the engines do differently");
-            }
+        match added(tokens, index).as_deref() {
+            // Patterns are looked at by themselves.
+            None | Some("regex.match") => {}
+            Some("sprintf") if plain_format(tokens, index) => {}
+            Some("sprintf") => return Some("formats in ways that the engines do differently"),
+            Some(_) => return Some("calls a function that only the reference engine has"),
         }
         if tokens.is(index, "{") && expression::is_comprehension(tokens, index) && !plain_object(tokens, index) {
             return Some("makes an object of values that may be undefined");
         }
     }
     None
+}
+
+/// The function that is called at a token, where only the reference engine has it.
+fn added(tokens: &Tokens<'_>, index: usize) -> Option<String> {
+    if !tokens.is_name(index) {
+        return None;
+    }
+    let mut end = index + 1;
+    while tokens.is(end, ".") && tokens.list.get(end + 1).is_some_and(|next| next.class == Class::Word) {
+        end += 2;
+    }
+    let name = tokens.is(end, "(").then(|| tokens.inline(index..end))?;
+    builtins::is_added(&name).then_some(name)
 }
 
 /// Whether a call of `sprintf` has a literal pattern of plain verbs, and as many arguments.
@@ -69,7 +86,7 @@ fn plain_format(tokens: &Tokens<'_>, index: usize) -> bool {
     let [pattern, given] = arguments.as_slice() else { return false };
     let (Some(text), Shape::Collection) = (tokens.string(pattern.range.start), &given.shape) else { return false };
     let verbs: Vec<char> = text.split('%').skip(1).map(|rest| rest.chars().next().unwrap_or(' ')).collect();
-    let plain = pattern.range.len() == 1 && verbs.iter().all(|verb| matches!(verb, 'v' | 's' | 'd'));
+    let plain = pattern.range.len() == 1 && verbs.iter().all(|verb| matches!(verb, 'v' | 's'));
     let items = expression::list(tokens, given.range.start + 1, given.range.end - 1);
     plain && tokens.is(given.range.start, "[") && items.is_some_and(|items| items.len() == verbs.len())
 }

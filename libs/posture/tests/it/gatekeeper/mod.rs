@@ -6,6 +6,7 @@ mod loading;
 mod matching;
 mod policies;
 mod rego;
+mod undefined;
 
 use rampart_posture::policy::{Decision, Inventory, Policy, Review, review_request};
 use serde_json::Value;

@@ -17,7 +17,7 @@ fn template(rego: &str) -> Value {
     })
 }
 
-fn decide(rego: &str, mode: Mode, object: &Value, inventory: &Inventory) -> Decision {
+pub(super) fn decide(rego: &str, mode: Mode, object: &Value, inventory: &Inventory) -> Decision {
     let constraint = json!({
         "apiVersion": "constraints.gatekeeper.sh/v1beta1", "kind": "House", "metadata": {"name": "one"},
         "spec": {"parameters": {"list": ["a", "b"], "no": false}},
@@ -26,7 +26,7 @@ fn decide(rego: &str, mode: Mode, object: &Value, inventory: &Inventory) -> Deci
     judge(&template.constraint(&constraint).unwrap().with_mode(mode), object, inventory)
 }
 
-fn pod() -> Value {
+pub(super) fn pod() -> Value {
     json!({
         "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web", "namespace": "prod", "labels": {"app": "web"}},
         "spec": {"containers": [{"name": "one", "image": "x/a"}, {"name": "two", "image": "y/b:1"}]},

@@ -1,6 +1,8 @@
-/// The shorter of plain and scientific, as `%g`: scientific below 10⁻⁴ and from 10 to the power of `limit`, or of the
-/// precision where one is given.
-pub(super) fn general(float: f64, precision: Option<usize>, limit: i32, upper: bool) -> String {
+/// Where no precision is given, numbers from 10 to this power are written as scientific.
+const LIMIT: i32 = 6;
+
+/// The shorter of plain and scientific, as `%g`: scientific below 10⁻⁴ and from 10 to the power of the precision.
+pub(super) fn general(float: f64, precision: Option<usize>, upper: bool) -> String {
     let least = precision.map(|digits| digits.max(1));
     let scientific_form = match least {
         Some(digits) => format!("{float:.*e}", digits - 1),
@@ -8,7 +10,7 @@ pub(super) fn general(float: f64, precision: Option<usize>, limit: i32, upper: b
     };
     let (mantissa, exponent) = scientific_form.split_once('e').unwrap_or((&scientific_form, "0"));
     let exponent: i32 = exponent.parse().unwrap_or(0);
-    let limit = least.and_then(|digits| i32::try_from(digits).ok()).unwrap_or(limit);
+    let limit = least.and_then(|digits| i32::try_from(digits).ok()).unwrap_or(LIMIT);
     if exponent < -4 || exponent >= limit {
         return power(trim(mantissa), exponent, upper);
     }

@@ -133,8 +133,7 @@ impl Directive {
     fn float(&self, verb: char, float: f64) -> Option<String> {
         let magnitude = float.abs();
         let digits = match verb {
-            'v' => number::general(magnitude, self.precision, 21, false),
-            'g' | 'G' => number::general(magnitude, self.precision, 21, verb == 'G'),
+            'v' | 'g' | 'G' => number::general(magnitude, self.precision, verb == 'G'),
             'f' | 'F' => format!("{magnitude:.*}", self.precision.unwrap_or(6)),
             'e' | 'E' => number::scientific(magnitude, Some(self.precision.unwrap_or(6)), verb == 'E'),
             _ => return None,
