@@ -22,9 +22,10 @@ const WORKERS: usize = 2;
 const ENOUGH: usize = 60;
 
 /// What counts attempts or names a single run, and so differs between any two.
-pub(crate) const VOLATILE: [&str; 10] = [
+pub(crate) const VOLATILE: [&str; 11] = [
     "_sqlx_migrations",
     "work",
+    "score_moves",
     "scans.scan_id",
     "scans.progress",
     "scans.calls",
@@ -146,12 +147,25 @@ impl Run {
     /// Everything that is stored, but for what differs between any two runs; and that no work is left or failed.
     async fn dump(&self) -> BTreeMap<String, Vec<String>> {
         let mut dump = self.database.dump(&VOLATILE).await;
+        dump.insert("score_moves".into(), moves(&self.database, "cause").await);
         let work = "select kind || ' ' || case kind when 'job' then '' else subject::text end || ' ' || (want > done)
                         || ' ' || (lease_until is null) || ' ' || coalesce(last_error, '-')
                     from work order by 1";
         dump.insert("work".into(), self.database.rows(work).await);
         dump
     }
+}
+
+/// The moves of the score in all, by unit, group and `distinction`: in which minutes they fell differs between any two runs.
+pub(crate) async fn moves(database: &TestDatabase, distinction: &str) -> Vec<String> {
+    let counters = ["healthy", "unhealthy", "unknown", "stale", "exempt"];
+    let sums = counters.map(|it| format!("sum({it})")).join(" || ' ' || ");
+    let moved = counters.map(|it| format!("sum({it}) <> 0")).join(" or ");
+    let query = format!(
+        "select tenant_id || ' ' || unit_id || ' ' || score_group || ' ' || {distinction} || ': ' || {sums}
+         from score_moves group by tenant_id, unit_id, score_group, {distinction} having {moved} order by 1"
+    );
+    database.rows(&query).await
 }
 
 /// What changes in the world between two rounds.

@@ -15,7 +15,7 @@ use reqwest::Method;
 use serde_json::json;
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::kills::{VOLATILE, differences};
+use crate::kills::{VOLATILE, differences, moves};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_rampart-under-test");
 const ROUNDS: usize = 4;
@@ -62,7 +62,9 @@ async fn worked_by(
     }
     // A slow scan is assessed in between as well: how a finding came to stand may differ, not how it stands.
     let masked = [&VOLATILE[..], &["issuer_keys", "findings.cause", "finding_events"]].concat();
-    (database.dump(&masked).await, shares)
+    let mut dump = database.dump(&masked).await;
+    dump.insert("score_moves".into(), moves(database, "''::text").await);
+    (dump, shares)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
