@@ -21,6 +21,10 @@ use tokio_util::sync::CancellationToken;
 
 const SEED: u64 = 11;
 
+/// As in the production binary.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[tokio::main]
 async fn main() {
     rampart_chassis::install_crypto_provider();

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use rampart_domain::{Kind, NativeId, ResourceId, UnitId};
+use rampart_domain::{NativeId, ResourceId, UnitId};
 use uuid::Uuid;
 
 use crate::{StoreError, TenantTx};
@@ -36,22 +36,9 @@ pub async fn replace(
     edges: &[EdgeWrite],
 ) -> Result<(), StoreError> {
     let (tenant, tenant_id) = (tx.tenant_uuid(), tx.tenant());
-    let (from, to) = match ends {
-        Ends::From(ids) => (Some(ids), None),
-        Ends::To(ids) => (None, Some(ids)),
-    };
-    let stored = sqlx::query!(
-        "select from_id, kind, to_id from edges
-         where tenant_id = $1 and ($2::uuid[] is null or from_id = any($2)) and ($3::uuid[] is null or to_id = any($3))
-           and kind = any($4)",
-        tenant,
-        from,
-        to,
-        kinds as _
-    )
-    .fetch_all(tx.conn())
-    .await?;
-    let stored: HashSet<(Uuid, &str, Uuid)> = stored.iter().map(|row| (row.from_id, &*row.kind, row.to_id)).collect();
+    let stored = stored(tx, ends).await?;
+    let stored = stored.iter().filter(|edge| kinds.contains(&&*edge.kind));
+    let stored: HashSet<(Uuid, &str, Uuid)> = stored.map(|edge| (edge.from_id, &*edge.kind, edge.to_id)).collect();
     let target = |edge: &EdgeWrite| ResourceId::derive(tenant_id, &edge.to).0;
     let wanted: HashMap<(Uuid, &str, Uuid), &EdgeWrite> =
         edges.iter().map(|edge| ((edge.from, edge.kind, target(edge)), edge)).collect();
@@ -90,36 +77,48 @@ pub async fn replace(
     Ok(())
 }
 
+/// An edge that is stored.
+struct Stored {
+    from_id: Uuid,
+    kind: String,
+    to_id: Uuid,
+}
+
+/// The edges of some resources. Looked up one by one: the planner would rather read a table that it knows nothing of.
+async fn stored(tx: &mut TenantTx, ends: Ends<'_>) -> Result<Vec<Stored>, StoreError> {
+    let tenant = tx.tenant_uuid();
+    Ok(match ends {
+        Ends::From(ids) => sqlx::query_as!(
+            Stored,
+            "select e.* from (select distinct unnest($2::uuid[])) i(id) cross join lateral (
+                 select from_id, kind, to_id from edges where tenant_id = $1 and from_id = i.id offset 0) e",
+            tenant,
+            ids
+        )
+        .fetch_all(tx.conn())
+        .await?,
+        Ends::To(ids) => sqlx::query_as!(
+            Stored,
+            "select e.* from (select distinct unnest($2::uuid[])) i(id) cross join lateral (
+                 select from_id, kind, to_id from edges where tenant_id = $1 and to_id = i.id offset 0) e",
+            tenant,
+            ids
+        )
+        .fetch_all(tx.conn())
+        .await?,
+    })
+}
+
 /// Native ids of resources, where they are in the inventory.
 pub async fn native_ids(tx: &mut TenantTx, ids: &[Uuid]) -> Result<HashMap<Uuid, NativeId>, StoreError> {
     let tenant = tx.tenant_uuid();
     let rows = sqlx::query!(
-        "select resource_id, native_id from resources where tenant_id = $1 and resource_id in (select unnest($2::uuid[]))",
+        "select r.* from (select distinct unnest($2::uuid[])) i(id) cross join lateral (
+             select resource_id, native_id from resources where tenant_id = $1 and resource_id = i.id offset 0) r",
         tenant,
         ids
     )
     .fetch_all(tx.conn())
     .await?;
     Ok(rows.into_iter().map(|row| (row.resource_id, NativeId::new(row.native_id))).collect())
-}
-
-/// Ids of the resources of some kinds in some namespaces that nothing controls.
-pub async fn uncontrolled(
-    tx: &mut TenantTx,
-    unit: UnitId,
-    kinds: &[Kind],
-    namespaces: &[String],
-) -> Result<Vec<Uuid>, StoreError> {
-    let tenant = tx.tenant_uuid();
-    let kinds: Vec<&str> = kinds.iter().map(|kind| kind.as_str()).collect();
-    Ok(sqlx::query_scalar!(
-        "select resource_id from resources
-         where tenant_id = $1 and unit_id = $2 and kind = any($3) and namespace = any($4) and owner_id is null",
-        tenant,
-        unit.0,
-        &kinds as _,
-        namespaces
-    )
-    .fetch_all(tx.conn())
-    .await?)
 }

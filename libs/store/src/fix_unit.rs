@@ -47,14 +47,10 @@ pub async fn replace(tx: &mut TenantTx, ids: &[Uuid], sources: &[SourceWrite]) -
     let mut sources: Vec<&SourceWrite> = sources.iter().collect();
     sources.sort_unstable_by_key(|source| source.resource_id);
     let written: Vec<Uuid> = sources.iter().map(|source| source.resource_id).collect();
-    sqlx::query!(
-        "delete from resource_sources where tenant_id = $1 and resource_id = any($2) and resource_id <> all($3)",
-        tenant,
-        ids,
-        &written
-    )
-    .execute(tx.conn())
-    .await?;
+    let without: Vec<Uuid> = ids.iter().filter(|id| written.binary_search(id).is_err()).copied().collect();
+    sqlx::query!("delete from resource_sources where tenant_id = $1 and resource_id = any($2)", tenant, &without)
+        .execute(tx.conn())
+        .await?;
     if sources.is_empty() {
         return Ok(());
     }
@@ -67,8 +63,10 @@ pub async fn replace(tx: &mut TenantTx, ids: &[Uuid], sources: &[SourceWrite]) -
          from unnest($2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[],
              $10::text[], $11::bytea[])
            as i(id, fix_unit, source_type, name, deliverer, instance, namespace, part, version, fingerprint)
-         join resources r on r.tenant_id = $1 and r.resource_id = i.id
-         left join resource_sources s on s.tenant_id = $1 and s.resource_id = i.id
+         cross join lateral (select from resources where tenant_id = $1 and resource_id = i.id offset 0) r
+         left join lateral (
+             select fix_unit_id, source_name, deliverer, instance, instance_namespace, part, version, fingerprint
+             from resource_sources where tenant_id = $1 and resource_id = i.id offset 0) s on true
          where (s.fix_unit_id, s.source_name, s.deliverer, s.instance, s.instance_namespace, s.part, s.version,
                 s.fingerprint)
              is distinct from (i.fix_unit, i.name, i.deliverer, i.instance, i.namespace, i.part, i.version, i.fingerprint)

@@ -97,8 +97,12 @@ pub async fn list(
     sort: Sort,
     page: &Page,
 ) -> Result<Listed<Summary>, StoreError> {
+    let found = filter.few_found(tx).await?;
     let mut query = QueryBuilder::new(format!("with r as materialized (select r.tenant_id, {COLUMNS} from "));
     filter.push(&mut query, tx.tenant_uuid(), visible, Rows::Now);
+    if let Some(found) = found {
+        query.push(" and r.resource_id = any(").push_bind(found).push(")");
+    }
     sort.push_after(&mut query, page)?;
     query.push(sort.order()).push(" limit ").push_bind(page.fetch()).push(") ").push(WITH_HEALTH).push(sort.order());
     let rows = query.build_query_as::<Summary>().fetch_all(tx.conn()).await?;

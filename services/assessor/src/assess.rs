@@ -185,7 +185,7 @@ impl<'a> Run<'a> {
             self.restand(&around, batch).await?;
         }
         for batch in self.targets.changed.chunks(BATCH) {
-            edges::derive(self.store, self.lease, self.unit, batch).await?;
+            edges::derive(self.store, self.lease, (self.unit, &self.place), batch).await?;
         }
         if let (false, Some(account)) = (self.place.is_cluster, &self.place.account) {
             // What clusters look at beyond themselves lies in their account. By itself: who holds the lease of one unit must

@@ -4,7 +4,7 @@ use rampart_domain::{Kind, NativeId, UnitId};
 use rampart_graph::{Edge, EdgeKind, Node};
 use rampart_store::edge::{self, EdgeWrite, Ends};
 use rampart_store::fix_unit;
-use rampart_store::verdict::{self, StoredResource};
+use rampart_store::verdict::{self, StoredResource, UnitPlace};
 use rampart_store::work::Lease;
 use rampart_store::{Store, StoreError};
 use uuid::Uuid;
@@ -24,20 +24,25 @@ const OWN: [&str; 5] = [
 ];
 
 /// Derives the edges and sources of resources that changed. Those of resources that are gone went with them.
-pub(crate) async fn derive(store: &Store, lease: &Lease, unit: UnitId, ids: &[Uuid]) -> Result<(), StoreError> {
+pub(crate) async fn derive(
+    store: &Store,
+    lease: &Lease,
+    (unit, place): (UnitId, &UnitPlace),
+    ids: &[Uuid],
+) -> Result<(), StoreError> {
     let mut tx = store.tenant(lease.tenant).await?;
     let changed = verdict::resources_by_id(&mut tx, unit, ids).await?;
     let owners: Vec<Uuid> = changed.iter().filter_map(|resource| resource.owner_id).collect();
     let owners = edge::native_ids(&mut tx, &owners).await?;
+    let is_top = |r: &StoredResource| r.owner_id.is_none_or(|owner| !owners.contains_key(&owner));
     let (selectors, workloads): (Vec<_>, Vec<_>) = changed
         .iter()
-        .filter(|r| r.kind.is_workload() && r.owner_id.is_none() || SELECTORS.contains(&r.kind))
+        .filter(|r| r.kind.is_workload() && is_top(r) || SELECTORS.contains(&r.kind))
         .partition(|resource| SELECTORS.contains(&resource.kind));
     let workload_kinds: Vec<Kind> = Kind::ALL.iter().copied().filter(|kind| kind.is_workload()).collect();
-    let beside = edge::uncontrolled(&mut tx, unit, &workload_kinds, &namespaces(&selectors)).await?;
-    let beside = verdict::resources_by_id(&mut tx, unit, &beside).await?;
-    let taking = edge::uncontrolled(&mut tx, unit, &SELECTORS, &namespaces(&workloads)).await?;
-    let taking = verdict::resources_by_id(&mut tx, unit, &taking).await?;
+    // The labels of pods are all that a selector looks at.
+    let beside = verdict::outlines(&mut tx, unit, &workload_kinds, Some(&namespaces(&selectors)), true).await?;
+    let taking = verdict::neighbours(&mut tx, unit, place, &SELECTORS, Some(&namespaces(&workloads))).await?;
     drop(tx);
 
     let mut own = Vec::new();

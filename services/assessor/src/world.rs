@@ -46,7 +46,7 @@ pub(crate) async fn neighbours(
             let namespaces = wanted.namespaces.map(Vec::from_iter);
             let (kinds, namespaces) = (&wanted.kinds, namespaces.as_deref());
             if outline {
-                near.outlines.extend(verdict::outlines(tx, unit, kinds, namespaces).await?);
+                near.outlines.extend(verdict::outlines(tx, unit, kinds, namespaces, false).await?);
             } else {
                 near.whole.extend(verdict::neighbours(tx, unit, place, kinds, namespaces).await?);
             }

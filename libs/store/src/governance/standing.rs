@@ -38,9 +38,10 @@ pub struct Graded {
 pub async fn graded(tx: &mut TenantTx, ids: &[Uuid]) -> Result<Vec<Graded>, StoreError> {
     let tenant = tx.tenant_uuid();
     let rows = sqlx::query!(
-        "select resource_id, ordinal, control_id, severity, risk, governance_rule_id, rule_owner, due_days,
-             grace_period_days
-         from findings where tenant_id = $1 and resource_id in (select unnest($2::uuid[]))",
+        "select f.* from (select distinct unnest($2::uuid[])) i(id) cross join lateral (
+             select resource_id, ordinal, control_id, severity, risk, governance_rule_id, rule_owner, due_days,
+                 grace_period_days
+             from findings where tenant_id = $1 and resource_id = i.id offset 0) f",
         tenant,
         ids
     )

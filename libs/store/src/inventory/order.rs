@@ -51,8 +51,9 @@ pub(super) async fn lock_units(tx: &mut TenantTx, units: &BTreeSet<Uuid>) -> Res
 pub(super) async fn stored(tx: &mut TenantTx, ids: &[Uuid]) -> Result<HashMap<Uuid, Stored>, StoreError> {
     let tenant = tx.tenant_uuid();
     let rows = sqlx::query!(
-        "select resource_id, hash, changed_at, uid, provider_version from resources
-         where tenant_id = $1 and resource_id in (select unnest($2::uuid[]))",
+        "select r.* from (select distinct unnest($2::uuid[])) i(id) cross join lateral (
+             select resource_id, hash, changed_at, uid, provider_version from resources
+             where tenant_id = $1 and resource_id = i.id offset 0) r",
         tenant,
         ids
     )

@@ -5,7 +5,10 @@ use uuid::Uuid;
 use crate::image::{DIGEST, IMAGES};
 use crate::moment::Rows;
 use crate::page::{Page, prefix_end};
-use crate::{StoreError, Visible};
+use crate::{StoreError, TenantTx, Visible};
+
+/// So many matches of a search are looked up by id and sorted; where there are more, a walk in order meets them early.
+const FEW: usize = 2_000;
 
 /// What a list is sorted by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -132,11 +135,28 @@ pub struct Filter {
 }
 
 impl Filter {
+    /// Whether labels or parts of names are looked for: their operators use indexes only through the view.
+    const fn searches(&self) -> bool {
+        !self.labels.is_empty() || self.name_contains.is_some()
+    }
+
+    /// Resources of the tenant that a search matches, where they are few. The planner cannot tell how many there are, and
+    /// walks the whole inventory in order where it guesses too high.
+    pub(super) async fn few_found(&self, tx: &mut TenantTx) -> Result<Option<Vec<Uuid>>, StoreError> {
+        if !self.searches() {
+            return Ok(None);
+        }
+        let mut query = QueryBuilder::new("select r.resource_id from resource_search r where r.tenant_id = ");
+        query.push_bind(tx.tenant_uuid());
+        self.push_search(&mut query);
+        query.push(format!(" limit {}", FEW + 1));
+        let found: Vec<Uuid> = query.build_query_scalar().fetch_all(tx.conn()).await?;
+        Ok((found.len() <= FEW).then_some(found))
+    }
+
     /// Appends `<table> r where …`.
     pub(super) fn push(&self, query: &mut QueryBuilder<Postgres>, tenant: Uuid, visible: &Visible, rows: Rows) {
-        // Label and substring operators use their indexes only through the view.
-        let searches = !self.labels.is_empty() || self.name_contains.is_some();
-        let current = if searches { "resource_search r" } else { "resources r" };
+        let current = if self.searches() { "resource_search r" } else { "resources r" };
         query.push(rows.of(current, "resource_history r"));
         query.push(" where r.tenant_id = ").push_bind(tenant);
         rows.push(query, "r");

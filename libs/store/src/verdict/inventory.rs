@@ -91,9 +91,10 @@ pub async fn resources_by_id(tx: &mut TenantTx, unit: UnitId, ids: &[Uuid]) -> R
     let tenant = tx.tenant_uuid();
     sqlx::query_as!(
         Row,
-        "select resource_id, native_id, kind, name, cloud, account, region, cluster_id, namespace, labels, managed_by,
-             owner_id, active, config, revision
-         from resources where tenant_id = $1 and unit_id = $2 and resource_id in (select unnest($3::uuid[]))",
+        "select r.* from (select distinct unnest($3::uuid[])) i(id) cross join lateral (
+             select resource_id, native_id, kind, name, cloud, account, region, cluster_id, namespace, labels, managed_by,
+                 owner_id, active, config, revision
+             from resources where tenant_id = $1 and resource_id = i.id and unit_id = $2 offset 0) r",
         tenant,
         unit.0,
         ids
@@ -110,9 +111,10 @@ pub async fn children(tx: &mut TenantTx, owners: &[Uuid]) -> Result<Vec<StoredRe
     let tenant = tx.tenant_uuid();
     sqlx::query_as!(
         Row,
-        "select resource_id, native_id, kind, name, cloud, account, region, cluster_id, namespace, labels, managed_by,
-             owner_id, active, config, revision
-         from resources where tenant_id = $1 and owner_id in (select unnest($2::uuid[])) and owner_id is not null",
+        "select r.* from (select distinct unnest($2::uuid[])) i(id) cross join lateral (
+             select resource_id, native_id, kind, name, cloud, account, region, cluster_id, namespace, labels, managed_by,
+                 owner_id, active, config, revision
+             from resources where tenant_id = $1 and owner_id = i.id offset 0) r",
         tenant,
         owners
     )
@@ -127,7 +129,8 @@ pub async fn children(tx: &mut TenantTx, owners: &[Uuid]) -> Result<Vec<StoredRe
 pub async fn existing(tx: &mut TenantTx, ids: &[Uuid]) -> Result<Vec<Uuid>, StoreError> {
     let tenant = tx.tenant_uuid();
     Ok(sqlx::query_scalar!(
-        "select resource_id from resources where tenant_id = $1 and resource_id in (select unnest($2::uuid[]))",
+        "select r.resource_id from (select distinct unnest($2::uuid[])) i(id) cross join lateral (
+             select resource_id from resources where tenant_id = $1 and resource_id = i.id offset 0) r",
         tenant,
         ids
     )
@@ -212,7 +215,8 @@ pub async fn users_of_accounts(
 pub async fn extent(tx: &mut TenantTx, ids: &[Uuid]) -> Result<BTreeMap<Kind, BTreeSet<String>>, StoreError> {
     let tenant = tx.tenant_uuid();
     let rows = sqlx::query!(
-        "select distinct kind, namespace from resources where tenant_id = $1 and resource_id in (select unnest($2::uuid[]))",
+        "select distinct r.kind, r.namespace from (select distinct unnest($2::uuid[])) i(id) cross join lateral (
+             select kind, namespace from resources where tenant_id = $1 and resource_id = i.id offset 0) r",
         tenant,
         ids
     )
@@ -261,12 +265,14 @@ pub async fn neighbours(
 }
 
 /// The outlines of a unit's workloads of some kinds, in some namespaces where these are given, each in the place of the
-/// configuration; or the configuration, of one that was last written when no outlines were.
+/// configuration; or the configuration, of one that was last written when no outlines were. Where `uncontrolled`, only of
+/// workloads that nothing in the inventory controls.
 pub async fn outlines(
     tx: &mut TenantTx,
     unit: UnitId,
     kinds: &[Kind],
     namespaces: Option<&[String]>,
+    uncontrolled: bool,
 ) -> Result<Vec<StoredResource>, StoreError> {
     if kinds.is_empty() {
         return Ok(Vec::new());
@@ -277,13 +283,16 @@ pub async fn outlines(
         Row,
         r#"select resource_id, native_id, kind, name, cloud, account, region, cluster_id, namespace, labels, managed_by,
              owner_id, active, coalesce(outline, config::jsonb) as "config!", revision
-           from resources where tenant_id = $1 and unit_id = $2 and kind = any($3)
+           from resources r where tenant_id = $1 and unit_id = $2 and kind = any($3)
              and ($4::text[] is null or namespace = any($4))
+             and (not $5 or owner_id is null
+                  or not exists (select from resources o where o.tenant_id = $1 and o.resource_id = r.owner_id))
            order by kind, namespace nulls first, name"#,
         tenant,
         unit.0,
         &kinds as _,
-        namespaces
+        namespaces,
+        uncontrolled
     )
     .fetch_all(tx.conn())
     .await?

@@ -32,9 +32,10 @@ pub async fn packs_of(tx: &mut TenantTx, ids: &[Uuid]) -> Result<Vec<StoredPack>
     let tenant = tx.tenant_uuid();
     Ok(sqlx::query_as!(
         StoredPack,
-        "select resource_id, healthy, not_applicable, unknown, scored, inputs, revision,
-             case when unknown <> '' then reasons end as reasons
-         from verdicts where tenant_id = $1 and resource_id in (select unnest($2::uuid[]))",
+        "select v.* from (select distinct unnest($2::uuid[])) i(id) cross join lateral (
+             select resource_id, healthy, not_applicable, unknown, scored, inputs, revision,
+                 case when unknown <> '' then reasons end as reasons
+             from verdicts where tenant_id = $1 and resource_id = i.id offset 0) v",
         tenant,
         ids
     )
@@ -96,7 +97,9 @@ pub async fn findings_of(tx: &mut TenantTx, ids: &[Uuid]) -> Result<Vec<StoredFi
              f.status = 'unknown' and f.open_since is not null and coalesce(
                  (select v.reasons -> f.ordinal::text ->> 'reason' = 'unread' from verdicts v
                   where v.tenant_id = $1 and v.resource_id = f.resource_id), false) as "unverified!"
-           from findings f where f.tenant_id = $1 and f.resource_id in (select unnest($2::uuid[]))"#,
+           from (select distinct unnest($2::uuid[])) i(id) cross join lateral (
+             select resource_id, ordinal, status, exemption_id, open_since
+             from findings where tenant_id = $1 and resource_id = i.id offset 0) f"#,
         tenant,
         ids
     )
