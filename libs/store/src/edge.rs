@@ -88,24 +88,28 @@ struct Stored {
 async fn stored(tx: &mut TenantTx, ends: Ends<'_>) -> Result<Vec<Stored>, StoreError> {
     let tenant = tx.tenant_uuid();
     Ok(match ends {
-        Ends::From(ids) => sqlx::query_as!(
-            Stored,
-            "select e.* from (select distinct unnest($2::uuid[])) i(id) cross join lateral (
+        Ends::From(ids) => {
+            sqlx::query_as!(
+                Stored,
+                "select e.* from (select distinct unnest($2::uuid[])) i(id) cross join lateral (
                  select from_id, kind, to_id from edges where tenant_id = $1 and from_id = i.id offset 0) e",
-            tenant,
-            ids
-        )
-        .fetch_all(tx.conn())
-        .await?,
-        Ends::To(ids) => sqlx::query_as!(
-            Stored,
-            "select e.* from (select distinct unnest($2::uuid[])) i(id) cross join lateral (
+                tenant,
+                ids
+            )
+            .fetch_all(tx.conn())
+            .await?
+        }
+        Ends::To(ids) => {
+            sqlx::query_as!(
+                Stored,
+                "select e.* from (select distinct unnest($2::uuid[])) i(id) cross join lateral (
                  select from_id, kind, to_id from edges where tenant_id = $1 and to_id = i.id offset 0) e",
-            tenant,
-            ids
-        )
-        .fetch_all(tx.conn())
-        .await?,
+                tenant,
+                ids
+            )
+            .fetch_all(tx.conn())
+            .await?
+        }
     })
 }
 

@@ -152,10 +152,12 @@ pub async fn facets(
     facet: Facet,
     limit: u16,
 ) -> Result<Vec<Count>, StoreError> {
-    let column = facet.column();
-    let mut query = QueryBuilder::new(format!("select {column}::text as key, count(*) as count from findings f"));
-    filter.push(&mut query, tx.tenant_uuid(), visible, Rows::Now);
-    query.push(format!(" group by {column} order by count(*) desc, {column} limit ")).push_bind(i64::from(limit));
+    let (column, counts) = (facet.column(), filter.over_counts(visible, facet));
+    let (sum, table) =
+        if counts.is_some() { ("sum(f.findings)::bigint", "unhealthy_counts") } else { ("count(*)", "findings") };
+    let mut query = QueryBuilder::new(format!("select {column}::text as key, {sum} as count from {table} f"));
+    counts.as_ref().unwrap_or(filter).push(&mut query, tx.tenant_uuid(), visible, Rows::Now);
+    query.push(format!(" group by {column} order by {sum} desc, {column} limit ")).push_bind(i64::from(limit));
     Ok(query.build_query_as::<Count>().fetch_all(tx.conn()).await?)
 }
 

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use sqlx::FromRow;
-use uuid::Uuid;
 
 use crate::score::Reach;
 use crate::{StoreError, TenantTx};
@@ -23,6 +22,8 @@ pub struct ControlCounts {
     pub stale: i64,
     /// Exempt.
     pub exempt: i64,
+    /// Resources that would turn healthy in their score group if this control alone were satisfied.
+    pub decisive: i64,
 }
 
 #[derive(FromRow)]
@@ -34,16 +35,22 @@ struct Row {
     unknown: i64,
     stale: i64,
     exempt: i64,
+    decisive: i64,
 }
 
-/// Counts by control id.
-pub async fn counts(tx: &mut TenantTx, reach: &Reach) -> Result<BTreeMap<String, ControlCounts>, StoreError> {
+/// Counts by control id. `groups` maps control ids to score groups; in namespaces nothing is decisive without them.
+pub async fn counts(
+    tx: &mut TenantTx,
+    reach: &Reach,
+    groups: &[(String, String)],
+) -> Result<BTreeMap<String, ControlCounts>, StoreError> {
     let tenant = tx.tenant_uuid();
     let mut rows = sqlx::query_as!(
         Row,
         r#"select c.control_id, sum(n.healthy)::bigint as "healthy!", sum(n.unhealthy)::bigint as "unhealthy!",
                   sum(n.not_applicable)::bigint as "not_applicable!", sum(n.unknown)::bigint as "unknown!",
-                  sum(n.stale)::bigint as "stale!", sum(n.exempt)::bigint as "exempt!"
+                  sum(n.stale)::bigint as "stale!", sum(n.exempt)::bigint as "exempt!",
+                  sum(n.decisive)::bigint as "decisive!"
            from verdict_counts n join checks c on c.tenant_id = n.tenant_id and c.ordinal = n.ordinal
            where n.tenant_id = $1 and ($2::uuid[] is null or n.unit_id = any($2))
            group by c.control_id"#,
@@ -64,6 +71,12 @@ pub async fn counts(tx: &mut TenantTx, reach: &Reach) -> Result<BTreeMap<String,
         sum.unknown += row.unknown;
         sum.stale += row.stale;
         sum.exempt += row.exempt;
+        sum.decisive += row.decisive;
+    }
+    if !reach.namespaces.is_empty() {
+        for (control, resources) in decisive(tx, reach, groups).await? {
+            counts.entry(control).or_default().decisive += resources;
+        }
     }
     Ok(counts)
 }
@@ -79,7 +92,7 @@ async fn of_namespaces(tx: &mut TenantTx, reach: &Reach) -> Result<Vec<Row>, Sto
                   count(*) filter (where b.unknown and not b.healthy and not b.not_applicable and f.ordinal is null)
                       as "unknown!",
                   count(*) filter (where b.unknown and (b.healthy or f.status = 'unhealthy')) as "stale!",
-                  count(*) filter (where f.status = 'exempt') as "exempt!"
+                  count(*) filter (where f.status = 'exempt') as "exempt!", 0::bigint as "decisive!"
            from unnest($2::uuid[], $3::text[]) as n(cluster_id, namespace)
            join resources r on r.tenant_id = $1 and r.unit_id = n.cluster_id and r.namespace = n.namespace
            join verdicts v on v.tenant_id = $1 and v.resource_id = r.resource_id and v.scored
@@ -101,30 +114,26 @@ async fn of_namespaces(tx: &mut TenantTx, reach: &Reach) -> Result<Vec<Row>, Sto
     Ok(rows)
 }
 
-/// Per control, the resources that would turn healthy in their score group if this control alone were satisfied.
-/// `groups` maps control ids to groups.
-pub async fn decisive(
+/// Per control, the resources of namespaces that would turn healthy in their score group if this control alone were satisfied.
+async fn decisive(
     tx: &mut TenantTx,
     reach: &Reach,
     groups: &[(String, String)],
 ) -> Result<BTreeMap<String, i64>, StoreError> {
     let tenant = tx.tenant_uuid();
     let (controls, names): (Vec<String>, Vec<String>) = groups.iter().cloned().unzip();
-    let units: Option<&[Uuid]> = reach.units.as_deref();
     let rows = sqlx::query!(
         r#"with alone as (
                select min(f.control_id) as control_id
-               from findings f
-               join unnest($3::text[], $4::text[]) as g(control_id, score_group) on g.control_id = f.control_id
-               where f.tenant_id = $1 and f.status = 'unhealthy' and f.scored
-                 and ($2::uuid[] is null or f.unit_id = any($2)
-                      or (f.unit_id, f.namespace) in (select * from unnest($5::uuid[], $6::text[])))
+               from unnest($4::uuid[], $5::text[]) as n(cluster_id, namespace)
+               join findings f on f.tenant_id = $1 and f.unit_id = n.cluster_id and f.namespace = n.namespace
+               join unnest($2::text[], $3::text[]) as g(control_id, score_group) on g.control_id = f.control_id
+               where f.status = 'unhealthy' and f.scored
                group by f.resource_id, g.score_group
                having min(f.control_id) = max(f.control_id)
            )
            select control_id as "control_id!", count(*) as "resources!" from alone group by control_id"#,
         tenant,
-        units as _,
         &controls,
         &names,
         &reach.namespace_clusters,
@@ -139,10 +148,13 @@ pub async fn decisive(
 pub async fn risks(tx: &mut TenantTx, reach: &Reach) -> Result<BTreeMap<String, BTreeMap<i16, i64>>, StoreError> {
     let tenant = tx.tenant_uuid();
     let rows = sqlx::query!(
-        r#"select control_id, risk, count(*) as "resources!" from findings
-           where tenant_id = $1 and status = 'unhealthy' and scored
-             and ($2::uuid[] is null or unit_id = any($2)
-                  or (unit_id, namespace) in (select * from unnest($3::uuid[], $4::text[])))
+        r#"select control_id as "control_id!", risk as "risk!", sum(n)::bigint as "resources!" from (
+               select control_id, risk, findings as n from unhealthy_counts
+               where tenant_id = $1 and scored and ($2::uuid[] is null or unit_id = any($2))
+               union all
+               select f.control_id, f.risk, 1 from unnest($3::uuid[], $4::text[]) as n(cluster_id, namespace)
+               join findings f on f.tenant_id = $1 and f.unit_id = n.cluster_id and f.namespace = n.namespace
+               where f.status = 'unhealthy' and f.scored) counted
            group by control_id, risk"#,
         tenant,
         reach.units.as_deref() as _,

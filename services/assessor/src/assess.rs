@@ -11,7 +11,7 @@ use rampart_store::{Store, StoreError, TenantTx, context, fix_unit, governance, 
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::counting::{Counting, Groups};
+use crate::counting::{Counting, Groups, Member};
 use crate::diff::{self, Before};
 use crate::identities::Identities;
 use crate::ledger::{Fate, Turn};
@@ -380,5 +380,9 @@ impl<'a> Run<'a> {
 async fn groups(tx: &mut TenantTx, knowledge: &Knowledge) -> Result<Groups, StoreError> {
     let controls = verdict::check_controls(tx).await?;
     let group = |id: &str| knowledge.catalogue.control(id).map(|control| control.group.clone());
-    Ok(controls.into_iter().filter_map(|(ordinal, control)| Some((ordinal, group(&control)?))).collect())
+    let member = |(ordinal, control): (i32, String)| {
+        let group = group(&control)?;
+        Some((ordinal, Member { control, group }))
+    };
+    Ok(controls.into_iter().filter_map(member).collect())
 }

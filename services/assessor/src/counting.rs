@@ -24,8 +24,17 @@ pub(crate) struct Counting {
     moves: BTreeMap<(String, ScoreCause), ScoreDelta>,
 }
 
-/// Which score group the control of an ordinal belongs to.
-pub(crate) type Groups = HashMap<i32, String>;
+/// By ordinal.
+pub(crate) type Groups = HashMap<i32, Member>;
+
+/// A control that earns and costs.
+#[derive(Debug, Clone)]
+pub(crate) struct Member {
+    /// Its id.
+    pub(crate) control: String,
+    /// The score group that it belongs to.
+    pub(crate) group: String,
+}
 
 impl Counting {
     /// Takes back what a resource counted before and adds what it counts now.
@@ -41,6 +50,11 @@ impl Counting {
     fn shift(&mut self, groups: &Groups, before: &[Counted], after: &[Counted], turn: Option<Turn>) {
         self.count(before, -1);
         self.count(after, 1);
+        for (verdicts, sign) in [(before, -1), (after, 1)] {
+            for ordinal in decisive(groups, verdicts) {
+                self.counts.entry(ordinal).or_default().decisive += sign;
+            }
+        }
         let (from, to) = (stands(groups, before), stands(groups, after));
         let names: BTreeSet<&str> = from.keys().chain(to.keys()).copied().collect();
         for name in names {
@@ -115,7 +129,7 @@ impl Stand {
 fn stands<'g>(groups: &'g Groups, verdicts: &[Counted]) -> BTreeMap<&'g str, Stand> {
     let mut stands: BTreeMap<&str, Stand> = BTreeMap::new();
     for Counted { ordinal, status, stale, unverified } in verdicts {
-        let Some(group) = groups.get(ordinal) else { continue };
+        let Some(Member { group, .. }) = groups.get(ordinal) else { continue };
         match status {
             // Neither earns nor costs.
             Status::NotApplicable => {}
@@ -133,6 +147,20 @@ fn stands<'g>(groups: &'g Groups, verdicts: &[Counted]) -> BTreeMap<&'g str, Sta
     stands
 }
 
+/// Of each group in which one control alone is violated, by whatever parameters, the first check that tells.
+fn decisive(groups: &Groups, verdicts: &[Counted]) -> impl Iterator<Item = i32> {
+    // By group: the only violated control, if it is the only one.
+    let mut alone: BTreeMap<&str, Option<(&str, i32)>> = BTreeMap::new();
+    for Counted { ordinal, .. } in verdicts.iter().filter(|counted| counted.status == Status::Unhealthy) {
+        let Some(Member { control, group }) = groups.get(ordinal) else { continue };
+        let seen = alone.entry(group).or_insert(Some((control, *ordinal)));
+        if seen.is_some_and(|(other, _)| other != control) {
+            *seen = None;
+        }
+    }
+    alone.into_values().flatten().map(|(_, ordinal)| ordinal)
+}
+
 /// A resource is unhealthy in a group when any verdict is, and healthy only when all of them are known to be.
 const fn weight(status: Status) -> u8 {
     match status {
@@ -148,7 +176,12 @@ mod tests {
     use rampart_domain::Status;
     use rampart_store::verdict::{CountDelta, ScoreDelta, VerdictWrite};
 
-    use super::{Counted, Counting, Groups};
+    use super::{Counted, Counting, Groups, Member};
+
+    /// Ordinals by group, each of a control of its own.
+    fn groups<const N: usize>(of: [(i32, &str); N]) -> Groups {
+        of.map(|(ordinal, group)| (ordinal, Member { control: format!("c{ordinal}"), group: group.to_owned() })).into()
+    }
 
     fn fresh(verdicts: &[(i32, Status)]) -> Vec<Counted> {
         let fresh = |(ordinal, status): &(i32, Status)| Counted {
@@ -162,7 +195,7 @@ mod tests {
 
     #[test]
     fn a_resource_counts_once_per_group_with_its_worst_verdict() {
-        let groups: Groups = [(0, "a"), (1, "a"), (2, "b")].map(|(o, g)| (o, g.to_owned())).into();
+        let groups = groups([(0, "a"), (1, "a"), (2, "b")]);
         let mut counting = Counting::default();
         let verdicts = fresh(&[(0, Status::Healthy), (1, Status::Unknown), (2, Status::Unhealthy)]);
         counting.replace(&groups, &[], &verdicts);
@@ -170,7 +203,7 @@ mod tests {
         let mut write = VerdictWrite::default();
         counting.hand_to(&mut write);
         let (counts, scores) = (write.counts, write.scores);
-        assert_eq!(counts[0], (0, CountDelta { unhealthy: 1, ..CountDelta::default() }));
+        assert_eq!(counts[0], (0, CountDelta { unhealthy: 1, decisive: 1, ..CountDelta::default() }));
         assert_eq!(counts[1], (1, CountDelta::default()));
         assert_eq!(scores[0], ("a".to_owned(), ScoreDelta { unhealthy: 1, ..ScoreDelta::default() }));
         assert_eq!(scores[1], ("b".to_owned(), ScoreDelta::default()));
@@ -178,7 +211,7 @@ mod tests {
 
     #[test]
     fn an_exempt_verdict_counts_apart_and_leaves_the_rest_of_its_group_alone() {
-        let groups: Groups = [(0, "a"), (1, "a"), (2, "b")].map(|(o, g)| (o, g.to_owned())).into();
+        let groups = groups([(0, "a"), (1, "a"), (2, "b")]);
         let mut counting = Counting::default();
         let unhealthy = fresh(&[(0, Status::Unhealthy), (1, Status::Healthy), (2, Status::Unhealthy)]);
         counting.replace(&groups, &[], &unhealthy);
@@ -193,7 +226,7 @@ mod tests {
 
     #[test]
     fn a_stale_verdict_counts_as_it_stood_and_as_stale() {
-        let groups: Groups = [(0, "a"), (1, "a")].map(|(o, g)| (o, g.to_owned())).into();
+        let groups = groups([(0, "a"), (1, "a")]);
         let mut counting = Counting::default();
         let mut verdicts = fresh(&[(0, Status::Healthy), (1, Status::Unhealthy)]);
         verdicts[0].stale = true;
@@ -201,7 +234,18 @@ mod tests {
         let mut write = VerdictWrite::default();
         counting.hand_to(&mut write);
         assert_eq!(write.counts[0].1, CountDelta { healthy: 1, stale: 1, ..CountDelta::default() });
-        assert_eq!(write.counts[1].1, CountDelta { unhealthy: 1, ..CountDelta::default() });
+        assert_eq!(write.counts[1].1, CountDelta { unhealthy: 1, decisive: 1, ..CountDelta::default() });
         assert_eq!(write.scores[0].1, ScoreDelta { unhealthy: 1, stale: 1, ..ScoreDelta::default() });
+    }
+
+    #[test]
+    fn what_would_heal_a_group_alone_is_one_control_by_whatever_parameters() {
+        let mut groups = groups([(0, "a"), (1, "a"), (2, "a")]);
+        groups.insert(3, Member { control: "c0".into(), group: "a".into() });
+        let decisive = |verdicts: &[(i32, Status)]| super::decisive(&groups, &fresh(verdicts)).collect::<Vec<_>>();
+        assert_eq!(decisive(&[(0, Status::Unhealthy), (1, Status::Healthy), (2, Status::Exempt)]), [0]);
+        assert_eq!(decisive(&[(0, Status::Unhealthy), (3, Status::Unhealthy)]), [0]);
+        assert_eq!(decisive(&[(0, Status::Unhealthy), (1, Status::Unhealthy), (3, Status::Unhealthy)]), [0_i32; 0]);
+        assert_eq!(decisive(&[(0, Status::Unknown), (9, Status::Unhealthy)]), [0_i32; 0]);
     }
 }

@@ -101,7 +101,7 @@ impl Facet {
 }
 
 /// Which findings to list.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter {
     /// With one of these statuses; empty means any.
     pub statuses: Vec<String>,
@@ -142,6 +142,19 @@ pub struct Filter {
 }
 
 impl Filter {
+    /// The same filter over the counters of unhealthy findings, where they can tell how many there are per value.
+    pub(super) fn over_counts(&self, visible: &Visible, facet: Facet) -> Option<Self> {
+        let is_counted = matches!(facet, Facet::Control | Facet::Severity | Facet::Risk);
+        let over = Self { statuses: Vec::new(), ..self.clone() };
+        let mut rest = over.clone();
+        rest.severities.clear();
+        rest.controls.clear();
+        rest.risks.clear();
+        rest.cluster = None;
+        let is_unhealthy = self.statuses == ["unhealthy"];
+        (is_counted && is_unhealthy && visible.all && rest == Self::default()).then_some(over)
+    }
+
     /// Appends ` where …` over the alias `f`.
     pub(crate) fn push(&self, query: &mut QueryBuilder<Postgres>, tenant: Uuid, visible: &Visible, rows: Rows) {
         query.push(" where f.tenant_id = ").push_bind(tenant);
@@ -160,12 +173,8 @@ impl Filter {
                 }
             }
         }
-        if !self.severities.is_empty() {
-            query.push(" and f.severity = any(").push_bind(self.severities.clone()).push(")");
-        }
-        if !self.risks.is_empty() {
-            query.push(" and f.risk = any(").push_bind(self.risks.clone()).push(")");
-        }
+        push_levels(query, "f.severity", &self.severities);
+        push_levels(query, "f.risk", &self.risks);
         if let Some(owned) = self.owned {
             query.push(if owned { " and f.owner is not null" } else { " and f.owner is null" });
         }
@@ -223,4 +232,16 @@ impl Filter {
         }
         visible.push(query, "f");
     }
+}
+
+/// Appends that a column has one of some values; any, without values. Equality and bounds keep the order of an index, which a
+/// set does not.
+fn push_levels(query: &mut QueryBuilder<Postgres>, column: &str, values: &[i16]) {
+    let (Some(least), Some(most)) = (values.iter().min(), values.iter().max()) else { return };
+    if least == most {
+        query.push(format!(" and {column} = ")).push_bind(*least);
+        return;
+    }
+    query.push(format!(" and {column} between ")).push_bind(*least).push(" and ").push_bind(*most);
+    query.push(format!(" and {column} = any(")).push_bind(values.to_vec()).push(")");
 }

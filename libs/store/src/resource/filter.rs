@@ -229,20 +229,25 @@ impl Filter {
     }
 
     fn push_health(&self, query: &mut QueryBuilder<Postgres>) {
+        // Resource by resource: a join would first bring together all that there is.
         const UNHEALTHY: &str = "exists (select from findings f where f.tenant_id = r.tenant_id
-            and f.resource_id = r.resource_id and f.status = 'unhealthy')";
+            and f.resource_id = r.resource_id and f.status = 'unhealthy' offset 0)";
         const VERDICTS: &str =
             "exists (select from verdicts v where v.tenant_id = r.tenant_id and v.resource_id = r.resource_id";
         let Some(health) = self.health else { return };
         query.push(" and ").push(match health {
             Health::Unhealthy => UNHEALTHY.to_owned(),
             Health::Healthy => {
-                format!("not {UNHEALTHY} and {VERDICTS} and bit_count(v.unknown) = 0 and bit_count(v.healthy) > 0)")
+                format!(
+                    "not {UNHEALTHY} and {VERDICTS} and bit_count(v.unknown) = 0 and bit_count(v.healthy) > 0 offset 0)"
+                )
             }
             Health::NotApplicable => {
-                format!("not {UNHEALTHY} and {VERDICTS} and bit_count(v.unknown) = 0 and bit_count(v.healthy) = 0)")
+                format!(
+                    "not {UNHEALTHY} and {VERDICTS} and bit_count(v.unknown) = 0 and bit_count(v.healthy) = 0 offset 0)"
+                )
             }
-            Health::Unknown => format!("not {UNHEALTHY} and not {VERDICTS} and bit_count(v.unknown) = 0)"),
+            Health::Unknown => format!("not {UNHEALTHY} and not {VERDICTS} and bit_count(v.unknown) = 0 offset 0)"),
         });
     }
 }

@@ -108,27 +108,32 @@ pub async fn findings_of(tx: &mut TenantTx, ids: &[Uuid]) -> Result<Vec<StoredFi
 }
 
 /// The counters of a unit that are not all zero: verdicts by control, then resources by score group, each as
-/// `[healthy, unhealthy, not applicable, unknown, stale, exempt]`.
+/// `[healthy, unhealthy, not applicable, unknown, stale, exempt, decisive]`, then unhealthy findings by control, severity, risk
+/// and whether they count.
 pub async fn counters(
     tx: &mut TenantTx,
     unit: UnitId,
-) -> Result<std::collections::BTreeMap<String, [i64; 6]>, StoreError> {
+) -> Result<std::collections::BTreeMap<String, [i64; 7]>, StoreError> {
     let tenant = tx.tenant_uuid();
     let rows = sqlx::query!(
         r#"select k.control_id || '/' || encode(k.params_hash, 'hex') as "name!", c.healthy as "healthy!",
              c.unhealthy as "unhealthy!", c.not_applicable as "not_applicable!", c.unknown as "unknown!", c.stale as "stale!",
-             c.exempt as "exempt!"
+             c.exempt as "exempt!", c.decisive as "decisive!"
            from verdict_counts c join checks k using (tenant_id, ordinal)
            where c.tenant_id = $1 and c.unit_id = $2
            union all
-           select 'group/' || score_group, healthy, unhealthy, 0, unknown, stale, exempt from score_counts
-           where tenant_id = $1 and unit_id = $2"#,
+           select 'group/' || score_group, healthy, unhealthy, 0, unknown, stale, exempt, 0 from score_counts
+           where tenant_id = $1 and unit_id = $2
+           union all
+           select 'unhealthy/' || concat_ws('/', control_id, severity, risk, scored), 0, findings, 0, 0, 0, 0, 0
+           from unhealthy_counts where tenant_id = $1 and unit_id = $2"#,
         tenant,
         unit.0
     )
     .fetch_all(tx.conn())
     .await?;
-    let counted =
-        rows.into_iter().map(|r| (r.name, [r.healthy, r.unhealthy, r.not_applicable, r.unknown, r.stale, r.exempt]));
+    let counted = rows
+        .into_iter()
+        .map(|r| (r.name, [r.healthy, r.unhealthy, r.not_applicable, r.unknown, r.stale, r.exempt, r.decisive]));
     Ok(counted.filter(|(_, counts)| counts.iter().any(|count| *count != 0)).collect())
 }

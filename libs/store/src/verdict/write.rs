@@ -96,6 +96,8 @@ pub struct CountDelta {
     pub stale: i64,
     /// Exempt verdicts.
     pub exempt: i64,
+    /// Resources of which no other control is violated in the score group.
+    pub decisive: i64,
 }
 
 /// How much a counter of a unit and score group moves, in resources.
@@ -341,13 +343,14 @@ async fn move_counters(tx: &mut TenantTx, unit: UnitId, batch: &VerdictWrite) ->
     if !counts.is_empty() {
         sqlx::query!(
             "insert into verdict_counts as c (tenant_id, unit_id, ordinal, healthy, unhealthy, not_applicable, unknown,
-                 stale, exempt)
+                 stale, exempt, decisive)
              select $1, $2, i.*
-             from unnest($3::int4[], $4::int8[], $5::int8[], $6::int8[], $7::int8[], $8::int8[], $9::int8[]) as i
+             from unnest($3::int4[], $4::int8[], $5::int8[], $6::int8[], $7::int8[], $8::int8[], $9::int8[], $10::int8[]) as i
              on conflict (tenant_id, unit_id, ordinal) do update set
                  healthy = c.healthy + excluded.healthy, unhealthy = c.unhealthy + excluded.unhealthy,
                  not_applicable = c.not_applicable + excluded.not_applicable, unknown = c.unknown + excluded.unknown,
-                 stale = c.stale + excluded.stale, exempt = c.exempt + excluded.exempt",
+                 stale = c.stale + excluded.stale, exempt = c.exempt + excluded.exempt,
+                 decisive = c.decisive + excluded.decisive",
             tenant,
             unit.0,
             &counts.iter().map(|(ordinal, _)| *ordinal).collect::<Vec<_>>(),
@@ -357,6 +360,7 @@ async fn move_counters(tx: &mut TenantTx, unit: UnitId, batch: &VerdictWrite) ->
             &counts.iter().map(|(_, d)| d.unknown).collect::<Vec<_>>(),
             &counts.iter().map(|(_, d)| d.stale).collect::<Vec<_>>(),
             &counts.iter().map(|(_, d)| d.exempt).collect::<Vec<_>>(),
+            &counts.iter().map(|(_, d)| d.decisive).collect::<Vec<_>>(),
         )
         .execute(tx.conn())
         .await?;

@@ -170,7 +170,7 @@ impl Read {
         let visible = caller.visible();
         let mut tx = app.tx(caller).await?;
         let reach = score::reach(&mut tx, &visible, &scope).await?;
-        let counts = recommendation::counts(&mut tx, &reach).await?;
+        let counts = recommendation::counts(&mut tx, &reach, &[]).await?;
         let whole = wholeness(&mut tx, &visible, &scope).await?;
         let basis = Basis {
             scope: scope.into(),

@@ -96,16 +96,14 @@ pub(super) struct RecommendationFilter {
 struct Numbers {
     counts: BTreeMap<String, ControlCounts>,
     groups: Vec<GroupCounts>,
-    decisive: BTreeMap<String, i64>,
     risks: BTreeMap<String, BTreeMap<i16, i64>>,
 }
 
 async fn numbers(catalogue: &Catalogue, tx: &mut TenantTx, reach: &Reach) -> Result<Numbers, ApiError> {
     let groups = groups(catalogue);
     Ok(Numbers {
-        counts: recommendation::counts(tx, reach).await?,
+        counts: recommendation::counts(tx, reach, &groups).await?,
         groups: score::groups(tx, reach, &groups).await?,
-        decisive: recommendation::decisive(tx, reach, &groups).await?,
         risks: recommendation::risks(tx, reach).await?,
     })
 }
@@ -113,7 +111,7 @@ async fn numbers(catalogue: &Catalogue, tx: &mut TenantTx, reach: &Reach) -> Res
 impl RecommendationView {
     fn of(catalogue: &Catalogue, control: &Control, numbers: &Numbers) -> Self {
         let counts = numbers.counts.get(&control.id).cloned().unwrap_or_default();
-        let healed = numbers.decisive.get(&control.id).copied().unwrap_or_default().max(0).unsigned_abs();
+        let healed = counts.decisive.max(0).unsigned_abs();
         let tally = Tally { unhealthy: healed, ..Tally::default() };
         let risks = numbers.risks.get(&control.id).into_iter().flatten();
         let own = ControlTally { group: &control.group, tally };

@@ -419,8 +419,8 @@ impl TestApi {
                     attempted_at, whole_at)
                  values ('{tenant}', '{connector}', 'cluster/{cluster}', 'k8s.deployment', 'aws', '{account}',
                     '{cluster}', 'read', now(), now());
-                 insert into verdict_counts (tenant_id, unit_id, ordinal, healthy, unhealthy)
-                 values ('{tenant}', '{cluster}', 0, 0, 1), ('{tenant}', '{cluster}', 9, 1, 0);
+                 insert into verdict_counts (tenant_id, unit_id, ordinal, healthy, unhealthy, decisive)
+                 values ('{tenant}', '{cluster}', 0, 0, 1, 1), ('{tenant}', '{cluster}', 9, 1, 0, 0);
                  insert into score_counts (tenant_id, unit_id, score_group, healthy, unhealthy)
                  values ('{tenant}', '{cluster}', 'security_configurations', 0, 1),
                     ('{tenant}', '{cluster}', 'network_access', 1, 0);

@@ -86,6 +86,7 @@ fn counts(counters: &Value) -> (BTreeMap<String, Counts>, BTreeMap<String, Count
     for (name, numbers) in counters.as_object().unwrap() {
         let (first, rest) = name.split_once('/').unwrap();
         let counts = match first {
+            "unhealthy" => continue,
             "group" => groups.entry(rest.to_owned()).or_default(),
             control => controls.entry(control.to_owned()).or_default(),
         };

@@ -112,9 +112,9 @@ async fn fill(conn: &mut PgConnection, tenant: &str, resources: u64) -> anyhow::
     run(
         conn,
         &format!(
-            "insert into verdict_counts (tenant_id, unit_id, ordinal, healthy, unhealthy)
+            "insert into verdict_counts (tenant_id, unit_id, ordinal, healthy, unhealthy, decisive)
              select tenant_id, unit_id, ordinal, count(*) filter (where status = 'healthy'),
-                count(*) filter (where status = 'unhealthy')
+                count(*) filter (where status = 'unhealthy'), count(*) filter (where status = 'unhealthy' and risk = 4)
              from findings where tenant_id = '{tenant}' group by tenant_id, unit_id, ordinal;
              insert into score_counts (tenant_id, unit_id, score_group, healthy, unhealthy)
              select tenant_id, unit_id, 'security_configurations', 0, count(distinct resource_id)

@@ -28,9 +28,9 @@ struct Sort {
     path: fn(&Filled, usize) -> String,
 }
 
-/// What a dashboard, a script and an auditor ask for. Of a hundred requests, 45 filter, count or read the past.
-const SORTS: [Sort; 14] = [
-    Sort { name: "resource", share: 20, path: |it, n| format!("resources/{}", pick(&it.resources, n)) },
+/// What a dashboard, a script and an auditor ask for. Of a hundred requests, 50 filter, count or read the past.
+const SORTS: [Sort; 16] = [
+    Sort { name: "resource", share: 15, path: |it, n| format!("resources/{}", pick(&it.resources, n)) },
     Sort { name: "finding list", share: 15, path: |_, _| "findings?limit=50".to_owned() },
     Sort { name: "resource list", share: 10, path: |_, n| format!("resources?limit=50&kind={}", KINDS[n % 4]) },
     Sort { name: "cluster list", share: 5, path: |_, _| "clusters?limit=50".to_owned() },
@@ -60,6 +60,8 @@ const SORTS: [Sort; 14] = [
         share: 5,
         path: |it, n| format!("findings?limit=20&group_by=control&cluster={}", pick(&it.clusters, n)),
     },
+    Sort { name: "counts of all", share: 3, path: |_, n| format!("findings?limit=20&group_by={}", FACETS[n % 3]) },
+    Sort { name: "recommendations", share: 2, path: |_, _| "recommendations?limit=50".to_owned() },
     Sort { name: "score", share: 5, path: |_, _| "secure-score".to_owned() },
     Sort { name: "past findings", share: 5, path: |it, _| format!("findings?limit=50&as_of={}", it.before) },
     Sort {
@@ -73,6 +75,8 @@ const SORTS: [Sort; 14] = [
         path: |it, n| format!("resources/{}?as_of={}", pick(&it.resources, n), it.before),
     },
 ];
+
+const FACETS: [&str; 3] = ["control", "severity", "risk"];
 
 const KINDS: [&str; 4] = ["k8s.deployment", "k8s.statefulset", "k8s.service", "k8s.daemonset"];
 

@@ -41,7 +41,7 @@ pub(super) async fn of(
         by_group.insert(row.score_group, counts);
     }
     let mut by_control = Counted::new();
-    for (control, row) in recommendation::counts(tx, &question.reach).await? {
+    for (control, row) in recommendation::counts(tx, &question.reach, &[]).await? {
         let counts = Counts {
             healthy: row.healthy,
             unhealthy: row.unhealthy,

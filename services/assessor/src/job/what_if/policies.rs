@@ -9,7 +9,7 @@ use rampart_store::{TenantTx, plan};
 use serde_json::{Value, json};
 
 use super::{failed, refused};
-use crate::counting::Groups;
+use crate::counting::{Groups, Member};
 use crate::job::{Desk, JobError};
 use crate::policy::{self, Policy};
 
@@ -161,8 +161,11 @@ impl From<Assignment> for Named {
 impl Checks {
     async fn new(tx: &mut TenantTx, catalogue: &Catalogue) -> Result<Self, JobError> {
         let ordinals = verdict::check_ordinals(tx).await?;
-        let group = |id: &str| catalogue.control(id).map(|control| control.group.clone());
-        let groups = ordinals.iter().filter_map(|((control, _), ordinal)| Some((*ordinal, group(control)?)));
+        let member = |id: &String| {
+            let group = catalogue.control(id)?.group.clone();
+            Some(Member { control: id.clone(), group })
+        };
+        let groups = ordinals.iter().filter_map(|((control, _), ordinal)| Some((*ordinal, member(control)?)));
         let nameless = |control: &String, hash: &Vec<u8>| CheckIdentity {
             control_id: control.clone(),
             params_hash: hash.clone(),
@@ -183,7 +186,7 @@ impl Checks {
                 next - 1
             });
             if let Some(control) = catalogue.control(&check.control_id) {
-                self.groups.insert(ordinal, control.group.clone());
+                self.groups.insert(ordinal, Member { control: control.id.clone(), group: control.group.clone() });
             }
             self.known.insert(ordinal, check.clone());
             given.push(ordinal);
