@@ -34,10 +34,9 @@ pub(crate) async fn derive(
     let changed = verdict::resources_by_id(&mut tx, unit, ids).await?;
     let owners: Vec<Uuid> = changed.iter().filter_map(|resource| resource.owner_id).collect();
     let owners = edge::native_ids(&mut tx, &owners).await?;
-    let is_top = |r: &StoredResource| r.owner_id.is_none_or(|owner| !owners.contains_key(&owner));
     let (selectors, workloads): (Vec<_>, Vec<_>) = changed
         .iter()
-        .filter(|r| r.kind.is_workload() && is_top(r) || SELECTORS.contains(&r.kind))
+        .filter(|r| r.kind.is_workload() && r.owner_id.is_none() || SELECTORS.contains(&r.kind))
         .partition(|resource| SELECTORS.contains(&resource.kind));
     let workload_kinds: Vec<Kind> = Kind::ALL.iter().copied().filter(|kind| kind.is_workload()).collect();
     // The labels of pods are all that a selector looks at.

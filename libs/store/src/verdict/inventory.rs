@@ -266,7 +266,7 @@ pub async fn neighbours(
 
 /// The outlines of a unit's workloads of some kinds, in some namespaces where these are given, each in the place of the
 /// configuration; or the configuration, of one that was last written when no outlines were. Where `uncontrolled`, only of
-/// workloads that nothing in the inventory controls.
+/// workloads that nothing controls.
 pub async fn outlines(
     tx: &mut TenantTx,
     unit: UnitId,
@@ -283,10 +283,8 @@ pub async fn outlines(
         Row,
         r#"select resource_id, native_id, kind, name, cloud, account, region, cluster_id, namespace, labels, managed_by,
              owner_id, active, coalesce(outline, config::jsonb) as "config!", revision
-           from resources r where tenant_id = $1 and unit_id = $2 and kind = any($3)
-             and ($4::text[] is null or namespace = any($4))
-             and (not $5 or owner_id is null
-                  or not exists (select from resources o where o.tenant_id = $1 and o.resource_id = r.owner_id))
+           from resources where tenant_id = $1 and unit_id = $2 and kind = any($3)
+             and ($4::text[] is null or namespace = any($4)) and (not $5 or owner_id is null)
            order by kind, namespace nulls first, name"#,
         tenant,
         unit.0,
