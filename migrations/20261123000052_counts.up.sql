@@ -3,6 +3,10 @@
 -- Resources that would turn healthy in their score group if this check alone were satisfied. What is stored does not tell it by
 -- unit, so every unit is counted anew.
 alter table verdict_counts add column decisive bigint not null default 0;
+-- Of all tenants, which the owner of the tables sees only where row-level security does not bind it too.
+alter table assessments no force row level security;
+alter table work no force row level security;
+alter table findings no force row level security;
 update assessments set inputs = '';
 update work set want = want + 1, run_at = now() where kind = 'assess';
 
@@ -17,16 +21,18 @@ create table unhealthy_counts (
     findings bigint not null,
     primary key (tenant_id, unit_id, control_id, severity, risk, scored)
 ) with (fillfactor = 60);
+insert into unhealthy_counts
+select tenant_id, unit_id, control_id, severity, risk, scored, count(*)
+from findings where status = 'unhealthy' group by 1, 2, 3, 4, 5, 6;
+alter table findings force row level security;
+alter table work force row level security;
+alter table assessments force row level security;
 alter table unhealthy_counts enable row level security;
 alter table unhealthy_counts force row level security;
 create policy tenant on unhealthy_counts
     using (tenant_id = nullif(current_setting('app.tenant', true), '')::uuid)
     with check (tenant_id = nullif(current_setting('app.tenant', true), '')::uuid);
 grant select, insert, update, delete on unhealthy_counts to rampart_app;
-
-insert into unhealthy_counts
-select tenant_id, unit_id, control_id, severity, risk, scored, count(*)
-from findings where status = 'unhealthy' group by 1, 2, 3, 4, 5, 6;
 
 create function count_inserted() returns trigger language plpgsql as $$ begin
     insert into unhealthy_counts as c
