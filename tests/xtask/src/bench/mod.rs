@@ -9,6 +9,7 @@ mod exports;
 mod filled;
 mod first_summary;
 mod fleet;
+mod idle;
 mod measure;
 mod policies;
 mod reads;
@@ -76,6 +77,8 @@ enum Figure {
     Reads,
     /// 1,000,000 findings with their evidence, exported in every form.
     Exports,
+    /// `rampart serve` in every role with nothing to do.
+    Idle,
     /// From `cargo xtask demo --once` to its summary, once built.
     Demo,
 }
@@ -97,6 +100,7 @@ pub(crate) async fn bench(args: BenchArgs) -> anyhow::Result<()> {
             Figure::Watch => watch::measure(&binary).await?,
             Figure::Reads => reads::measure(&binary, args.load()).await?,
             Figure::Exports => exports::measure(&binary, args.resources.unwrap_or(333_334)).await?,
+            Figure::Idle => idle::measure(&binary).await?,
             Figure::Demo => first_summary::measure()?,
         }
     }
